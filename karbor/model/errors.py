@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which errors exist, what does each one mean, and what may a caller be told?
+
+    KarborError
+      InvalidInput                400  the request is wrong; the user can mend it
+      Unauthorized                401
+      Forbidden                   403
+      NotFound                    404
+        ResourceNotFound               a protected resource (domain, disk, server) is not there
+        ObjectNotFound                 an object is not in the bank
+      Conflict                    409  the state of the thing does not allow this now
+      TooLarge                    413  body or quota
+      NotSupported                501
+      Unavailable                 503  try again later
+        BankUnavailable                the bank cannot be reached, or is not the bank it was
+          BankFull                     no room left in the bank
+        HypervisorUnavailable
+        KeyUnavailable                 the key that opens this data is missing
+      IntegrityError              500  stored bytes are not what was stored
+      StepFailed                  500  one step of a flow failed; carries resource, step, cause, next action
+      CaptureLost                 500  the frozen view of a running guest went away; a new attempt may succeed
+      Cancelled                   409  somebody asked for the end of this work
+      LeaseLost                   409  another worker owns this job now; stop without writing
+      ConfigurationError          500  the operator must change a setting before this can work
+
+Each class says whether trying again may help (``permanent``) and the code that the API shows. ``message`` is for users
+and never holds internals; ``detail`` is for operators (logs) and says cause and next action.
+"""
+
+
+class KarborError(Exception):
+    """Something went wrong in Karbor. Subclasses say what."""
+
+    code = "internal"
+    status = 500
+    permanent = True
+
+    def __init__(self, message: str = "", *, detail: str = "", next_action: str = "") -> None:
+        self.message = message or (type(self).__doc__ or "").strip().splitlines()[0]
+        self.detail = detail
+        self.next_action = next_action
+        super().__init__(self.message)
+
+    def operator_text(self) -> str:
+        """One line for logs: what, why, what to do next."""
+        parts = [
+            self.message,
+            self.detail and f"cause: {self.detail}",
+            self.next_action and f"next: {self.next_action}",
+        ]
+        return "; ".join(part for part in parts if part)
+
+
+class InvalidInput(KarborError):
+    """The request is not valid."""
+
+    code, status = "invalid_input", 400
+
+
+class Unauthorized(KarborError):
+    """Authentication is required."""
+
+    code, status = "unauthorized", 401
+
+
+class Forbidden(KarborError):
+    """You are not allowed to do this."""
+
+    code, status = "forbidden", 403
+
+
+class NotFound(KarborError):
+    """There is no such thing."""
+
+    code, status = "not_found", 404
+
+
+class ResourceNotFound(NotFound):
+    """The resource does not exist."""
+
+    code = "resource_not_found"
+
+
+class ObjectNotFound(NotFound):
+    """The object is not in the bank."""
+
+    code = "object_not_found"
+
+
+class Conflict(KarborError):
+    """The present state does not allow this."""
+
+    code, status = "conflict", 409
+
+
+class TooLarge(KarborError):
+    """The request is larger than allowed."""
+
+    code, status = "too_large", 413
+
+
+class NotSupported(KarborError):
+    """This is not supported."""
+
+    code, status = "not_supported", 501
+
+
+class Unavailable(KarborError):
+    """The service cannot do this just now. Try again later."""
+
+    code, status, permanent = "unavailable", 503, False
+
+
+class BankUnavailable(Unavailable):
+    """The bank of this provider cannot be reached."""
+
+    code = "bank_unavailable"
+
+
+class BankFull(BankUnavailable):
+    """The bank of this provider has no room left."""
+
+    code, permanent = "bank_full", True
+
+
+class HypervisorUnavailable(Unavailable):
+    """The hypervisor cannot be reached."""
+
+    code = "hypervisor_unavailable"
+
+
+class KeyUnavailable(Unavailable):
+    """The key that opens this data is not available."""
+
+    code, permanent = "key_unavailable", True
+
+
+class IntegrityError(KarborError):
+    """Stored data is damaged: what was read is not what was written."""
+
+    code = "integrity"
+
+
+class StepFailed(KarborError):
+    """A step of the operation failed."""
+
+    code = "step_failed"
+
+
+class CaptureLost(KarborError):
+    """The frozen view of the guest was lost before everything was read."""
+
+    code, permanent = "capture_lost", False
+
+
+class Cancelled(KarborError):
+    """The operation was cancelled."""
+
+    code, status = "cancelled", 409
+
+
+class LeaseLost(KarborError):
+    """Another worker owns this job now."""
+
+    code, status, permanent = "lease_lost", 409, False
+
+
+class ConfigurationError(KarborError):
+    """The configuration does not allow this service to work."""
+
+    code = "configuration"

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which daemons have been heard of, and when?"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True)
+class Service:
+    """The last sign of life of one daemon on one host."""
+
+    binary: str
+    host: str
+    created_at: datetime
+    updated_at: datetime

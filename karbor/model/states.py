@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which states does each noun have, and which moves between them are allowed?
+
+One table per status word; ``move`` refuses everything that is not in the table. The pictures in the documentation are
+drawn from these tables.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from karbor.model import errors
+
+
+@dataclass(frozen=True)
+class StateTable:
+    """The states of one noun. ``moves`` maps a state to the states that may follow it."""
+
+    noun: str
+    initial: str
+    moves: Mapping[str, frozenset[str]]
+
+    @property
+    def states(self) -> frozenset[str]:
+        return frozenset(self.moves)
+
+    def move(self, old: str, new: str) -> str:
+        """Return ``new``; staying where one is, is allowed (every step may run twice).
+
+        Raises Conflict where the table has no such arrow.
+        """
+        if new == old and new in self.moves:
+            return new
+        if new not in self.moves.get(old, frozenset()):
+            raise errors.Conflict(f"The {self.noun} is {old}; it cannot become {new} from there.")
+        return new
+
+
+def _table(noun: str, initial: str, moves: dict[str, tuple[str, ...]]) -> StateTable:
+    return StateTable(noun, initial, {state: frozenset(after) for state, after in moves.items()})
+
+
+PLAN = _table("plan", "suspended", {"suspended": ("started",), "started": ("suspended",)})
+
+CHECKPOINT = _table(
+    "checkpoint",
+    "protecting",
+    {
+        "protecting": ("available", "error", "deleting"),  # deleting: only when no live lease holds it
+        "available": ("deleting", "error"),  # error: an administrator, or a verification, found damage
+        "error": ("deleting", "available"),  # available: an administrator's reset-state
+        "deleting": ("deleted", "error-deleting"),
+        "error-deleting": ("deleting", "error"),
+        "deleted": (),
+    },
+)
+
+RESTORE = _table("restore", "in_progress", {"in_progress": ("success", "fail"), "success": (), "fail": ()})
+
+JOB = _table(
+    "job",
+    "queued",
+    {
+        "queued": ("running", "failed"),  # failed: cancelled before a worker took it
+        "running": ("queued", "done", "failed"),  # queued: the worker drained, or a transient fault is tried again
+        "done": (),
+        "failed": (),
+    },
+)
+
+ALL = (PLAN, CHECKPOINT, RESTORE, JOB)
