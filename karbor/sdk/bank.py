@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does Karbor expect of a place where objects lie?
+
+Conditions a bank must keep (the conformance suite ``karbor.sdk.testing.bank_suite`` tries each of them):
+
+1. *Write once.* ``put_if_absent`` makes an object that never changes again. Of several writers of one name exactly one
+   is told True; all others are told False and the first content stays.
+2. *All or nothing.* An object is either there with all its bytes, or not there at all, whatever crashes. No reader, no
+   list and no ``stat`` ever sees a part of one.
+3. *Durable.* When ``put_if_absent`` has returned, the object survives a power failure (as far as the medium can tell).
+4. *Read after write.* An object that was put is found by ``get``, ``stat`` and ``list`` from then on, from any process.
+5. *Ordered lists.* ``list`` returns names in byte order; together with ``after`` it visits each object once.
+6. *Honest errors.* A missing object is ObjectNotFound; everything else that fails is BankUnavailable (BankFull where
+   there is no room). A bank never answers "nothing here" when it could not look. A bank never tries again by itself:
+   trying again has one home, outside of it.
+7. *Threads.* All methods may be called from several threads at once.
+
+Names are ASCII letters, digits, ``. _ -`` and ``/`` between parts; no part is empty or begins with a dot (such names
+are left to a bank's own temporary files); at most 512 characters. ``valid_name`` is the one check; a bank calls it
+first in every method that takes a name. Callers never use a name beside one that continues it (``a`` and ``a/b``), so
+that a directory can keep all of them.
+"""
+
+import abc
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from karbor.model import errors
+from karbor.sdk.options import Options
+
+_PART = r"[A-Za-z0-9_\-][A-Za-z0-9._\-]*"
+_NAME = re.compile(rf"{_PART}(/{_PART})*\Z")
+MAX_NAME = 512
+
+
+def valid_name(name: str) -> str:
+    """``name`` itself. Raises InvalidInput where it is not the name of an object (see the module text)."""
+    if len(name) > MAX_NAME or not _NAME.match(name):
+        raise errors.InvalidInput("Not an object name.", detail=repr(name[:80]))
+    return name
+
+
+@dataclass(frozen=True)
+class ObjectInfo:
+    """``modified`` is seconds since the epoch by the bank's own clock."""
+
+    name: str
+    size: int
+    modified: float
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a bank can do beyond the conditions. Nothing is assumed."""
+
+    object_lock: bool = False
+    shared: bool = False  # several hosts reach the same objects
+
+
+class Bank(abc.ABC):
+    """See the conditions at the top of this module. Made with its own ``Settings``; makes no call before it must."""
+
+    class Settings(Options):
+        """A bank without settings."""
+
+    capabilities: ClassVar[Capabilities] = Capabilities()
+
+    def __init__(self, settings: Options) -> None:
+        self.settings = settings
+
+    @abc.abstractmethod
+    def initialise(self) -> str:
+        """Make an empty bank where there is none and return its identity (a uuid written into it once).
+
+        May be called again: an existing bank is left as it is and its identity returned. This is the only method that
+        makes a missing bank; all others fail with BankUnavailable on it.
+        """
+
+    @abc.abstractmethod
+    def identity(self) -> str:
+        """The identity that ``initialise`` wrote. Raises BankUnavailable where the bank is missing or unreadable."""
+
+    @abc.abstractmethod
+    def put_if_absent(self, name: str, data: bytes) -> bool:
+        """Store ``data`` under ``name``. True if this call made the object, False if the name was taken."""
+
+    @abc.abstractmethod
+    def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        """The bytes from ``offset``; fewer than ``length`` only at the end. Raises ObjectNotFound."""
+
+    @abc.abstractmethod
+    def stat(self, name: str) -> ObjectInfo:
+        """Size and time of one object. Raises ObjectNotFound."""
+
+    @abc.abstractmethod
+    def list(self, prefix: str = "", after: str = "", limit: int = 1000) -> Sequence[ObjectInfo]:
+        """At most ``limit`` objects whose names begin with ``prefix`` and sort behind ``after``, in byte order.
+
+        ``prefix`` is any beginning of a name, not only whole parts. Fewer than ``limit`` means the end was reached.
+        """
+
+    @abc.abstractmethod
+    def delete(self, name: str) -> None:
+        """Remove the object. Removing what is not there is no error."""

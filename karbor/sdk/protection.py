@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is a resource of one type protected, restored and deleted?
+
+Phases of a protect operation, and the order the engine keeps between a resource and its dependents:
+
+====================  ====================  =====================================================================
+method                order                 purpose
+====================  ====================  =====================================================================
+``prepare_begin``     parent before child   hold still: freeze a guest, open one view of all its disks
+``prepare_finish``    child before parent   take the volume snapshot, then let the parent go on
+``protect``           none, in parallel     the heavy lifting; returns what is needed to restore
+``complete``          child before parent   let go of everything that was held
+``committed``         after the commit      the checkpoint is in the bank: drop what older points needed
+``abandon``           after a failure       put everything back as it was before ``prepare_begin``
+====================  ====================  =====================================================================
+
+Restore: ``restore_prepare`` (parent before child: decide names and places, refuse conflicts), ``restore`` (child before
+parent: build), ``restore_abandon`` (after a failure: remove what was built).
+
+Conditions:
+
+1. Every method may be called again with the same arguments, also after a kill -9 in the middle of it and on another
+   worker; it then finds what it made before and goes on.
+2. What a method returns is JSON; it reaches the other phases of this resource (``work.results``), its parents
+   (``work.child_results``) and its children (``work.parent_results``), also after a resume.
+3. A method that is not overridden costs nothing: the engine makes no step for it.
+4. A plug-in never writes a status. It returns, or raises an error of ``karbor.model.errors``; anything else it raises
+   is shown as an internal fault. ``permanent`` says whether a new attempt may help.
+5. Anything long calls ``work.check()`` at least once a second, or uses ``work.streams``, which does.
+"""
+
+# ruff: noqa: B027 - a phase that a plug-in leaves out is an empty method on purpose
+
+import abc
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from karbor.model.checkpoint import SavedResource
+from karbor.model.resource import Resource, ResourceKey
+from karbor.sdk.environment import Environment
+from karbor.sdk.options import Options
+from karbor.sdk.streams import Streams
+
+#: Names of the phases a plug-in may have, in the order they run.
+PROTECT_PHASES = ("prepare_begin", "prepare_finish", "protect", "complete", "committed")
+RESTORE_PHASES = ("restore_prepare", "restore")
+
+
+@dataclass(frozen=True)
+class EarlierPoint:
+    """An earlier available checkpoint of this project and provider that holds this resource."""
+
+    checkpoint_id: str
+    saved: SavedResource
+
+
+@dataclass(frozen=True)
+class Protected:
+    """What ``protect`` returns. ``saved`` must satisfy the plug-in's ``Saved`` options.
+
+    ``streams`` maps a name of the plug-in's choice to a StreamInfo of ``work.streams.write``. ``logical_bytes`` is the
+    size of what was protected. ``consistency`` is what was reached; None where this resource has no say (a disk whose
+    domain decides).
+    """
+
+    saved: Mapping[str, Any] = field(default_factory=dict)
+    streams: Mapping[str, Any] = field(default_factory=dict)
+    logical_bytes: int = 0
+    mode: str | None = None  # "full" | "incremental" | None where neither fits
+    base_id: str | None = None
+    consistency: str | None = None
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What ``restore`` returns. ``result`` is JSON for the parents; ``new_id`` shows up in the restore."""
+
+    new_id: str
+    result: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Work(abc.ABC):
+    """One resource in one operation: the only argument of every method of a Protection."""
+
+    operation: str  # "protect" | "restore" | "delete"
+    operation_id: str  # the job id; the same in every attempt and on every worker
+    checkpoint_id: str
+    provider_id: str
+    project_id: str
+    key: ResourceKey
+    resource: Resource
+    parent: Resource | None
+    children: Sequence[tuple[ResourceKey, Resource]]
+    options: Any  # the plug-in's Protect or Restore options, checked
+    saved: SavedResource | None  # restore, delete: what protect returned then
+    earlier: Sequence[EarlierPoint]  # protect: newest first, at most a handful
+    results: Mapping[str, Any]  # phase -> what this resource's earlier phases returned
+    parent_results: Mapping[str, Any]  # phase -> what the parent's phases returned so far
+    child_results: Mapping[ResourceKey, Any]  # restore: child -> Restored.result
+    streams: Streams
+
+    @abc.abstractmethod
+    def expect(self, total_bytes: int) -> None:
+        """Say how many bytes ``streams`` will deal with for this resource, for progress and ETA."""
+
+    @abc.abstractmethod
+    def check(self) -> None:
+        """Raise Cancelled or LeaseLost where this work must end. Cheap; call often."""
+
+    @abc.abstractmethod
+    def advance(self, nbytes: int) -> None:
+        """Count bytes that ``streams`` does not see, and ``check``."""
+
+
+class Protection(abc.ABC):
+    """Protects and restores resources of ``resource_types``. Stateless, as Protectable is."""
+
+    resource_types: ClassVar[tuple[str, ...]]
+
+    class Settings(Options):
+        """Settings of the operator, from the provider file: none."""
+
+    class Protect(Options):
+        """Parameters of a plan for this type: none."""
+
+    class Restore(Options):
+        """Parameters of a restore for this type: none."""
+
+    class Saved(Options):
+        """What is saved of a resource of this type: nothing."""
+
+    def __init__(self, settings: Options, environment: Environment) -> None:
+        self.settings = settings
+        self.environment = environment
+
+    def prepare_begin(self, work: Work) -> Mapping[str, Any] | None:
+        """See the module text."""
+
+    def prepare_finish(self, work: Work) -> Mapping[str, Any] | None:
+        """See the module text."""
+
+    @abc.abstractmethod
+    def protect(self, work: Work) -> Protected:
+        """See the module text."""
+
+    def complete(self, work: Work) -> Mapping[str, Any] | None:
+        """See the module text."""
+
+    def committed(self, work: Work) -> None:
+        """See the module text. A failure here is logged; the checkpoint stays available."""
+
+    def abandon(self, work: Work) -> None:
+        """See the module text. ``work.results`` may lack the results of phases that did not end."""
+
+    def restore_prepare(self, work: Work) -> Mapping[str, Any] | None:
+        """See the module text."""
+
+    @abc.abstractmethod
+    def restore(self, work: Work) -> Restored:
+        """See the module text."""
+
+    def restore_abandon(self, work: Work) -> None:
+        """See the module text."""
+
+    def delete(self, work: Work) -> None:
+        """Remove what lies outside the bank (a volume snapshot in the cloud). Streams are not its business."""
+
+    @classmethod
+    def has(cls, phase: str) -> bool:
+        """Whether this plug-in really has that phase."""
+        return getattr(cls, phase) is not getattr(Protection, phase)

@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is one sequence of bytes (a disk, an image, a dump) on its way into or out of the vault?"""
+
+import enum
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+
+class Kind(enum.Enum):
+    """What is known of a part of a stream without reading it."""
+
+    DATA = "data"  # must be read
+    ZERO = "zero"  # reads as zeroes; never read, never stored
+    SAME = "same"  # as in the base stream; not read
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """``length`` bytes from ``offset`` on are of one kind."""
+
+    offset: int
+    length: int
+    kind: Kind
+
+
+class Source(Protocol):
+    """A frozen sequence of bytes that can be read anywhere, in any order, from several threads.
+
+    ``extents()`` yields extents in ascending order without gaps or overlaps from 0 to ``size``; it may be called more
+    than once and gives the same each time. SAME appears only where the source was opened against a base.
+    """
+
+    size: int
+
+    def extents(self) -> Iterable[Extent]: ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes. Raises CaptureLost where the frozen view is gone."""
+        ...
+
+
+class StreamReader(Protocol):
+    """A stream in the vault. ``extents`` yields DATA and ZERO only; ``read`` returns verified bytes."""
+
+    size: int
+
+    def extents(self) -> Iterable[Extent]: ...
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes. Raises IntegrityError where stored data is damaged."""
+        ...
+
+
+@dataclass(frozen=True)
+class StreamInfo:
+    """What came of writing a stream. ``id`` opens it again. Plain JSON through ``to_dict``."""
+
+    id: str
+    size: int
+    bytes_read: int
+    bytes_stored: int
+    packs: tuple[str, ...] = ()  # objects this write made; read back before the checkpoint is available
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "size": self.size,
+            "bytes_read": self.bytes_read,
+            "bytes_stored": self.bytes_stored,
+            "packs": list(self.packs),
+        }
+
+
+#: Called with the number of bytes just dealt with; may raise Cancelled or LeaseLost to end the work.
+Advance = Callable[[int], None]
+
+
+class Streams(Protocol):
+    """The streams of one resource in one checkpoint, as a plug-in sees them."""
+
+    def write(self, name: str, source: Source, *, base_id: str | None = None) -> StreamInfo:
+        """Store ``source``; when this returns, it is durable. Progress is counted and cancel is honoured.
+
+        ``base_id`` is the id of an earlier stream that SAME extents refer to; ``exists(base_id)`` must hold.
+        May be called again with the same source: stored data is found again, not stored twice.
+        """
+        ...
+
+    def exists(self, stream_id: str) -> bool:
+        """Whether an earlier stream can still be used as a base."""
+        ...
+
+    def read(self, name: str) -> StreamReader:
+        """Open a stream of the checkpoint that is being restored, verified or copied."""
+        ...

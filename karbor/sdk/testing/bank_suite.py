@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a bank keep its conditions? Subclass BankSuite, say how one is made, and run pytest:
+
+    class TestMyBank(BankSuite):
+        def make_bank(self) -> Bank:
+            return MyBank(MyBank.Settings(place=str(self.directory)))
+
+Test names carry the number of the condition in ``karbor.sdk.bank`` that they try.
+"""
+
+import abc
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from karbor.model import errors
+from karbor.sdk.bank import Bank
+
+WRONG_NAMES = (
+    *("", "/", "/a", "a/", "a//b", "..", "../a", "a/..", "a/../b", ".", "./a", "a/.", ".hidden", "a/.hidden"),
+    *("a b", "a\x00b", "a\nb", "a\\b", "ä", "a*", "x" * 513),
+)
+_WRITERS = 8
+
+
+class BankSuite(abc.ABC):
+    """The conditions as tests. ``directory`` is an empty directory of each test, for banks that want one."""
+
+    directory: Path
+
+    @pytest.fixture(autouse=True)
+    def _own_directory(self, tmp_path: Path) -> None:
+        self.directory = tmp_path
+
+    @abc.abstractmethod
+    def make_bank(self) -> Bank:
+        """A bank that nobody has initialised, over storage of its own."""
+
+    def again(self, bank: Bank) -> Bank:
+        """The same storage as another process sees it. Override where a second object can be made."""
+        return bank
+
+    @pytest.fixture
+    def fresh(self) -> Bank:
+        return self.make_bank()
+
+    @pytest.fixture
+    def bank(self, fresh: Bank) -> Iterator[Bank]:
+        fresh.initialise()
+        yield fresh
+
+    # 1. Write once
+
+    def test_1_the_first_content_stays(self, bank: Bank) -> None:
+        assert bank.put_if_absent("a/b", b"first") is True
+        assert bank.put_if_absent("a/b", b"second") is False
+        assert bank.get("a/b") == b"first"
+
+    def test_1_of_several_writers_exactly_one_wins(self, bank: Bank) -> None:
+        for round_ in range(10):
+            name, start = f"race/{round_}", threading.Barrier(_WRITERS)
+
+            def write(number: int, name: str = name, start: threading.Barrier = start) -> bool:
+                start.wait(30)
+                return bank.put_if_absent(name, bytes([number]) * 1000)
+
+            with ThreadPoolExecutor(_WRITERS) as pool:
+                won = list(pool.map(write, range(_WRITERS)))
+            assert won.count(True) == 1
+            assert bank.get(name) == bytes([won.index(True)]) * 1000
+
+    def test_1_a_deleted_name_can_be_used_again(self, bank: Bank) -> None:
+        bank.put_if_absent("a", b"old")
+        bank.delete("a")
+        assert bank.put_if_absent("a", b"new") is True
+        assert bank.get("a") == b"new"
+
+    # 2. All or nothing
+
+    def test_2_a_reader_never_sees_a_part(self, bank: Bank) -> None:
+        content = bytes(range(256)) * 4096
+        seen: list[int] = []
+        done = threading.Event()
+
+        reads: tuple[Callable[[], int], ...] = (
+            lambda: bank.stat("big/object").size,
+            lambda: len(bank.get("big/object")),
+        )
+
+        def look() -> None:
+            while not done.is_set():
+                seen.extend(info.size for info in bank.list("big/"))
+                for read in reads:
+                    try:
+                        seen.append(read())
+                    except errors.ObjectNotFound:
+                        continue
+
+        reader = threading.Thread(target=look)
+        reader.start()
+        try:
+            for _ in range(10):
+                bank.put_if_absent("big/object", content)
+                bank.delete("big/object")
+            bank.put_if_absent("big/object", content)
+        finally:
+            done.set()
+            reader.join()
+        assert set(seen) <= {len(content)}
+
+    def test_2_an_empty_object_is_an_object(self, bank: Bank) -> None:
+        assert bank.put_if_absent("empty", b"") is True
+        assert bank.get("empty") == b""
+        assert bank.stat("empty").size == 0
+        assert [info.name for info in bank.list()] == ["empty"]
+
+    def test_2_a_large_object_comes_back_whole(self, bank: Bank) -> None:
+        content = bytes(range(251)) * 80_000  # about 20 MB
+        bank.put_if_absent("large", content)
+        assert bank.get("large") == content
+
+    # 4. Read after write
+
+    def test_4_what_was_put_is_found_at_once_by_everybody(self, bank: Bank) -> None:
+        bank.put_if_absent("d/x/pack/00/1", b"12345")
+        for view in (bank, self.again(bank)):
+            assert view.get("d/x/pack/00/1") == b"12345"
+            assert view.stat("d/x/pack/00/1").size == 5
+            assert [(info.name, info.size) for info in view.list("d/")] == [("d/x/pack/00/1", 5)]
+            assert view.identity() == bank.identity()
+
+    def test_4_what_was_deleted_is_gone_for_everybody(self, bank: Bank) -> None:
+        bank.put_if_absent("a/b", b"1")
+        bank.delete("a/b")
+        bank.delete("a/b")
+        for view in (bank, self.again(bank)):
+            assert list(view.list()) == []
+            with pytest.raises(errors.ObjectNotFound):
+                view.get("a/b")
+
+    def test_4_any_range_can_be_read(self, bank: Bank) -> None:
+        bank.put_if_absent("a", b"0123456789")
+        assert bank.get("a", 3) == b"3456789"
+        assert bank.get("a", 3, 4) == b"3456"
+        assert bank.get("a", 8, 100) == b"89"
+        assert bank.get("a", 0, 0) == b""
+        assert bank.get("a", 10, 5) == b""
+        assert bank.get("a", 99, 5) == b""
+
+    # 5. Ordered lists
+
+    def test_5_lists_are_in_byte_order(self, bank: Bank) -> None:
+        names = ["a-b", "a.b", "a/b", "a/b-c", "a0", "A", "Z/1", "_", "a/c/d", "b", "a/b_c/d", "-"]
+        for name in names:
+            bank.put_if_absent(name, name.encode())
+        assert [info.name for info in bank.list()] == sorted(names)
+        assert [info.size for info in bank.list()] == [len(name) for name in sorted(names)]
+
+    def test_5_a_prefix_is_any_beginning(self, bank: Bank) -> None:
+        for name in ("ab/c1", "ab/c2", "ab/d", "abc/c1", "b"):
+            bank.put_if_absent(name, b"")
+        assert [info.name for info in bank.list("ab/c")] == ["ab/c1", "ab/c2"]
+        assert [info.name for info in bank.list("ab")] == ["ab/c1", "ab/c2", "ab/d", "abc/c1"]
+        assert list(bank.list("x")) == []
+
+    def test_5_pages_visit_each_object_once(self, bank: Bank) -> None:
+        names = sorted(f"p/{number % 7}/{number:03d}" for number in range(60))
+        for name in names:
+            bank.put_if_absent(name, b"")
+        for limit in (1, 7, 59, 60, 61):
+            assert _paged(bank, "p/", limit) == names
+        assert [info.name for info in bank.list("p/", "p/3", 1)] == ["p/3/003"]
+
+    def test_5_after_need_not_exist(self, bank: Bank) -> None:
+        for name in ("a", "c", "e/f"):
+            bank.put_if_absent(name, b"")
+        assert [info.name for info in bank.list("", "b")] == ["c", "e/f"]
+        assert [info.name for info in bank.list("", "e")] == ["e/f"]
+        assert list(bank.list("", "zzz")) == []
+
+    # 6. Honest errors
+
+    def test_6_a_missing_object_is_said_to_be_missing(self, bank: Bank) -> None:
+        bank.put_if_absent("there/too", b"")
+        for call in (bank.get, bank.stat):
+            for name in ("nothing", "there/not", "not/there"):
+                with pytest.raises(errors.ObjectNotFound):
+                    call(name)
+
+    def test_6_wrong_names_are_refused_by_every_method(self, bank: Bank) -> None:
+        calls: list[Callable[[str], object]] = [bank.get, bank.stat, bank.delete, lambda n: bank.put_if_absent(n, b"")]
+        for name in WRONG_NAMES:
+            for call in calls:
+                with pytest.raises(errors.InvalidInput):
+                    call(name)
+        assert list(bank.list()) == []
+
+    def test_6_a_long_name_is_a_name(self, bank: Bank) -> None:
+        name = "/".join(["n" * 127] * 4)
+        bank.put_if_absent(name, b"1")
+        assert [info.name for info in bank.list()] == [name]
+
+    def test_6_a_bank_that_is_not_there_says_so(self, fresh: Bank) -> None:
+        calls: list[Callable[[], object]] = [
+            fresh.identity,
+            lambda: fresh.put_if_absent("a", b""),
+            lambda: fresh.get("a"),
+            lambda: fresh.stat("a"),
+            fresh.list,
+            lambda: fresh.delete("a"),
+        ]
+        for call in calls:
+            with pytest.raises(errors.BankUnavailable):
+                call()
+
+    def test_6_initialise_keeps_what_is_there(self, bank: Bank) -> None:
+        identity = bank.identity()
+        bank.put_if_absent("a", b"1")
+        assert bank.initialise() == identity == self.again(bank).initialise()
+        assert bank.get("a") == b"1"
+
+    # 7. Threads
+
+    def test_7_many_threads_do_many_things(self, bank: Bank) -> None:
+        def work(number: int) -> bytes:
+            for step in range(20):
+                bank.put_if_absent(f"t/{number}/{step}", b"%d-%d" % (number, step))
+            assert len(_paged(bank, f"t/{number}/", 7)) == 20
+            bank.delete(f"t/{number}/0")
+            return bank.get(f"t/{number}/7")
+
+        with ThreadPoolExecutor(_WRITERS) as pool:
+            assert list(pool.map(work, range(_WRITERS))) == [b"%d-7" % number for number in range(_WRITERS)]
+        assert len(_paged(bank, "t/", 100)) == _WRITERS * 19
+
+
+def _paged(bank: Bank, prefix: str, limit: int) -> list[str]:
+    found: list[str] = []
+    while True:
+        page = [info.name for info in bank.list(prefix, found[-1] if found else "", limit)]
+        found += page
+        if len(page) < limit:
+            return found

@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does one try what uses a hypervisor without having one? A twin of the contract that keeps guests in memory."""
+
+import itertools
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from karbor.model import errors
+from karbor.sdk.hypervisor import (
+    Capture,
+    CapturedDisk,
+    CaptureRequest,
+    DiskInfo,
+    DomainInfo,
+    Hypervisor,
+    NewDomain,
+)
+from karbor.sdk.options import Options
+from karbor.sdk.streams import Advance, Extent, Kind, Source, StreamReader
+
+BLOCK = 4096
+
+
+@dataclass
+class MemoryDomain:
+    """A guest. ``disks`` maps a target to its path; ``raw`` names those that cannot be tracked."""
+
+    name: str
+    disks: dict[str, str]
+    id: str = field(default_factory=lambda: str(uuid.uuid4()))
+    project_id: str = ""
+    state: str = "running"
+    raw: frozenset[str] = frozenset()
+
+
+class MemorySource:
+    """A frozen disk; against ``base`` what is equal is SAME."""
+
+    def __init__(self, data: bytes, base: bytes | None) -> None:
+        self.size = len(data)
+        self._data, self._base = data, base
+
+    def extents(self) -> Iterator[Extent]:
+        """One extent for each run of blocks of one kind."""
+        kinds = ((offset, self._kind(offset)) for offset in range(0, self.size, BLOCK))
+        for kind, run in itertools.groupby(kinds, key=lambda entry: entry[1]):
+            offsets = [offset for offset, _kind in run]
+            yield Extent(offsets[0], min(offsets[-1] + BLOCK, self.size) - offsets[0], kind)
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._data[offset : offset + length]
+
+    def _kind(self, offset: int) -> Kind:
+        block = self._data[offset : offset + BLOCK]
+        if self._base is not None and self._base[offset : offset + BLOCK] == block:
+            return Kind.SAME
+        return Kind.DATA if any(block) else Kind.ZERO
+
+
+class MemoryHypervisor(Hypervisor):
+    """Guests in ``guests`` by id, disk contents in ``files`` by path. A test changes both as it likes."""
+
+    name = "memory"
+
+    def __init__(self, settings: Options | None = None, *, state_dir: str = "/nonexistent") -> None:
+        super().__init__(settings or self.Settings.parse({}), state_dir=state_dir)
+        self.guests: dict[str, MemoryDomain] = {}
+        self.files: dict[str, bytes] = {}
+        self.captures: dict[tuple[str, str, str], tuple[Capture, dict[str, bytes]]] = {}
+        self.trackers: dict[tuple[str, str, str], tuple[str, dict[str, bytes]]] = {}
+
+    def add(self, guest: MemoryDomain, content: dict[str, bytes]) -> MemoryDomain:
+        """A guest whose disks hold ``content`` (by target)."""
+        self.guests[guest.id] = guest
+        self.files |= {guest.disks[target]: data for target, data in content.items()}
+        return guest
+
+    def domains(self) -> Sequence[DomainInfo]:
+        return [self.domain(domain_id) for domain_id in sorted(self.guests)]
+
+    def domain(self, domain_id: str) -> DomainInfo:
+        guest = self.guests.get(domain_id)
+        if guest is None:
+            raise errors.ResourceNotFound("The domain does not exist.")
+        disks = tuple(
+            DiskInfo(target, path, "raw" if target in guest.raw else "qcow2", size, target not in guest.raw)
+            for target, path in guest.disks.items()
+            for size in [len(self.files.get(path, b""))]
+        )
+        return DomainInfo(guest.id, guest.name, guest.state, disks, guest.project_id)
+
+    def begin(self, request: CaptureRequest) -> Capture:
+        key = (request.domain_id, request.scope, request.token)
+        if key in self.captures:
+            return self.captures[key][0]
+        info = self.domain(request.domain_id)
+        known = {disk.target: disk for disk in info.disks}
+        if any(target not in known for target in request.targets):
+            raise errors.InvalidInput("The domain has no such disk.")
+        disks = tuple(self._captured(request, known[target]) for target in request.targets)
+        content = {target: self.files[known[target].path] for target in request.targets}
+        consistency = "crash" if request.quiesce == "no" else "filesystem"
+        capture = Capture(
+            info.id, request.scope, request.token, "bitmap", consistency, disks, f"<domain>{info.name}</domain>",
+            view=uuid.uuid4().hex,
+        )  # fmt: skip
+        self.captures[key] = (capture, content)
+        self.trackers[key] = (capture.view, {disk.target: content[disk.target] for disk in disks if disk.tracked})
+        return capture
+
+    def _captured(self, request: CaptureRequest, disk: DiskInfo) -> CapturedDisk:
+        since = request.since.get(disk.target)
+        view, covered = self.trackers.get((request.domain_id, request.scope, since or ""), ("", {}))
+        if disk.target not in covered:
+            return CapturedDisk(disk.target, disk.size, disk.format, None, "no tracker", disk.tracked)
+        return CapturedDisk(disk.target, disk.size, disk.format, since, "", disk.tracked, view)
+
+    @contextmanager
+    def source(self, capture: Capture, target: str, *, full: bool = False) -> Iterator[Source]:
+        key = (capture.domain_id, capture.scope, capture.token)
+        if key not in self.captures or self.captures[key][0].view != capture.view:
+            raise errors.CaptureLost()
+        since = None if full else capture.disk(target).since
+        base = self.trackers[capture.domain_id, capture.scope, since][1][target] if since is not None else None
+        yield MemorySource(self.captures[key][1][target], base)
+
+    def end(self, capture: Capture) -> None:
+        self.captures.pop((capture.domain_id, capture.scope, capture.token), None)
+
+    def keep(self, domain_id: str, scope: str, token: str) -> None:
+        for key in list(self.trackers):
+            if key[:2] == (domain_id, scope) and key[2] != token:
+                del self.trackers[key]
+
+    def discard(self, domain_id: str, scope: str, token: str) -> None:
+        self.captures.pop((domain_id, scope, token), None)
+        self.trackers.pop((domain_id, scope, token), None)
+
+    def recover(self, is_wanted: Callable[[str, str], bool]) -> Sequence[str]:
+        dead = [key for key in self.captures if not is_wanted(*key[1:])]
+        for key in dead:
+            self.discard(*key)
+        return [f"capture removed token={token}" for _domain, _scope, token in dead]
+
+    def target_path(self, *, directory: str | None, pool: str | None, name: str) -> str:
+        path = f"{directory or pool or '/images'}/{name}"
+        if path in self.files:
+            raise errors.Conflict(f"The file {path} exists.")
+        return path
+
+    def write_disk(self, path: str, format: str, reader: StreamReader, advance: Advance) -> None:
+        found = bytearray(reader.size)
+        for extent in reader.extents():
+            if extent.kind is Kind.DATA:
+                found[extent.offset : extent.offset + extent.length] = reader.read(extent.offset, extent.length)
+            advance(extent.length)
+        self.files[path] = bytes(found)
+
+    def remove_disk(self, path: str) -> None:
+        self.files.pop(path, None)
+
+    def define(self, definition: str, new: NewDomain) -> str:
+        domain_id = new.uuid or str(uuid.uuid4())
+        name = new.name or definition.removeprefix("<domain>").removesuffix("</domain>")
+        if any(guest.name == name and guest.id != domain_id for guest in self.guests.values()):
+            raise errors.Conflict(f"There is another domain named {name}.")
+        state = "running" if new.start else "shut off"
+        disks = {target: path for target, (path, _format) in new.disks.items()}
+        raw = frozenset(target for target, (_path, format_) in new.disks.items() if format_ == "raw")
+        self.guests[domain_id] = MemoryDomain(name, disks, domain_id, state=state, raw=raw)
+        return domain_id
+
+    def undefine(self, domain_id: str) -> None:
+        self.guests.pop(domain_id, None)

@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a resource type keep what karbor.sdk.protection and karbor.sdk.protectable promise?
+
+    class TestMine(ProtectionSuite):
+        def make(self, tmp_path): return Trial(protectable, protection, resource, project_id, fingerprint, ...)
+
+Every test name is a condition. A plug-in that passes may be called twice, interrupted, abandoned and tried again.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from karbor.model import errors
+from karbor.model.checkpoint import SavedResource
+from karbor.model.resource import Resource
+from karbor.sdk.protectable import Protectable
+from karbor.sdk.protection import Protected, Protection
+from karbor.sdk.testing.work import TwinWork
+
+
+@dataclass
+class Trial:
+    """What a suite tries. ``fingerprint(id)`` tells the content of a live resource, None where it is not there;
+    ``restore`` are parameters that restore beside the original."""
+
+    protectable: Protectable
+    protection: Protection
+    resource: Resource
+    project_id: str
+    fingerprint: Callable[[str], Any]
+    protect: Mapping[str, Any] = field(default_factory=dict)
+    restore: Mapping[str, Any] = field(default_factory=dict)
+
+
+class ProtectionSuite:
+    """Subclass and write ``make``."""
+
+    def make(self, tmp_path: Path) -> Trial:
+        """A fresh trial with one live resource."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def trial(self, tmp_path: Path) -> Trial:
+        return self.make(tmp_path)
+
+    def _run(self, trial: Trial, work: TwinWork, phase: str) -> Any:
+        """Run a phase twice and keep its JSON, as the engine does around a crash."""
+        for _ in range(2):
+            if trial.protection.has(phase):
+                found = getattr(trial.protection, phase)(work)
+                assert json.loads(json.dumps(found)) == found
+                work.results[phase] = found
+        return work.results.get(phase)
+
+    def _protect(self, trial: Trial) -> tuple[TwinWork, Protected]:
+        options = trial.protection.Protect.parse(trial.protect)
+        work = TwinWork("protect", trial.resource, options=options, project_id=trial.project_id)
+        self._run(trial, work, "prepare_begin")
+        self._run(trial, work, "prepare_finish")
+        done = trial.protection.protect(work)
+        again = trial.protection.protect(work)
+        assert (done.saved, done.logical_bytes) == (again.saved, again.logical_bytes)
+        self._run(trial, work, "complete")
+        if trial.protection.has("committed"):
+            trial.protection.committed(work)
+            trial.protection.committed(work)
+        return work, again
+
+    def _restore_work(self, trial: Trial, work: TwinWork, done: Protected) -> TwinWork:
+        streams = {name: info.id for name, info in done.streams.items()}
+        saved = SavedResource(work.key.text, "trial", json.loads(json.dumps(dict(done.saved))), streams)
+        options = trial.protection.Restore.parse(trial.restore)
+        return TwinWork("restore", trial.resource, options=options, saved=saved, stored=work.stored)
+
+    def test_schemas_are_valid_json_schema_without_null_defaults(self, trial: Trial) -> None:
+        for declared in (trial.protection.Protect, trial.protection.Restore, trial.protection.Saved):
+            schema = declared.schema()
+            Draft202012Validator.check_schema(schema)
+            assert all(entry.get("default", "") is not None for entry in schema["properties"].values())
+
+    def test_listing_finds_the_resource_and_pages_in_order_of_id(self, trial: Trial) -> None:
+        ids = [found.id for found in trial.protectable.list(trial.project_id)]
+        assert trial.resource.id in ids and ids == sorted(ids)
+        assert all(found.id > ids[0] for found in trial.protectable.list(trial.project_id, after=ids[0]))
+        assert len(trial.protectable.list(trial.project_id, limit=1)) == 1
+
+    def test_a_resource_is_found_by_its_id(self, trial: Trial) -> None:
+        assert trial.protectable.get(trial.project_id, trial.resource.id).id == trial.resource.id
+
+    def test_a_missing_resource_is_not_found(self, trial: Trial) -> None:
+        with pytest.raises(errors.ResourceNotFound):
+            trial.protectable.get(trial.project_id, "00000000-0000-4000-8000-000000000000")
+
+    def test_protecting_leaves_the_resource_as_it_was(self, trial: Trial) -> None:
+        before = trial.fingerprint(trial.resource.id)
+        self._protect(trial)
+        assert trial.fingerprint(trial.resource.id) == before
+
+    def test_what_is_saved_is_json_and_fits_its_declaration(self, trial: Trial) -> None:
+        _work, done = self._protect(trial)
+        assert json.loads(json.dumps(dict(done.saved))) == dict(done.saved)
+        trial.protection.Saved.parse(done.saved)
+
+    def test_a_restore_brings_the_same_content(self, trial: Trial) -> None:
+        work, done = self._protect(trial)
+        before = trial.fingerprint(trial.resource.id)
+        restoring = self._restore_work(trial, work, done)
+        self._run(trial, restoring, "restore_prepare")
+        first, second = trial.protection.restore(restoring), trial.protection.restore(restoring)
+        assert first == second
+        assert trial.fingerprint(first.new_id) == before
+
+    def test_an_abandoned_restore_leaves_nothing(self, trial: Trial) -> None:
+        work, done = self._protect(trial)
+        restoring = self._restore_work(trial, work, done)
+        self._run(trial, restoring, "restore_prepare")
+        new_id = trial.protection.restore(restoring).new_id
+        trial.protection.restore_abandon(restoring)
+        trial.protection.restore_abandon(restoring)
+        assert new_id == trial.resource.id or trial.fingerprint(new_id) is None
+
+    def test_abandon_after_any_phase_may_be_called_twice_and_a_new_attempt_works(self, trial: Trial) -> None:
+        options = trial.protection.Protect.parse(trial.protect)
+        before = trial.fingerprint(trial.resource.id)
+        for phases in ((), ("prepare_begin",), ("prepare_begin", "prepare_finish")):
+            work = TwinWork("protect", trial.resource, options=options, project_id=trial.project_id)
+            for phase in phases:
+                self._run(trial, work, phase)
+            trial.protection.abandon(work)
+            trial.protection.abandon(work)
+            assert trial.fingerprint(trial.resource.id) == before
+        self._protect(trial)
+
+    def test_a_cancelled_protect_ends_with_cancelled(self, trial: Trial) -> None:
+        options = trial.protection.Protect.parse(trial.protect)
+        work = TwinWork("protect", trial.resource, options=options, project_id=trial.project_id)
+        self._run(trial, work, "prepare_begin")
+        self._run(trial, work, "prepare_finish")
+        work.stop = errors.Cancelled()
+        if self._moves_bytes(trial):
+            with pytest.raises(errors.Cancelled):
+                trial.protection.protect(work)
+        trial.protection.abandon(work)
+
+    def _moves_bytes(self, trial: Trial) -> bool:
+        """Whether protecting this resource moves bytes at all; one that does not has nothing to cancel."""
+        work, done = self._protect(trial)
+        return work.done > 0 and bool(done.streams)

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does a plug-in author try a Protection without a service? Memory twins of Streams and Work."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from karbor.model import errors
+from karbor.model.checkpoint import SavedResource
+from karbor.model.resource import Resource, ResourceKey
+from karbor.sdk.protection import EarlierPoint, Work
+from karbor.sdk.streams import Extent, Kind, Source, StreamInfo, StreamReader, Streams
+
+
+class BytesStream:
+    """Bytes as a Source and as a StreamReader."""
+
+    def __init__(self, data: bytes) -> None:
+        self.size = len(data)
+        self._data = data
+
+    def extents(self) -> Iterable[Extent]:
+        """One extent of data, or none for no bytes."""
+        return [Extent(0, self.size, Kind.DATA)] if self.size else []
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes."""
+        return self._data[offset : offset + length]
+
+
+class MemoryStreams(Streams):
+    """Streams in a dictionary. ``stored`` maps a stream id to its bytes and is shared by all twins of one test."""
+
+    def __init__(self, stored: dict[str, bytes], ids: Mapping[str, str], count: Any) -> None:
+        self._stored = stored
+        self._ids = ids
+        self._count = count
+
+    def write(self, name: str, source: Source, *, base_id: str | None = None) -> StreamInfo:
+        """See Streams. AssertionError where the source breaks its contract: gaps, overlaps, short reads."""
+        whole = bytearray()
+        read = 0
+        for extent in source.extents():
+            assert extent.offset == len(whole) and extent.length > 0, f"{extent} does not follow what came before"
+            part = bytes(extent.length) if extent.kind is Kind.ZERO else b""
+            if extent.kind is Kind.DATA:
+                part = source.read(extent.offset, extent.length)
+                read += extent.length
+                self._count(extent.length)
+            elif extent.kind is Kind.SAME:
+                if base_id is None or not self.exists(base_id):
+                    raise errors.InvalidInput("An extent refers to a base, and there is none.")
+                part = self._stored[base_id][extent.offset : extent.offset + extent.length]
+            assert len(part) == extent.length, f"{extent} gave {len(part)} bytes"
+            whole += part
+        assert len(whole) == source.size, f"the extents end at {len(whole)}, the source at {source.size}"
+        stream_id = f"{name}-{len(self._stored)}"
+        self._stored[stream_id] = bytes(whole)
+        return StreamInfo(stream_id, source.size, read, read)
+
+    def exists(self, stream_id: str) -> bool:
+        return stream_id in self._stored
+
+    def read(self, name: str) -> StreamReader:
+        """See Streams. Raises IntegrityError where the checkpoint holds no such stream."""
+        if self._ids.get(name) not in self._stored:
+            raise errors.IntegrityError(f"The checkpoint holds no stream {name!r} of this resource.")
+        return BytesStream(self._stored[self._ids[name]])
+
+
+class TwinWork(Work):
+    """A Work whose parts a test chooses; ``stop`` makes the next ``check`` end the work."""
+
+    def __init__(
+        self,
+        operation: str,
+        resource: Resource,
+        *,
+        options: Any = None,
+        project_id: str = "a" * 32,
+        parent: Resource | None = None,
+        children: Sequence[tuple[ResourceKey, Resource]] = (),
+        saved: SavedResource | None = None,
+        earlier: Sequence[EarlierPoint] = (),
+        results: Mapping[str, Any] | None = None,
+        parent_results: Mapping[str, Any] | None = None,
+        child_results: Mapping[ResourceKey, Any] | None = None,
+        stored: dict[str, bytes] | None = None,
+        checkpoint_id: str = "11111111-1111-4111-8111-111111111111",
+    ) -> None:
+        self.operation, self.operation_id, self.checkpoint_id = operation, f"job-{checkpoint_id}", checkpoint_id
+        self.provider_id, self.project_id = "22222222-2222-4222-8222-222222222222", project_id
+        self.key = ResourceKey(resource.type, resource.id, parent.id if parent and resource.per_parent else "")
+        self.resource, self.parent, self.children = resource, parent, children
+        self.options, self.saved, self.earlier = options, saved, earlier
+        self.results: dict[str, Any] = dict(results or {})
+        self.parent_results, self.child_results = dict(parent_results or {}), dict(child_results or {})
+        self.stored: dict[str, bytes] = {} if stored is None else stored
+        self.streams = MemoryStreams(self.stored, saved.streams if saved else {}, self.advance)
+        self.stop: errors.KarborError | None = None
+        self.expected = self.done = 0
+
+    def expect(self, total_bytes: int) -> None:
+        self.expected = total_bytes
+
+    def check(self) -> None:
+        if self.stop is not None:
+            raise self.stop
+
+    def advance(self, nbytes: int) -> None:
+        self.done += nbytes
+        self.check()
