@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is the catalog of checkpoints kept?"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from karbor.db.query import Listing, capped, day_from, day_until, equal
+from karbor.db.repository import Repository
+from karbor.db.tables import CHECKPOINT_RESOURCES, CHECKPOINTS
+from karbor.model import errors, states
+from karbor.model.checkpoint import Checkpoint, Reason, SavedResource, Sizes
+from karbor.model.page import Page, PageRequest
+from karbor.model.progress import Progress
+
+_C = CHECKPOINTS.c
+_R = CHECKPOINT_RESOURCES.c
+_FIELDS = frozenset(Checkpoint.__dataclass_fields__) - {"id", "status", "created_at", "updated_at"}
+
+
+class Checkpoints(Repository):
+    """The checkpoints and what was saved of each resource. A deleted checkpoint stays as a tombstone."""
+
+    noun = "checkpoint"
+    table = CHECKPOINTS
+    LISTING = Listing(
+        CHECKPOINTS,
+        keys={"id": _C.id, "status": _C.status, "created_at": _C.created_at},
+        filters={
+            "plan_id": equal(_C.plan_id),
+            "status": equal(_C.status),
+            "start_date": day_from(_C.created_at),
+            "end_date": day_until(_C.created_at),
+        },
+    )
+
+    def create(self, checkpoint: Checkpoint) -> Checkpoint:
+        """Keep a new checkpoint; returns it with its time of creation. Raises Conflict where the id is taken."""
+        checkpoint = replace(checkpoint, created_at=checkpoint.created_at or self._clock.now())
+        self._insert(**_values({name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}))
+        return checkpoint
+
+    def get(self, id: str, *, project_id: str | None = None, provider_id: str | None = None) -> Checkpoint:
+        """The checkpoint, also when it is a tombstone. Raises NotFound, also for another project or provider."""
+        return _checkpoint(self._row(id, *_scope(project_id, provider_id)))
+
+    def list(self, request: PageRequest, *, provider_id: str | None) -> Page[Checkpoint]:
+        """A page of checkpoints; tombstones only where the status filter asks for them."""
+        hidden = [] if request.filters.get("status") == "deleted" else [_C.status != "deleted"]
+        rows = self.LISTING.fetch(self._connection, request, _scope(request.project_id, provider_id), hidden=hidden)
+        return Page(tuple(map(_checkpoint, rows)), len(rows) >= capped(request))
+
+    def transition(self, id: str, new_status: str, **changes: Any) -> Checkpoint:
+        """Move to ``new_status``, and change other fields with it; returns what is kept now.
+
+        Staying in a status is allowed. Raises Conflict where the state table has no such move, NotFound.
+        """
+        row = self._row(id, lock=True)
+        status = states.CHECKPOINT.move(row.status, new_status)
+        values = _values(_known(changes)) | {"status": status, "updated_at": self._clock.now()}
+        if not self._update(id, _C.status == row.status, **values):
+            raise errors.Conflict(f"The checkpoint {id} was changed by somebody else.")
+        return self.get(id)
+
+    def update(self, id: str, **changes: Any) -> None:
+        """Change fields other than the status. Raises NotFound."""
+        if not self._update(id, **_values(_known(changes)), updated_at=self._clock.now()):
+            raise errors.NotFound(f"The checkpoint {id} could not be found.")
+
+    def set_progress(self, id: str, progress: Progress) -> None:
+        """Show how far the work is. Nothing happens where the checkpoint is gone: progress is news, not state."""
+        self._update(id, progress=progress.to_dict())
+
+    def save_resources(self, id: str, saved: Sequence[SavedResource]) -> None:
+        """Replace what is known to be saved in this checkpoint. Raises NotFound."""
+        self._row(id, lock=True)
+        self._connection.execute(sa.delete(CHECKPOINT_RESOURCES).where(_R.checkpoint_id == id))
+        rows = [
+            {"checkpoint_id": id, "position": place, "resource_key": entry.key, "saved": entry.to_dict()}
+            for place, entry in enumerate(saved)
+        ]
+        if rows:
+            self._connection.execute(sa.insert(CHECKPOINT_RESOURCES), rows)
+
+    def resources(self, id: str) -> tuple[SavedResource, ...]:
+        """What was saved in this checkpoint, in the order it was given."""
+        query = sa.select(_R.saved).where(_R.checkpoint_id == id).order_by(_R.position)
+        return tuple(SavedResource.from_dict(entry) for entry in self._connection.execute(query).scalars())
+
+    def earlier(
+        self, *, project_id: str, provider_id: str, key: str, limit: int = 5
+    ) -> Sequence[tuple[str, SavedResource]]:
+        """The newest available checkpoints that hold this resource, newest first: (checkpoint id, what was saved)."""
+        query = (
+            sa.select(_C.id, _R.saved)
+            .join_from(CHECKPOINT_RESOURCES, CHECKPOINTS, _R.checkpoint_id == _C.id)
+            .where(_R.resource_key == key, _C.status == "available", *_scope(project_id, provider_id))
+            .order_by(_C.created_at.desc(), _C.id.desc())
+            .limit(limit)
+        )
+        return [(id, SavedResource.from_dict(entry)) for id, entry in self._connection.execute(query)]
+
+
+def _scope(project_id: str | None, provider_id: str | None) -> Sequence[sa.ColumnElement[bool]]:
+    wanted = ((_C.project_id, project_id), (_C.provider_id, provider_id))
+    return [column == value for column, value in wanted if value is not None]
+
+
+def _known(changes: Mapping[str, Any]) -> Mapping[str, Any]:
+    if strange := changes.keys() - _FIELDS:
+        raise TypeError(f"not fields of a checkpoint that may be changed so: {sorted(strange)}")
+    return changes
+
+
+def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns from fields: the sizes are three columns, so that they can be summed."""
+    values = dict(fields)
+    if "sizes" in values:
+        sizes = values.pop("sizes")
+        values |= {"size_logical": sizes.logical, "size_read": sizes.read, "size_stored": sizes.stored}
+    for name in ("progress", "reason"):
+        if values.get(name) is not None:
+            values[name] = values[name].to_dict()
+    for name in ("plan", "graph", "extra_info"):
+        if values.get(name) is not None:
+            values[name] = dict(values[name])
+    return values
+
+
+def _checkpoint(row: Row[Any]) -> Checkpoint:
+    values = dict(row._mapping)
+    values["sizes"] = Sizes(*(values.pop(f"size_{name}") for name in ("logical", "read", "stored")))
+    values["progress"] = Progress.from_dict(values["progress"])
+    values["reason"] = Reason(**values["reason"]) if values["reason"] else None
+    return Checkpoint(**values)

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is kept what was done, when, and how it ended? A log has the id of its job."""
+
+from dataclasses import asdict, replace
+from datetime import datetime
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Row
+
+from karbor.db.query import Listing, capped, equal
+from karbor.db.repository import Repository
+from karbor.db.tables import OPERATION_LOGS
+from karbor.model.operation import OperationLog
+from karbor.model.page import Page, PageRequest
+
+_C = OPERATION_LOGS.c
+
+
+class OperationLogs(Repository):
+    """The operation logs."""
+
+    noun = "operation log"
+    table = OPERATION_LOGS
+    LISTING = Listing(
+        OPERATION_LOGS,
+        keys={
+            "id": _C.id,
+            "status": sa.func.coalesce(_C.status, ""),
+            "started_at": _C.started_at,
+            "created_at": _C.started_at,
+        },
+        filters={name: equal(_C[name]) for name in ("checkpoint_id", "plan_id", "restore_id", "status", "provider_id")},
+    )
+
+    def create(self, log: OperationLog) -> OperationLog:
+        """Keep a new log; it starts now where it does not say when. Raises Conflict where the id is taken."""
+        log = replace(log, started_at=log.started_at or self._clock.now())
+        self._insert(**asdict(log))
+        return log
+
+    def finish(self, id: str, *, status: str, ended_at: datetime, error_info: str | None = None) -> None:
+        """Note how it ended. Nothing happens where there is no such log: the job's end must not depend on it."""
+        self._update(id, status=status, ended_at=ended_at, error_info=error_info)
+
+    def get(self, id: str, *, project_id: str | None = None) -> OperationLog:
+        """The log, of any project where ``project_id`` is None. Raises NotFound."""
+        return _log(self._row(id, *([_C.project_id == project_id] if project_id is not None else [])))
+
+    def list(self, request: PageRequest) -> Page[OperationLog]:
+        """A page of logs."""
+        scope = [_C.project_id == request.project_id] if request.project_id is not None else []
+        rows = self.LISTING.fetch(self._connection, request, scope)
+        return Page(tuple(map(_log, rows)), len(rows) >= capped(request))
+
+
+def _log(row: Row[Any]) -> OperationLog:
+    return OperationLog(**row._mapping)

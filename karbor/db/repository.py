@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What do all repositories share: the connection of the transaction, the clock, and how one row is found and locked?"""
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection, Row
+
+from karbor.common.clock import Clock
+from karbor.db.query import Condition, storable
+from karbor.model import errors
+
+
+class Repository:
+    """Rows of one noun inside one transaction. ``noun`` is what users call it, ``table`` where it lies."""
+
+    noun: str
+    table: sa.Table
+
+    def __init__(self, connection: Connection, clock: Clock) -> None:
+        self._connection = connection
+        self._clock = clock
+
+    def _row(self, id: str, *conditions: Condition, lock: bool = False) -> Row[Any]:
+        """The row with this id that meets the conditions. Raises NotFound.
+
+        ``lock`` keeps it from changing until the transaction ends (SQLite's writing transactions are alone anyway).
+        """
+        query = sa.select(self.table).where(self.table.c.id == id, *conditions)
+        if lock and self._connection.dialect.name != "sqlite":
+            query = query.with_for_update()
+        row = self._connection.execute(query).first() if storable(id) else None
+        if row is None:
+            shown = id[:64].encode(errors="replace").decode()
+            raise errors.NotFound(f"The {self.noun} {shown} could not be found.")
+        return row
+
+    def _insert(self, **values: Any) -> None:
+        """Raises Conflict where the id is taken."""
+        try:
+            with self._connection.begin_nested():
+                self._connection.execute(sa.insert(self.table).values(**values))
+        except sa.exc.IntegrityError as fault:
+            raise errors.Conflict(
+                f"The {self.noun} {values.get('id')} exists already.", detail=str(fault.orig)
+            ) from fault
+
+    def _update(self, id: str, /, *conditions: Condition, **values: Any) -> bool:
+        """Whether there was such a row to change."""
+        query = sa.update(self.table).where(self.table.c.id == id, *conditions).values(**values)
+        return self._connection.execute(query).rowcount == 1
