@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bytes in a bank: chunks, packs, index, recipes, sealed records."""

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does the index get into the bank, and how does the cache of a host follow it?
+
+An index object is a sealed list of directories of packs that are already durable. It may be lost: packs describe
+themselves.
+"""
+
+import logging
+import secrets
+from collections.abc import Iterator, Sequence
+
+from karbor.model import errors
+from karbor.sdk.bank import Bank
+from karbor.vault import format
+from karbor.vault.codec import Codec
+from karbor.vault.format import Cursor, put_varint
+from karbor.vault.index import Index
+from karbor.vault.pack import Directory, directory_span, open_directory
+
+LOG = logging.getLogger(__name__)
+
+
+class IndexObjects:
+    """The index objects and packs of one domain, and the cache that follows them. Thread-safe."""
+
+    def __init__(self, bank: Bank, *, prefix: str, codec: Codec, index: Index) -> None:
+        self._bank = bank
+        self._prefix = prefix
+        self._codec = codec
+        self._index = index
+
+    def put(self, directories: Sequence[Directory]) -> tuple[str, int]:
+        """Write one index object. (name, stored bytes)"""
+        out = bytearray()
+        put_varint(out, format.VERSION)
+        put_varint(out, len(directories))
+        for directory in directories:
+            out += directory.pack_id + directory.encode()
+        name = format.index_name(secrets.token_hex(16))
+        data = self._codec.seal_object(name, bytes(out))
+        self._bank.put_if_absent(self._prefix + name, data)
+        self._index.add(directories, source=name)
+        return name, len(data)
+
+    def get(self, name: str) -> Sequence[Directory]:
+        """What an index object lists. Raises ObjectNotFound, IntegrityError."""
+        cursor = Cursor(self._codec.open_object(name, self._bank.get(self._prefix + name)))
+        if cursor.varint() != format.VERSION:
+            raise errors.IntegrityError(detail=f"{name}: unknown version")
+        directories = [Directory.decode(cursor.take(format.ID_SIZE), cursor) for _ in range(cursor.varint())]
+        cursor.end()
+        return directories
+
+    def prove(self, name: str) -> None:
+        """Tell every host that all packs of this index object were read back. May be called again."""
+        marker = format.proof_name(name)
+        self._bank.put_if_absent(self._prefix + marker, self._codec.seal_object(marker, b""))
+        self._index.prove(name)
+
+    def follow(self) -> None:
+        """Bring the cache up to the bank: read new index objects, forget what is gone.
+
+        A damaged index object is passed over: it must not stop new backups, and packs describe themselves.
+        """
+        there = set(self._names(format.index_name("")))
+        cached = self._index.sources()
+        for name in sorted(there - cached):
+            try:
+                self._index.add(self.get(name), source=name)
+            except errors.ObjectNotFound:
+                continue  # replaced by another one since it was listed
+            except errors.IntegrityError as fault:
+                LOG.error("index object passed over object=%s%s cause=%s", self._prefix, name, fault.detail)
+        for name in cached - there:
+            self._index.drop_source(name)
+        self._follow_proofs()
+        for pack_id in self._index.pending():
+            if not self.holds(pack_id):
+                self._index.forget(pack_id)
+
+    def _follow_proofs(self) -> None:
+        unproven = self._index.unproven()
+        if not unproven:
+            return
+        markers = set(self._names(format.proof_name("")))
+        for name in unproven:
+            marker = format.proof_name(name)
+            if marker in markers:
+                try:
+                    self._codec.open_object(marker, self._bank.get(self._prefix + marker))
+                except (errors.ObjectNotFound, errors.IntegrityError):
+                    continue  # no proof: the packs will be read again
+                self._index.prove(name)
+
+    def scan_packs(self) -> None:
+        """Learn packs that no index object lists from the packs themselves."""
+        known = self._index.packs()
+        for name in self._names("pack/"):
+            pack_id = format.pack_id_of(name)
+            if pack_id not in known:
+                try:
+                    self._index.add([self.directory(pack_id)])
+                except errors.IntegrityError:
+                    continue  # what this pack held stays missing, and is reported by whoever wants it
+
+    def directory(self, pack_id: bytes) -> Directory:
+        """The directory as the pack itself has it. Raises ObjectNotFound, IntegrityError."""
+        name = self._prefix + format.pack_name(pack_id)
+        size = self._bank.stat(name).size
+        if size < format.HEADER_SIZE + format.TAIL_SIZE:
+            raise errors.IntegrityError(detail=f"pack {pack_id.hex()}: too short")
+        tail = self._bank.get(name, size - format.TAIL_SIZE, format.TAIL_SIZE)
+        offset, length = directory_span(size, tail)
+        sealed = self._bank.get(name, offset, length)
+        return open_directory(self._codec, pack_id, header=self._bank.get(name, 0, format.HEADER_SIZE), sealed=sealed)
+
+    def holds(self, pack_id: bytes) -> bool:
+        """Whether the bank has the pack."""
+        try:
+            self._bank.stat(self._prefix + format.pack_name(pack_id))
+        except errors.ObjectNotFound:
+            return False
+        return True
+
+    def _names(self, beginning: str) -> Iterator[str]:
+        prefix = self._prefix + beginning
+        after = ""
+        while True:
+            page = self._bank.list(prefix, after)
+            for info in page:
+                yield info.name.removeprefix(self._prefix)
+            if len(page) < 1000:
+                return
+            after = page[-1].name

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Where do wrapped keys lie in a bank, and who decides when two make one at the same time?
+
+Each wrapped key is a write-once object ``.../key/00000001``; wrapping again under another master key puts the next
+number. A key is made only where nothing was ever stored under it, and the first to put number 1 wins.
+"""
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+
+from karbor.common.clock import Clock, iso
+from karbor.model import errors
+from karbor.sdk.bank import Bank
+from karbor.vault import format
+from karbor.vault.keys import KEY_SIZE, DomainKeys, MasterKey
+
+
+class Keyring:
+    """The keys of one bank. Thread-safe. Raises KeyUnavailable where the master key is not the one that wrapped."""
+
+    def __init__(self, bank: Bank, *, master_key: MasterKey, clock: Clock) -> None:
+        self._bank = bank
+        self._master = master_key
+        self._clock = clock
+
+    def domain_name(self, label: str) -> str | None:
+        """The opaque name of the domain with that label; None where the bank holds no vault yet."""
+        vault_key = self._load(format.VAULT_KEYS)
+        return domain_name_of(vault_key, label) if vault_key else None
+
+    def make_domain_name(self, label: str) -> str:
+        """The same; makes the vault key where the bank holds no vault yet."""
+        return domain_name_of(self._load_or_make(format.VAULT_KEYS, "", guarded=format.DOMAINS), label)
+
+    def domain_keys(self, domain: str) -> DomainKeys | None:
+        """The keys of a domain; None where it holds nothing yet."""
+        data_key = self._load(f"{format.domain_prefix(domain)}key/")
+        return DomainKeys.from_data_key(data_key) if data_key else None
+
+    def make_domain_keys(self, domain: str, label: str) -> DomainKeys:
+        """The keys of a domain; made where it holds nothing yet."""
+        prefix = format.domain_prefix(domain)
+        return DomainKeys.from_data_key(self._load_or_make(f"{prefix}key/", label, guarded=prefix))
+
+    def _load_or_make(self, prefix: str, label: str, *, guarded: str) -> bytes:
+        found = self._load(prefix)
+        if found:
+            return found
+        # A lost key must never be replaced by a new one beside data that the old one sealed.
+        if any(not info.name.startswith(prefix) for info in self._bank.list(guarded, limit=1)):
+            found = self._load(prefix)  # another writer may have been first between the two looks
+            if found:
+                return found
+            raise errors.KeyUnavailable(
+                "The key of this data is missing in the bank.",
+                detail=f"nothing under {prefix}, but data under {guarded}",
+            )
+        content = {
+            "version": format.VERSION,
+            "label": label,
+            "key": secrets.token_hex(KEY_SIZE),
+            "created": iso(self._clock.now()),
+        }
+        self._bank.put_if_absent(prefix + format.numbered(1), self._master.wrap(prefix, content))
+        made = self._load(prefix)
+        if not made:
+            raise errors.BankUnavailable(detail=f"the bank does not show {prefix} after it was put")
+        return made
+
+    def _load(self, prefix: str) -> bytes | None:
+        names: Sequence[str] = [info.name for info in self._bank.list(prefix)]
+        for name in reversed(names):
+            content = self._master.unwrap(prefix, self._bank.get(name))
+            if content is not None:
+                return bytes.fromhex(content["key"])
+        if names:
+            raise errors.KeyUnavailable(
+                "This data was sealed under another master key.",
+                detail=f"{names[-1]} was not wrapped by key {self._master.id.hex()}",
+                next_action="give the service the master key file that this bank was written with",
+            )
+        return None
+
+
+def domain_name_of(vault_key: bytes, label: str) -> str:
+    """The opaque name of a domain: nobody without the vault key can tell or guess the label from it."""
+    return hmac.digest(vault_key, b"karbor 1 domain " + label.encode(), hashlib.sha256)[:16].hex()

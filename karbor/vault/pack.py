@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How do many chunks make one object that describes itself?
+
+header (48) | sealed chunk | sealed chunk | ... | sealed directory | length of the directory (4) | end mark (8)
+"""
+
+import io
+import secrets
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from cryptography.exceptions import InvalidTag
+
+from karbor.model import errors
+from karbor.vault import format
+from karbor.vault.codec import Codec, open_chunk, seal_chunk
+from karbor.vault.format import Cursor, put_varint
+
+_HEADER = struct.Struct(">8sHHI16s16s")
+_TAIL = struct.Struct(">I8s")
+_DIRECTORY_NONCE = bytes(12)  # no chunk lies at offset 0
+
+
+class Entry(NamedTuple):
+    """One chunk in a pack. ``stored`` counts sealed bytes, ``size`` plain ones."""
+
+    id: bytes
+    flags: int
+    offset: int
+    stored: int
+    size: int
+
+
+@dataclass(frozen=True)
+class Directory:
+    """What a pack holds. Written twice: at the end of the pack, and in an index object."""
+
+    pack_id: bytes
+    entries: Sequence[Entry]
+
+    def encode(self) -> bytes:
+        out = bytearray()
+        put_varint(out, len(self.entries))
+        for entry in self.entries:
+            out.append(entry.flags)
+            put_varint(out, entry.stored)
+            put_varint(out, entry.size)
+        out += b"".join(entry.id for entry in self.entries)
+        return bytes(out)
+
+    @classmethod
+    def decode(cls, pack_id: bytes, cursor: Cursor) -> "Directory":
+        """Raises IntegrityError."""
+        shapes = [(cursor.take(1)[0], cursor.varint(), cursor.varint()) for _ in range(cursor.varint())]
+        entries = []
+        offset = format.HEADER_SIZE
+        for chunk_id, (flags, stored, size) in zip(cursor.ids(len(shapes)), shapes, strict=True):
+            entries.append(Entry(chunk_id, flags, offset, stored, size))
+            offset += stored
+        return cls(pack_id, entries)
+
+
+class PackBuilder:
+    """A pack that is being filled. Not thread-safe."""
+
+    def __init__(self, codec: Codec) -> None:
+        self.pack_id = secrets.token_bytes(format.ID_SIZE)
+        self.entries: list[Entry] = []
+        self.size = format.HEADER_SIZE
+        self._cipher = codec.cipher(self.pack_id)
+        self._header = _header(self.pack_id)
+        self._buffer = io.BytesIO()  # gives its bytes away without a copy
+        self._buffer.write(self._header)
+
+    @property
+    def full(self) -> bool:
+        return self.size >= format.PACK_SIZE or len(self.entries) >= format.PACK_ENTRIES
+
+    def add(self, chunk_id: bytes, *, flags: int, size: int, body: bytes | memoryview) -> None:
+        """Seal one chunk into the pack. ``size`` is that of the plain bytes."""
+        sealed = seal_chunk(self._cipher, chunk_id, flags=flags, size=size, offset=self.size, body=body)
+        self.entries.append(Entry(chunk_id, flags, self.size, len(sealed), size))
+        self._buffer.write(sealed)
+        self.size += len(sealed)
+
+    def finish(self) -> tuple[Directory, bytes]:
+        """The directory and the bytes of the whole pack."""
+        directory = Directory(self.pack_id, tuple(self.entries))
+        sealed = self._cipher.encrypt(_DIRECTORY_NONCE, directory.encode(), self._header)
+        self._buffer.write(sealed + _TAIL.pack(len(sealed), format.PACK_END))
+        data = self._buffer.getvalue()
+        self._buffer.close()
+        return directory, data
+
+
+def directory_span(pack_size: int, tail: bytes) -> tuple[int, int]:
+    """(offset, length) of the sealed directory, from the last 12 bytes of a pack. Raises IntegrityError."""
+    try:
+        length, mark = _TAIL.unpack(tail)
+    except struct.error:
+        length, mark = 0, b""
+    offset = pack_size - format.TAIL_SIZE - length
+    if mark != format.PACK_END or offset < format.HEADER_SIZE:
+        raise errors.IntegrityError(detail="no end of a pack")
+    return offset, length
+
+
+def open_directory(codec: Codec, pack_id: bytes, *, header: bytes, sealed: bytes) -> Directory:
+    """Raises IntegrityError where header or directory are not those of this pack."""
+    if header != _header(pack_id):
+        raise errors.IntegrityError(detail=f"pack {pack_id.hex()}: unknown head")
+    try:
+        plain = codec.cipher(pack_id).decrypt(_DIRECTORY_NONCE, sealed, header)
+    except InvalidTag as fault:
+        raise errors.IntegrityError(detail=f"pack {pack_id.hex()}: directory does not open") from fault
+    cursor = Cursor(plain)
+    directory = Directory.decode(pack_id, cursor)
+    cursor.end()
+    return directory
+
+
+def open_pack(codec: Codec, pack_id: bytes, data: bytes) -> Iterator[tuple[Entry, bytes]]:
+    """Every chunk of a whole pack with its plain bytes. Raises IntegrityError for any byte that is not as written."""
+    offset, length = directory_span(len(data), data[-format.TAIL_SIZE :])
+    header = data[: format.HEADER_SIZE]
+    directory = open_directory(codec, pack_id, header=header, sealed=data[offset : offset + length])
+    end = format.HEADER_SIZE + sum(entry.stored for entry in directory.entries)
+    if end != offset:
+        raise errors.IntegrityError(detail=f"pack {pack_id.hex()}: directory and length disagree")
+    cipher = codec.cipher(pack_id)
+    for entry in directory.entries:
+        sealed = data[entry.offset : entry.offset + entry.stored]
+        plain = open_chunk(cipher, entry.id, flags=entry.flags, size=entry.size, offset=entry.offset, sealed=sealed)
+        yield entry, plain
+
+
+def _header(pack_id: bytes) -> bytes:
+    return _HEADER.pack(format.PACK_MAGIC, format.VERSION, format.KEY_SCHEME, 0, format.NO_KEY, pack_id)

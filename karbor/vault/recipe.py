@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does a stream consist of, and how is that written so that increments share what did not change?
+
+A recipe is a tree over the offsets of the stream. A *leaf* covers 1 MiB and lists its pieces; an inner node has room
+for 32 children of equal span. Nodes are chunks like any other, named by content: two streams that agree on a span
+share its node. What is not mentioned is zero. Both spans were chosen by arithmetic: see format.rst, "Spans".
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from karbor.model import errors
+from karbor.vault.format import Cursor, put_varint
+
+LEAF_SPAN = 1 << 20
+FANOUT_BITS = 5
+FANOUT = 1 << FANOUT_BITS
+_LEAF = 1
+_INNER = 2
+_MAX_SHIFT = 12
+
+
+class Piece(NamedTuple):
+    """``length`` bytes of the stream from ``offset`` on are those of a chunk from ``within`` on."""
+
+    offset: int
+    length: int
+    chunk: bytes
+    within: int
+
+
+def span(level: int) -> int:
+    """Bytes under one node. Leaves are level 0."""
+    return LEAF_SPAN << (FANOUT_BITS * level)
+
+
+def height(size: int) -> int:
+    """The level of the root of a stream of ``size`` bytes: the lowest that covers it."""
+    level = 0
+    while span(level) < size:
+        level += 1
+    return level
+
+
+def encode_leaf(pieces: Sequence[Piece], start: int) -> bytes:
+    """``pieces`` ascend and lie within the leaf that begins at ``start``. Equal pieces give equal bytes."""
+    bits = 1 << _MAX_SHIFT
+    for piece in pieces:
+        bits |= (piece.offset - start) | piece.length | piece.within
+    shift = (bits & -bits).bit_length() - 1
+    numbers: dict[bytes, int] = {}
+    body = bytearray()
+    put_varint(body, len(pieces))
+    end = start
+    for piece in pieces:
+        put_varint(body, (piece.offset - end) >> shift)
+        put_varint(body, piece.length >> shift)
+        put_varint(body, numbers.setdefault(piece.chunk, len(numbers)))
+        put_varint(body, piece.within >> shift)
+        end = piece.offset + piece.length
+    out = bytearray((_LEAF, shift))
+    put_varint(out, len(numbers))
+    return bytes(out) + b"".join(numbers) + bytes(body)
+
+
+def decode_leaf(data: bytes, start: int) -> Sequence[Piece]:
+    """The inverse. Raises IntegrityError for anything that ``encode_leaf`` does not make."""
+    cursor = Cursor(data)
+    kind, shift = cursor.take(2)
+    if kind != _LEAF or shift > _MAX_SHIFT:
+        raise errors.IntegrityError(detail="not a leaf of a recipe")
+    ids = cursor.ids(cursor.varint())
+    pieces = []
+    at = start
+    for _ in range(cursor.varint()):
+        at += cursor.varint() << shift
+        length = cursor.varint() << shift
+        number = cursor.varint()
+        if number >= len(ids) or not length:
+            raise errors.IntegrityError(detail="a leaf of a recipe names a chunk it does not list")
+        pieces.append(Piece(at, length, ids[number], cursor.varint() << shift))
+        at += length
+    cursor.end()
+    if at > start + LEAF_SPAN:
+        raise errors.IntegrityError(detail="a leaf of a recipe is longer than its span")
+    return pieces
+
+
+def encode_inner(level: int, children: Mapping[int, bytes]) -> bytes:
+    """``children`` maps slots (0 to 31, ascending) to node ids."""
+    bitmap = sum(1 << slot for slot in children)
+    return bytes((_INNER, level)) + bitmap.to_bytes(FANOUT // 8, "little") + b"".join(children.values())
+
+
+def decode_inner(data: bytes, level: int) -> Sequence[tuple[int, bytes]]:
+    """(slot, node id), ascending. Raises IntegrityError."""
+    cursor = Cursor(data)
+    if tuple(cursor.take(2)) != (_INNER, level):
+        raise errors.IntegrityError(detail="not the node of a recipe that is wanted here")
+    bitmap = int.from_bytes(cursor.take(FANOUT // 8), "little")
+    slots = [slot for slot in range(FANOUT) if bitmap >> slot & 1]
+    ids = cursor.ids(len(slots))
+    cursor.end()
+    return list(zip(slots, ids, strict=True))
+
+
+class Nodes(Protocol):
+    """Anything that finds the plain bytes of a node by its id. Raises IntegrityError where there is none."""
+
+    def node(self, node_id: bytes) -> bytes: ...
+
+
+class Tree(NamedTuple):
+    """A recipe that can be walked. ``root`` None: all zeroes."""
+
+    nodes: Nodes
+    root: bytes | None
+    size: int
+
+    @property
+    def level(self) -> int:
+        return height(self.size)
+
+    def children(self, level: int, index: int, node_id: bytes) -> Iterator[tuple[int, bytes]]:
+        """(index on the level below, node id) of an inner node."""
+        for slot, child in decode_inner(self.nodes.node(node_id), level):
+            yield (index << FANOUT_BITS) + slot, child
+
+    def node_at(self, level: int, index: int) -> bytes | None:
+        """The id of the node at a place of the tree; None where there is none."""
+        node_id, at = self.root, self.level
+        if index >> FANOUT_BITS * max(at - level, 0):
+            return None
+        while node_id is not None and at > level:
+            at -= 1
+            slot = index >> FANOUT_BITS * (at - level) & FANOUT - 1
+            node_id = dict(decode_inner(self.nodes.node(node_id), at + 1)).get(slot)
+        return node_id if at == level else None
+
+    def leaf(self, index: int, node_id: bytes) -> Sequence[Piece]:
+        return decode_leaf(self.nodes.node(node_id), index * LEAF_SPAN)
+
+    def pieces(self, start: int, stop: int) -> Iterator[Piece]:
+        """What lies between two offsets, ascending, cut to fit; gaps are zeroes. Reads only nodes that it must."""
+        stop = min(stop, self.size)
+        if self.root is not None:
+            yield from self._pieces(self.level, 0, self.root, start, stop)
+
+    def _pieces(self, level: int, index: int, node_id: bytes, start: int, stop: int) -> Iterator[Piece]:
+        if level:
+            below = span(level - 1)
+            for child, child_id in self.children(level, index, node_id):
+                if child * below < stop and (child + 1) * below > start:
+                    yield from self._pieces(level - 1, child, child_id, start, stop)
+            return
+        for piece in self.leaf(index, node_id):
+            clipped = clip(piece, start, stop)
+            if clipped:
+                yield clipped
+
+
+def clip(piece: Piece, start: int, stop: int) -> Piece | None:
+    """The part of a piece between two offsets."""
+    first = max(piece.offset, start)
+    length = min(piece.offset + piece.length, stop) - first
+    if length <= 0:
+        return None
+    return Piece(first, length, piece.chunk, piece.within + first - piece.offset)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is a JSON document kept in a domain: sealed, written once, and gone for good once deleted?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from karbor.common.clock import Clock, iso
+from karbor.model import errors
+from karbor.sdk.bank import Bank
+from karbor.vault import format
+from karbor.vault.codec import Codec
+
+_PAGE = 1000
+
+
+class Records:
+    """The records of one domain. Thread-safe. ``kind`` and ``record_id`` appear in names: never text of a user."""
+
+    def __init__(self, bank: Bank, *, prefix: str, codec: Codec, clock: Clock) -> None:
+        self._bank = bank
+        self._prefix = prefix
+        self._codec = codec
+        self._clock = clock
+
+    def put(self, kind: str, record_id: str, document: Mapping[str, Any]) -> None:
+        """Store a document. The same again is no error. Raises Conflict where another one, or a tombstone, is there."""
+        name = format.record_name(kind, record_id)
+        if self._deleted(name):
+            raise errors.Conflict("This was deleted.", detail=name)
+        if self._bank.put_if_absent(self._prefix + name, self._codec.seal_document(name, document)):
+            return
+        if self._open(name) != dict(document):
+            raise errors.Conflict("Something else is stored under this id.", detail=name)
+
+    def get(self, kind: str, record_id: str) -> dict[str, Any]:
+        """The document. Raises ObjectNotFound, IntegrityError."""
+        name = format.record_name(kind, record_id)
+        document = self._open(name)
+        if self._deleted(name):
+            raise errors.ObjectNotFound(detail=f"{name} was deleted")
+        return document
+
+    def list(self, kind: str, after: str, limit: int) -> Sequence[str]:
+        """Ids in byte order, at most ``limit``, behind ``after``; fewer than ``limit`` means the end was reached."""
+        beginning = format.record_name(kind, "-").removesuffix("-")
+        found: list[str] = []
+        for page in self._pages(beginning, after):
+            gone = {name for part in self._pages(format.tombstone_name(beginning), after, page[-1]) for name in part}
+            found += [record_id for record_id in page if record_id not in gone]
+            after = page[-1]
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    def delete(self, kind: str, record_id: str) -> None:
+        """Tombstone first, then the object: from the first moment on it is gone for all. May be called again."""
+        name = format.record_name(kind, record_id)
+        tombstone = format.tombstone_name(name)
+        sealed = self._codec.seal_document(tombstone, {"version": format.VERSION, "at": iso(self._clock.now())})
+        self._bank.put_if_absent(self._prefix + tombstone, sealed)
+        self._bank.delete(self._prefix + name)
+
+    def _open(self, name: str) -> dict[str, Any]:
+        return self._codec.open_document(name, self._bank.get(self._prefix + name))
+
+    def _deleted(self, name: str) -> bool:
+        try:
+            self._bank.stat(self._prefix + format.tombstone_name(name))
+        except errors.ObjectNotFound:
+            return False
+        return True
+
+    def _pages(self, beginning: str, after: str, last: str | None = None) -> Iterator[Sequence[str]]:
+        """Pages of the ids behind ``after``, up to ``last``."""
+        prefix = self._prefix + beginning
+        while True:
+            infos = self._bank.list(prefix, prefix + after if after else "", _PAGE)
+            page = [info.name.removeprefix(prefix) for info in infos]
+            wanted = [record_id for record_id in page if last is None or record_id <= last]
+            if wanted:
+                yield wanted
+            if len(page) < _PAGE or len(wanted) < len(page):
+                return
+            after = page[-1]

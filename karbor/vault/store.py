@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is a chunk found by its name and read back, proven?"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from karbor.model import errors
+from karbor.sdk.bank import Bank
+from karbor.vault import format
+from karbor.vault.codec import Codec, open_chunk
+from karbor.vault.index import Index, Location
+from karbor.vault.indexobjects import IndexObjects
+from karbor.vault.keys import DomainKeys
+
+_GAP = 64 << 10  # reading this many useless bytes costs less than one more request
+_REQUEST = 4 << 20
+_NODE_CACHE = 4 << 20
+
+
+class ByteCache:
+    """The most recently used values up to ``limit`` bytes. Thread-safe."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._held = 0
+        self._values: OrderedDict[bytes, bytes] = OrderedDict()
+
+    def get(self, key: bytes) -> bytes | None:
+        with self._lock:
+            value = self._values.get(key)
+            if value is not None:
+                self._values.move_to_end(key)
+            return value
+
+    def put(self, key: bytes, value: bytes) -> None:
+        with self._lock:
+            if key not in self._values:
+                self._values[key] = value
+                self._held += len(value)
+            while self._held > self._limit and len(self._values) > 1:
+                self._held -= len(self._values.popitem(last=False)[1])
+
+
+class ChunkStore:
+    """The chunks of one domain: keys, cache of the index, and the bank behind them. Thread-safe."""
+
+    def __init__(self, bank: Bank, *, domain: str, keys: DomainKeys, index_path: Path, compression_level: int) -> None:
+        self.bank = bank
+        self.prefix = format.domain_prefix(domain)
+        self.codec = Codec(keys, compression_level=compression_level)
+        self.index = Index(index_path)
+        self.index_objects = IndexObjects(bank, prefix=self.prefix, codec=self.codec, index=self.index)
+        self._follow_lock = threading.Lock()
+        self._nodes = ByteCache(_NODE_CACHE)
+
+    def follow(self) -> None:
+        """Bring the index cache up to the bank."""
+        with self._follow_lock:
+            self.index_objects.follow()
+
+    def locate(self, ids: Iterable[bytes]) -> Mapping[bytes, Location]:
+        """Where all of these lie. What the cache does not know is looked for in the bank: first in new index objects,
+        then in packs that none lists. Raises IntegrityError where a chunk is nowhere."""
+        wanted = set(ids)
+        found = self.index.locate(wanted)
+        for search in (self.index_objects.follow, self.index_objects.scan_packs):
+            if len(found) == len(wanted):
+                return found
+            with self._follow_lock:
+                search()
+            found = self.index.locate(wanted)
+        if len(found) == len(wanted):
+            return found
+        missing = min(wanted - set(found))
+        raise errors.IntegrityError(
+            detail=f"{len(wanted) - len(found)} of {len(wanted)} chunks are in no pack, such as {missing.hex()}"
+        )
+
+    def node(self, node_id: bytes) -> bytes:
+        """The plain bytes of a node of a recipe. Raises IntegrityError."""
+        data = self._nodes.get(node_id)
+        if data is None:
+            [(_, data)] = self.chunks([node_id])
+            self._nodes.put(node_id, data)
+        return data
+
+    def chunks(self, ids: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        """(id, plain bytes) of all of these, in the order in which they lie. Holds one request at a time.
+
+        A pack that went away is forgotten, and its chunks are looked for in others. Raises IntegrityError.
+        """
+        wanted = list(ids)
+        while wanted:
+            places = sorted((place, chunk_id) for chunk_id, place in self.locate(wanted).items())
+            wanted = []
+            for group in _grouped(places):
+                try:
+                    data = self._read(group)
+                except errors.ObjectNotFound:
+                    self.index.forget(group[0][0].pack_id)
+                    wanted += [chunk_id for _, chunk_id in group]
+                    continue
+                yield from self._opened(group, data)
+
+    def _read(self, group: Sequence[tuple[Location, bytes]]) -> bytes:
+        first, last = group[0][0], group[-1][0]
+        name = self.prefix + format.pack_name(first.pack_id)
+        return self.bank.get(name, first.offset, last.offset + last.stored - first.offset)
+
+    def _opened(self, group: Sequence[tuple[Location, bytes]], data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        first = group[0][0]
+        cipher = self.codec.cipher(first.pack_id)
+        for place, chunk_id in group:
+            at = place.offset - first.offset
+            sealed = data[at : at + place.stored]
+            shape = {"flags": place.flags, "size": place.size, "offset": place.offset}
+            yield chunk_id, open_chunk(cipher, chunk_id, **shape, sealed=sealed)
+
+
+def _grouped(places: Iterable[tuple[Location, bytes]]) -> Iterator[Sequence[tuple[Location, bytes]]]:
+    """Chunks that lie close together in one pack are read with one request."""
+    group: list[tuple[Location, bytes]] = []
+    for place, chunk_id in places:
+        if group and not _near(group[0][0], group[-1][0], place):
+            yield group
+            group = []
+        group.append((place, chunk_id))
+    if group:
+        yield group
+
+
+def _near(first: Location, last: Location, place: Location) -> bool:
+    return (
+        place.pack_id == first.pack_id
+        and place.offset - (last.offset + last.stored) <= _GAP
+        and place.offset + place.stored - first.offset <= _REQUEST
+    )

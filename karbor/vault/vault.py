@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does the rest of Karbor store streams and records in a bank?
+
+One vault per bank, one domain per project. Everything a domain writes is sealed with keys of its own, and equal content
+is stored once per domain.
+"""
+
+import secrets
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from karbor.common.clock import Clock, iso
+from karbor.model import errors
+from karbor.sdk.bank import Bank
+from karbor.sdk.streams import Advance, Source, StreamInfo, StreamReader
+from karbor.vault import format
+from karbor.vault.keyring import Keyring
+from karbor.vault.keys import DomainKeys, MasterKey
+from karbor.vault.readback import ReadBack, Written
+from karbor.vault.reader import ChunkedReader
+from karbor.vault.recipe import FANOUT, LEAF_SPAN, Tree
+from karbor.vault.records import Records
+from karbor.vault.session import Session
+from karbor.vault.store import ChunkStore
+from karbor.vault.writer import StreamWriter
+
+
+class _Opened(NamedTuple):
+    store: ChunkStore
+    records: Records
+
+
+class Vault:
+    """The vault of one bank. Thread-safe. Makes no call to the bank before it must.
+
+    ``cache_dir`` holds caches only. ``threads`` compress per stream that is written.
+    """
+
+    def __init__(
+        self,
+        bank: Bank,
+        *,
+        master_key: MasterKey,
+        cache_dir: Path,
+        clock: Clock,
+        compression_level: int = 1,
+        threads: int = 2,
+    ) -> None:
+        self.bank = bank
+        self.cache_dir = cache_dir
+        self.clock = clock
+        self.compression_level = compression_level
+        self.threads = threads
+        self.keyring = Keyring(bank, master_key=master_key, clock=clock)
+        self._lock = threading.Lock()
+        self._domains: dict[str, Domain] = {}
+
+    def domain(self, project_id: str) -> "Domain":
+        """The domain of a project; the same object each time."""
+        with self._lock:
+            return self._domains.setdefault(project_id, Domain(self, project_id))
+
+    def close(self) -> None:
+        """Close the caches. Nothing that was returned as durable depends on it."""
+        with self._lock:
+            for domain in self._domains.values():
+                domain.close()
+            self._domains.clear()
+
+
+class Domain:
+    """What one project stores: its keys, its names, its chunks. Thread-safe.
+
+    Every method may raise BankUnavailable (BankFull where it writes) and KeyUnavailable. A project that stored nothing
+    yet leaves no trace in the bank by reading.
+    """
+
+    def __init__(self, vault: Vault, project_id: str) -> None:
+        self._vault = vault
+        self._project_id = project_id
+        self._lock = threading.Lock()
+        self._opened: _Opened | None = None
+
+    def close(self) -> None:
+        with self._lock:
+            if self._opened is not None:
+                self._opened.store.index.close()
+                self._opened = None
+
+    def write_stream(self, source: Source, *, base_id: str | None = None, advance: Advance) -> StreamInfo:
+        """Store ``source``; durable when this returns (packs, index, then the root).
+
+        ``advance`` is called in this thread with the number of bytes read, and with 0 while it waits; what it raises
+        ends the write. May be called again after any failure: what is stored already is found. ``packs`` of the answer
+        names the index objects that list every pack this write made. Raises ObjectNotFound where the base is missing.
+        """
+        store = self._for_writing().store
+        base = self._tree(store, base_id)[0] if base_id is not None else None
+        store.follow()
+        with Session(store, still_wanted=lambda: advance(0)) as session:
+            writer = StreamWriter(store, session, source=source, base=base)
+            root = writer.write(advance, threads=self._vault.threads)
+            session.finish()
+            advance(0)  # the last moment to be told that the lease is lost
+            stream_id = secrets.token_hex(16)
+            name = format.stream_name(stream_id)
+            document = {
+                "version": format.VERSION,
+                "size": source.size,
+                "root": root.hex() if root else None,
+                "leaf": LEAF_SPAN,
+                "fanout": FANOUT,
+                "base": base_id,
+                "created": iso(self._vault.clock.now()),
+            }
+            data = store.codec.seal_document(name, document)
+            self._vault.bank.put_if_absent(store.prefix + name, data)
+            return StreamInfo(
+                id=stream_id,
+                size=source.size,
+                bytes_read=writer.bytes_read,
+                bytes_stored=session.stored + len(data),
+                packs=tuple(session.index_names),
+            )
+
+    def has_stream(self, stream_id: str) -> bool:
+        """Whether the stream can be opened and can be a base."""
+        opened = self._for_reading()
+        if opened is None:
+            return False
+        try:
+            self._vault.bank.stat(opened.store.prefix + format.stream_name(stream_id))
+        except errors.ObjectNotFound:
+            return False
+        return True
+
+    def open_stream(self, stream_id: str) -> StreamReader:
+        """Open a stream; every byte it returns was proven. Raises ObjectNotFound, IntegrityError."""
+        store = self._existing(f"stream {stream_id}").store
+        return ChunkedReader(store, self._tree(store, stream_id)[0])
+
+    def read_back(self, infos: Iterable[Written], advance: Advance) -> None:
+        """Prove from the bank that these streams are there and whole.
+
+        Reads every pack that these writes made and names every chunk anew; of older packs it asks whether they are
+        there, and reads those that nobody has proven yet. Parts that a stream has in common with its base were proven
+        with the base and are not followed.
+        ``advance`` is told the bytes read: about ``bytes_stored`` of all infos. Raises IntegrityError, BankUnavailable.
+        """
+        wanted = list(infos)
+        if not wanted:
+            return
+        store = self._existing(f"stream {wanted[0].id}").store
+        proof = ReadBack(store, advance=advance, threads=self._vault.threads)
+        proof.index_objects(name for info in wanted for name in info.packs)
+        for info in wanted:
+            tree, base_id = self._tree(store, info.id)
+            try:
+                base = self._tree(store, base_id)[0] if base_id is not None else None
+            except errors.ObjectNotFound:
+                base = None  # deleted since: then nothing may be taken on trust
+            proof.stream(tree, base)
+
+    def put_record(self, kind: str, record_id: str, document: Mapping[str, Any]) -> None:
+        """Store a sealed JSON document once. The same again is no error; another one, or one that was deleted:
+        Conflict."""
+        self._for_writing().records.put(kind, record_id, document)
+
+    def get_record(self, kind: str, record_id: str) -> dict[str, Any]:
+        """Raises ObjectNotFound, IntegrityError."""
+        return self._existing(f"{kind} {record_id}").records.get(kind, record_id)
+
+    def records(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
+        """Ids in byte order behind ``after``; fewer than ``limit`` means the end was reached."""
+        opened = self._for_reading()
+        return opened.records.list(kind, after, limit) if opened else []
+
+    def delete_record(self, kind: str, record_id: str) -> None:
+        """Gone for all from the first moment on. May be called again, also for what was never there."""
+        self._for_writing().records.delete(kind, record_id)
+
+    def _tree(self, store: ChunkStore, stream_id: str) -> tuple[Tree, str | None]:
+        name = format.stream_name(stream_id)
+        document = store.codec.open_document(name, self._vault.bank.get(store.prefix + name))
+        if (document["version"], document["leaf"], document["fanout"]) != (format.VERSION, LEAF_SPAN, FANOUT):
+            raise errors.NotSupported("This stream was written by another version.", detail=name)
+        root = document["root"]
+        return Tree(store, bytes.fromhex(root) if root else None, document["size"]), document["base"]
+
+    def _existing(self, what: str) -> _Opened:
+        opened = self._for_reading()
+        if opened is None:
+            raise errors.ObjectNotFound(detail=f"{what}: the project has stored nothing")
+        return opened
+
+    def _for_reading(self) -> _Opened | None:
+        """None where the project has stored nothing."""
+        with self._lock:
+            if self._opened is None:
+                name = self._vault.keyring.domain_name(self._project_id)
+                keys = self._vault.keyring.domain_keys(name) if name else None
+                if name and keys:
+                    self._opened = self._open(name, keys)
+            return self._opened
+
+    def _for_writing(self) -> _Opened:
+        with self._lock:
+            if self._opened is None:
+                name = self._vault.keyring.make_domain_name(self._project_id)
+                self._opened = self._open(name, self._vault.keyring.make_domain_keys(name, self._project_id))
+            return self._opened
+
+    def _open(self, name: str, keys: DomainKeys) -> _Opened:
+        vault = self._vault
+        store = ChunkStore(
+            vault.bank,
+            domain=name,
+            keys=keys,
+            index_path=vault.cache_dir / f"{format.word(vault.bank.identity())}-{name}.index",
+            compression_level=vault.compression_level,
+        )
+        return _Opened(store, Records(vault.bank, prefix=store.prefix, codec=store.codec, clock=vault.clock))
