@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is a disk image written from a stream: sparse, whole and durable, or not at all?
+
+The image grows under a temporary name beside its place and is renamed when all of it is on stable storage. So a path
+that exists is a whole disk, and what a killed process left is known by its name.
+"""
+
+import errno
+import os
+import queue
+import secrets
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from karbor.common import durable
+from karbor.model import errors
+from karbor.sdk.streams import Advance, Extent, Kind, StreamReader
+from karbor.virt import qemuimg
+from karbor.virt.nbd import NbdConnection, NbdRefused
+from karbor.virt.nbdserver import qemu_nbd
+
+#: Bytes read and written by one call; with two pieces under way per thread memory stays below 32 MiB at two threads.
+_PIECE = 4 << 20
+_EXPORT = "disk"
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+
+#: Writes a piece at an offset; called from several threads.
+Put = Callable[[int, bytes], None]
+
+
+def write_image(
+    path: str, format: str, reader: StreamReader, advance: Advance, *, socket_dir: str, threads: int = 2
+) -> None:
+    """Write a new image; durable when this returns. Called again it starts over and replaces what is there.
+
+    ``advance`` is called in the caller's thread and may raise; all its numbers together are ``reader.size``.
+    Raises Unavailable where the file system is full, whatever ``reader`` and ``advance`` raise; then nothing is left.
+    """
+    place = Path(qemuimg.checked(path, format))
+    _remove_leftovers(place)
+    temporary = place.with_name(f"{_prefix(place)}{secrets.token_hex(4)}")
+    opened = _raw_file if format == "raw" else _qcow2_image
+    try:
+        with opened(temporary, reader.size, socket_dir, threads) as put:
+            _copy(reader, put, advance, threads)
+        _sync(temporary)
+        temporary.rename(place)
+        durable.sync_directory(place.parent)
+    except (OSError, NbdRefused) as fault:
+        if fault.errno in _NO_ROOM:
+            raise errors.Unavailable(
+                "There is no room left for the restored disk.",
+                detail=f"{place}: {fault}",
+                next_action=f"free some room on the file system of {place.parent}, or restore to another place",
+            ) from fault
+        if isinstance(fault, NbdRefused):
+            raise
+        raise errors.StepFailed("The restored disk could not be written.", detail=f"{place}: {fault}") from fault
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def remove_image(path: str) -> None:
+    """Remove an image and what an interrupted write_image left beside it. No error where nothing is there."""
+    place = Path(path)
+    place.unlink(missing_ok=True)
+    _remove_leftovers(place)
+
+
+def _prefix(place: Path) -> str:
+    return f".{place.name}.part-"
+
+
+def _remove_leftovers(place: Path) -> None:
+    """No other writer can be at work here: one job restores to one path. Were it so, its rename would fail."""
+    if place.parent.is_dir():
+        for found in place.parent.iterdir():
+            if found.name.startswith(_prefix(place)):
+                found.unlink(missing_ok=True)
+
+
+@contextmanager
+def _raw_file(path: Path, size: int, _socket_dir: str, _threads: int) -> Iterator[Put]:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.ftruncate(handle, size)
+
+        def put(offset: int, data: bytes) -> None:
+            view = memoryview(data)
+            while view:
+                count = os.pwrite(handle, view, offset)
+                view, offset = view[count:], offset + count
+
+        yield put
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _qcow2_image(path: Path, size: int, socket_dir: str, threads: int) -> Iterator[Put]:
+    qemuimg.create(str(path), "qcow2", size)
+    path.chmod(0o600)
+    with ExitStack() as stack:
+        socket_path = stack.enter_context(
+            qemu_nbd(str(path), "qcow2", export=_EXPORT, socket_dir=socket_dir, read_only=False)
+        )
+        idle: queue.SimpleQueue[NbdConnection] = queue.SimpleQueue()
+        connections = [stack.enter_context(NbdConnection(socket_path, _EXPORT, contexts=())) for _ in range(threads)]
+        for connection in connections:
+            idle.put(connection)
+
+        def put(offset: int, data: bytes) -> None:
+            mine = idle.get()  # never waits: there are as many connections as threads
+            try:
+                mine.write(offset, data)
+            except errors.CaptureLost as fault:
+                raise errors.Unavailable("The restored disk could not be written.", detail=fault.detail) from fault
+            finally:
+                idle.put(mine)
+
+        yield put
+        connections[0].flush()
+
+
+def _copy(reader: StreamReader, put: Put, advance: Advance, threads: int) -> None:
+    """Move all data, a bounded number of pieces at a time. Zeroes are not written: a new image reads as zeroes."""
+
+    def move(extent: Extent) -> int:
+        put(extent.offset, reader.read(extent.offset, extent.length))
+        return extent.length
+
+    with ThreadPoolExecutor(threads, thread_name_prefix="disk-writer") as pool:
+        under_way: deque[Future[int]] = deque()
+        try:
+            for piece in _pieces(reader):
+                if piece.kind is Kind.ZERO:
+                    advance(piece.length)
+                    continue
+                under_way.append(pool.submit(move, piece))
+                if len(under_way) >= 2 * threads:
+                    advance(under_way.popleft().result())
+            while under_way:
+                advance(under_way.popleft().result())
+        finally:
+            for waiting in under_way:
+                waiting.cancel()
+
+
+def _pieces(reader: StreamReader) -> Iterator[Extent]:
+    for extent in reader.extents():
+        step = _PIECE if extent.kind is Kind.DATA else extent.length
+        for offset in range(extent.offset, extent.offset + extent.length, step):
+            length = min(step, extent.offset + extent.length - offset)
+            yield Extent(offset, length, extent.kind)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
