@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which calls do our processes make to each other? Each is declared here once; client and server follow from it.
+
+A message is delivered at most once. So it may only wake somebody up or ask a question: what must be done is always in
+the database first.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal, TypeVar
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def method(kind: Literal["call", "cast"]) -> Callable[[F], F]:
+    """Mark a method of an interface: ``call`` waits for the answer, ``cast`` does not."""
+
+    def mark(function: F) -> F:
+        function.rpc_kind = kind  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def methods(interface: type[Any]) -> dict[str, str]:
+    """The declared methods of an interface by name, with their kind."""
+    return {name: entry.rpc_kind for name, entry in vars(interface).items() if hasattr(entry, "rpc_kind")}
+
+
+class Protection:
+    """What karbor-protection does for the others."""
+
+    TOPIC = "karbor-protection"
+    VERSION = "1.0"
+
+    @method("cast")
+    def run(self, job_id: str) -> None:
+        """Look for work: the job row with this id was just committed."""
+        raise NotImplementedError
+
+    @method("call")
+    def list_types(self) -> Sequence[Mapping[str, Any]]:
+        """Every resource type that can be found: ``{"name": TYPE, "dependent_types": [TYPE, ...]}``."""
+        raise NotImplementedError
+
+    @method("call")
+    def list_instances(
+        self,
+        project_id: str,
+        type: str,
+        after: str,
+        limit: int,
+        parameters: Mapping[str, Any] | None,  # noqa: A002
+    ) -> Sequence[Mapping[str, Any]]:
+        """A page of resources of a type with their dependents: ``{id, type, name, extra_info, dependent_resources}``.
+
+        Raises NotFound for an unknown type.
+        """
+        raise NotImplementedError
+
+    @method("call")
+    def show_instance(
+        self,
+        project_id: str,
+        type: str,
+        id: str,
+        parameters: Mapping[str, Any] | None,  # noqa: A002
+    ) -> Mapping[str, Any]:
+        """One resource with its dependents. Raises NotFound, ResourceNotFound."""
+        raise NotImplementedError
+
+    @method("call")
+    def check_resources(
+        self, project_id: str, provider_id: str, resources: Sequence[Mapping[str, Any]]
+    ) -> Sequence[Mapping[str, Any]]:
+        """Those of ``resources`` that cannot be protected: ``{"id", "type", "reason"}``; empty where all is well."""
+        raise NotImplementedError
