@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is a checkpoint removed, also one that never became complete?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor.model import errors
+from karbor.model.checkpoint import CheckpointRecord, Reason, SavedResource
+from karbor.model.graph import ResourceGraph
+from karbor.model.resource import ResourceKey
+from karbor.protection import flows
+from karbor.protection.flows import Step
+from karbor.protection.operation import RECORD, Operation
+from karbor.protection.work import StepWork
+from karbor.sdk.protection import Protection
+
+
+class DeleteOperation(Operation):
+    """Removes one checkpoint: what plug-ins keep outside the bank, then the record. Chunks that nothing refers to any
+    more stay until the bank is cleaned up."""
+
+    _record: CheckpointRecord | None = None
+
+    def plan(self) -> Sequence[Step]:
+        try:
+            self._record = CheckpointRecord.from_dict(self.domain.get_record(RECORD, self.checkpoint_id))
+            self.graph = ResourceGraph.from_dict(self._record.graph)
+        except errors.NotFound:
+            self._record = None  # it failed before it was committed, or an earlier attempt removed it
+        return self.remember_first_steps(flows.delete_steps(self.graph, self.has))
+
+    def options(self, plugin: Protection, values: Mapping[str, Any]) -> Any:
+        return None
+
+    def saved(self, key: ResourceKey) -> SavedResource | None:
+        return self._record.resource(key.text) if self._record else None
+
+    def resource_step(self, step: Step, plugin: Protection, work: StepWork) -> Any:
+        plugin.delete(work)
+        return None
+
+    def engine_step(self, step: Step, results: Mapping[str, Any]) -> Any:
+        """Remove the record: from here on the checkpoint does not exist."""
+        self.domain.delete_record(RECORD, self.checkpoint_id)
+        return None
+
+    def abandon(self, plugin: Protection, work: StepWork) -> None:
+        """What was deleted stays deleted; the next delete goes on."""
+
+    def ended_well(self) -> None:
+        with self.parts.database.write() as rows:
+            rows.checkpoints.save_resources(self.checkpoint_id, ())
+            rows.checkpoints.transition(self.checkpoint_id, "deleted", finished_at=self.parts.clock.now())
+
+    def ended_badly(self, reason: Reason) -> None:
+        with self.parts.database.write() as rows:
+            rows.checkpoints.transition(self.checkpoint_id, "error-deleting", reason=reason)

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""In which order do the steps of an operation run?
+
+Pure functions from a resource graph and the phases that plug-ins really have to a list of steps with what each needs.
+A phase that no plug-in has costs nothing: its order passes through to the next one that exists.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from karbor.model.graph import ResourceGraph
+from karbor.model.resource import ResourceKey
+
+READ_BACK = "read_back"
+COMMIT = "commit"
+FINISH = "finish"
+#: Phases that run from the top down; their results are there for the children.
+PREPARATIONS = ("prepare_begin", "restore_prepare")
+
+#: Whether the plug-in for the resource with this key has a phase.
+Has = Callable[[ResourceKey, str], bool]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One step. ``key`` is None for the steps of the engine itself. ``needs`` names steps that must have ended."""
+
+    name: str
+    phase: str
+    key: ResourceKey | None = None
+    needs: tuple[str, ...] = ()
+
+
+def step_name(key: ResourceKey, phase: str) -> str:
+    """The name of a resource's step, unique within a flow."""
+    return f"{key.text}:{phase}"
+
+
+class _Order:
+    """Collects steps. Each step also needs its resource's earlier steps and the parents' preparation: not for the
+    order, which is given already, but because it reads their results."""
+
+    def __init__(self, graph: ResourceGraph, has: Has) -> None:
+        self.graph = graph
+        self.has = has
+        self.steps: list[Step] = []
+        self._of: dict[ResourceKey, list[str]] = {}
+
+    def add(self, key: ResourceKey, phase: str, needs: Iterable[str]) -> str:
+        name = step_name(key, phase)
+        prepared = [
+            step_name(parent, before)
+            for parent in self.graph.parents(key)
+            for before in PREPARATIONS
+            if step_name(parent, before) in self._of.get(parent, ())
+        ]
+        own = self._of.setdefault(key, [])
+        self.steps.append(Step(name, phase, key, tuple(dict.fromkeys((*needs, *prepared, *own)))))
+        own.append(name)
+        return name
+
+    def down(self, phase: str) -> dict[ResourceKey, tuple[str, ...]]:
+        """Parent before child. Returns what a later phase of each key must wait for."""
+        after: dict[ResourceKey, tuple[str, ...]] = {}
+        for node in reversed(list(self.graph)):
+            above = [name for parent in self.graph.parents(node.key) for name in after[parent]]
+            after[node.key] = (
+                (self.add(node.key, phase, above),) if self.has(node.key, phase) else tuple(dict.fromkeys(above))
+            )
+        return after
+
+    def up(self, phase: str, own: Mapping[ResourceKey, tuple[str, ...]]) -> dict[ResourceKey, tuple[str, ...]]:
+        """Child before parent; ``own`` is what the key itself must wait for before this phase."""
+        after: dict[ResourceKey, tuple[str, ...]] = {}
+        for node in self.graph:
+            below = [name for child in node.children for name in after[child]]
+            needs = [*own[node.key], *below]
+            after[node.key] = (
+                (self.add(node.key, phase, needs),) if self.has(node.key, phase) else tuple(dict.fromkeys(needs))
+            )
+        return after
+
+
+def protect_steps(graph: ResourceGraph, has: Has) -> list[Step]:
+    """Steps of a protect: the four phases of each resource, read back, commit, then ``committed`` of each resource."""
+    order = _Order(graph, has)
+    begun = order.down("prepare_begin")
+    finished = order.up("prepare_finish", begun) if _any(graph, has, "prepare_finish") else begun
+    protected = {node.key: (order.add(node.key, "protect", (*begun[node.key], *finished[node.key])),) for node in graph}
+    if _any(graph, has, "complete"):
+        order.up("complete", protected)
+    order.steps.append(Step(READ_BACK, READ_BACK, None, tuple(step.name for step in order.steps)))
+    everything = tuple(step.name for step in order.steps)
+    order.steps.append(Step(COMMIT, COMMIT, None, everything))
+    for node in graph:
+        if has(node.key, "committed"):
+            order.add(node.key, "committed", (COMMIT,))
+    return order.steps
+
+
+def restore_steps(graph: ResourceGraph, has: Has) -> list[Step]:
+    """Steps of a restore: decide from the top, build from the bottom."""
+    order = _Order(graph, has)
+    prepared = order.down("restore_prepare")
+    built: dict[ResourceKey, str] = {}
+    for node in graph:
+        below = [built[child] for child in node.children]
+        built[node.key] = order.add(node.key, "restore", [*prepared[node.key], *below])
+    order.steps.append(Step(FINISH, FINISH, None, tuple(step.name for step in order.steps)))
+    return order.steps
+
+
+def delete_steps(graph: ResourceGraph, has: Has) -> list[Step]:
+    """Steps of a delete: what lies outside the bank first, then the record."""
+    order = _Order(graph, has)
+    for node in graph:
+        if has(node.key, "delete"):
+            order.add(node.key, "delete", ())
+    order.steps.append(Step(FINISH, FINISH, None, tuple(step.name for step in order.steps)))
+    return order.steps
+
+
+def _any(graph: ResourceGraph, has: Has, phase: str) -> bool:
+    return any(has(node.key, phase) for node in graph)

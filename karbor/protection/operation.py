@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What do all operations have in common: their parts, the reason of a failure, the calling of plug-ins?"""
+
+import abc
+import functools
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from karbor.common.clock import Clock
+from karbor.db.database import Database
+from karbor.model import errors
+from karbor.model.checkpoint import Reason, SavedResource
+from karbor.model.graph import ResourceGraph
+from karbor.model.plan import options_for
+from karbor.model.resource import ResourceKey
+from karbor.protection.control import Control
+from karbor.protection.flows import Step
+from karbor.protection.protectables import ProtectableRegistry
+from karbor.protection.providers import Provider, ProviderRegistry
+from karbor.protection.work import StepWork
+from karbor.sdk.protection import EarlierPoint, Protection
+from karbor.vault.vault import Domain
+
+LOG = logging.getLogger(__name__)
+RECORD = "checkpoint"  # kind of the sealed records that hold checkpoints
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the operations of a worker share."""
+
+    database: Database
+    providers: ProviderRegistry
+    protectables: ProtectableRegistry
+    clock: Clock
+
+
+class Operation(abc.ABC):
+    """One job's work: its steps, what each does, and what the end means for the rows that users see."""
+
+    def __init__(self, parts: Parts, control: Control) -> None:
+        self.parts = parts
+        self.control = control
+        self.job = control.job
+        self.checkpoint_id = control.job.checkpoint_id or ""
+        self.restore_id = control.job.restore_id or ""
+        self.provider: Provider = parts.providers.get(self.job.provider_id)
+        self.graph = ResourceGraph(())
+        self._first_steps: dict[ResourceKey, str] = {}
+
+    @functools.cached_property
+    def domain(self) -> Domain:
+        """The project's part of the vault. Raises KeyUnavailable, BankUnavailable."""
+        return self.provider.vault.domain(self.job.project_id)
+
+    @abc.abstractmethod
+    def plan(self) -> Sequence[Step]:
+        """Find out what must be done and return the steps. May be called again after a crash; gives the same steps."""
+
+    @abc.abstractmethod
+    def engine_step(self, step: Step, results: Mapping[str, Any]) -> Any:
+        """Do a step of the engine itself (read back, commit, finish)."""
+
+    @abc.abstractmethod
+    def resource_step(self, step: Step, plugin: Protection, work: StepWork) -> Any:
+        """Do a step of a plug-in and return JSON."""
+
+    @abc.abstractmethod
+    def ended_well(self) -> None:
+        """All steps ended well. May be called again."""
+
+    @abc.abstractmethod
+    def ended_badly(self, reason: Reason) -> None:
+        """The operation failed for good and was undone. May be called again."""
+
+    @abc.abstractmethod
+    def abandon(self, plugin: Protection, work: StepWork) -> None:
+        """Undo what the plug-in did for one resource."""
+
+    #: Set by subclasses: the parameters that options are taken from, and the class that declares them.
+    parameters: Mapping[str, Mapping[str, Any]] = {}
+
+    @abc.abstractmethod
+    def options(self, plugin: Protection, values: Mapping[str, Any]) -> Any:
+        """The checked options of a plug-in for this kind of operation."""
+
+    def saved(self, key: ResourceKey) -> SavedResource | None:
+        """What is saved of a resource in the checkpoint at hand."""
+        return None
+
+    def earlier(self, key: ResourceKey) -> Sequence[EarlierPoint]:
+        """Earlier points of a resource, newest first."""
+        return ()
+
+    def plugin(self, key: ResourceKey) -> Protection:
+        return self.provider.protection(key.type)
+
+    def has(self, key: ResourceKey, phase: str) -> bool:
+        """Whether the plug-in for a resource has a phase."""
+        return self.plugin(key).has(phase)
+
+    def perform(self, step: Step, results: Mapping[str, Any]) -> Any:
+        """Do a step; see runner.Performer."""
+        self.control.enter(step.key.text if step.key else "", step.phase)
+        if step.key is None:
+            return self.engine_step(step, results)
+        return self.resource_step(step, self.plugin(step.key), self._work(step.key, results))
+
+    def undo(self, step: Step, results: Mapping[str, Any]) -> None:
+        """Undo a resource once, when the first of its steps is undone. What fails here is logged: the next start-up
+        or the next operation mends it."""
+        if step.key is None or self._first_steps.get(step.key) != step.name:
+            return
+        try:
+            with self.parts.database.read() as rows:
+                rows.jobs.check(self.job)
+        except SQLAlchemyError as fault:  # nobody can tell whose job this is
+            self.control.lose()
+            raise errors.LeaseLost(detail=f"the database failed while {step.name} was undone: {fault}") from fault
+        try:
+            self.abandon(self.plugin(step.key), self._work(step.key, results))
+        except errors.LeaseLost:
+            raise
+        except errors.KarborError as fault:
+            LOG.warning("undo failed job=%s step=%s %s", self.job.id, step.name, fault.operator_text())
+
+    def failed(self, step: Step, fault: BaseException) -> None:
+        """Keep the reason with the job; the first one wins, also over those of an earlier worker."""
+        resource = self.graph[step.key].resource.name if step.key else ""
+        self.note_failure(reason_of(fault, resource=resource, step=step.phase), fault)
+
+    def note_failure(self, reason: Reason, fault: BaseException) -> None:
+        """See ``failed``."""
+        text = fault.operator_text() if isinstance(fault, errors.KarborError) else repr(fault)
+        known = isinstance(fault, errors.KarborError)
+        LOG.error(
+            "step failed job=%s step=%s resource=%s cause=%s", self.job.id, reason.step, reason.resource, text,
+            exc_info=None if known else fault,
+        )  # fmt: skip
+        again = known and not fault.permanent  # type: ignore[attr-defined]
+        with self.parts.database.write() as rows:
+            current = rows.jobs.get(self.job.id)
+            if not current.payload.get("failure"):
+                note = {**reason.to_dict(), "again": again}
+                self.control.job = rows.jobs.set_payload(self.control.job, failure=note)
+
+    def remember_first_steps(self, steps: Sequence[Step]) -> Sequence[Step]:
+        """Note which step begins the work on each resource; returns ``steps``."""
+        for step in steps:
+            if step.key is not None:
+                self._first_steps.setdefault(step.key, step.name)
+        return steps
+
+    def _work(self, key: ResourceKey, results: Mapping[str, Any]) -> StepWork:
+        plugin = self.plugin(key)
+        return StepWork(
+            self.control.job,
+            self.control,
+            self.graph,
+            key,
+            domain=self.domain,
+            options=self.options(plugin, options_for(self.parameters, key.type, key.id)),
+            results=results,
+            saved=self.saved(key),
+            earlier=self.earlier(key),
+        )
+
+
+def reason_of(fault: BaseException, *, resource: str, step: str) -> Reason:
+    """What a user may know of a failure. An unexpected fault shows no internals."""
+    if isinstance(fault, errors.KarborError):
+        action = fault.next_action or ("try again" if not fault.permanent else "")
+        return Reason(resource, step, fault.message, action)
+    return Reason(resource, step, "An internal fault.", "ask the operator to look into the log of karbor-protection")

@@ -1,0 +1,186 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is a checkpoint made: from the live inventory to a record in the bank that was read back?"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from karbor.common.clock import iso
+from karbor.db.jobs import FLOW_KEY
+from karbor.model import errors
+from karbor.model.checkpoint import CONSISTENCY, Checkpoint, CheckpointRecord, Reason, SavedResource, Sizes
+from karbor.model.graph import ResourceGraph
+from karbor.model.resource import Resource, ResourceKey
+from karbor.protection import flows
+from karbor.protection.flows import Step, step_name
+from karbor.protection.operation import LOG, RECORD, Operation
+from karbor.protection.work import StepWork
+from karbor.sdk.protection import EarlierPoint, Protected, Protection
+
+
+@dataclass(frozen=True)
+class _Written:
+    """A stream as the vault's read-back wants it."""
+
+    id: str
+    packs: tuple[str, ...]
+
+
+class ProtectOperation(Operation):
+    """Makes one checkpoint."""
+
+    def plan(self) -> Sequence[Step]:
+        with self.parts.database.read() as rows:
+            checkpoint = rows.checkpoints.get(self.checkpoint_id)
+        self.parameters = checkpoint.plan.get("parameters", {})
+        if checkpoint.graph is None or not self.job.payload.get(FLOW_KEY):  # a new attempt looks at what is there now
+            self.provider.bank.identity()  # a bank that is gone shows here, before a guest is touched
+            roots = [Resource.from_dict(entry) for entry in checkpoint.plan["resources"]]
+            self.graph = self.parts.protectables.graph(self.job.project_id, roots)
+            for node in self.graph:
+                self.plugin(node.key)  # raises for a type that this provider cannot protect
+            with self.parts.database.write() as rows:
+                rows.jobs.check(self.job)
+                rows.checkpoints.update(checkpoint.id, graph=self.graph.to_dict())
+        else:
+            self.graph = ResourceGraph.from_dict(checkpoint.graph)
+        return self.remember_first_steps(flows.protect_steps(self.graph, self.has))
+
+    def options(self, plugin: Protection, values: Mapping[str, Any]) -> Any:
+        return plugin.Protect.parse(values)
+
+    def earlier(self, key: ResourceKey) -> Sequence[EarlierPoint]:
+        with self.parts.database.read() as rows:
+            found = rows.checkpoints.earlier(
+                project_id=self.job.project_id, provider_id=self.job.provider_id, key=key.text
+            )
+        return [EarlierPoint(checkpoint_id, saved) for checkpoint_id, saved in found]
+
+    def resource_step(self, step: Step, plugin: Protection, work: StepWork) -> Any:
+        if step.phase != "protect":
+            return getattr(plugin, step.phase)(work)
+        done: Protected = plugin.protect(work)
+        plugin.Saved.parse(done.saved)
+        return {
+            "saved": dict(done.saved),
+            "streams": {name: info.to_dict() for name, info in done.streams.items()},
+            "logical": done.logical_bytes,
+            "mode": done.mode,
+            "base_id": done.base_id,
+            "consistency": done.consistency,
+        }
+
+    def engine_step(self, step: Step, results: Mapping[str, Any]) -> Any:
+        if step.phase == flows.READ_BACK:
+            return self._read_back(self._protected(results))
+        return self._commit(self._protected(results))
+
+    def abandon(self, plugin: Protection, work: StepWork) -> None:
+        plugin.abandon(work)
+
+    def ended_well(self) -> None:
+        """Nothing is left to do: the commit step made the checkpoint available."""
+
+    def ended_badly(self, reason: Reason) -> None:
+        if reason.step == flows.COMMIT and self._was_committed():
+            return
+        with self.parts.database.write() as rows:
+            rows.checkpoints.transition(self.checkpoint_id, "error", reason=reason, finished_at=self.parts.clock.now())
+
+    def _was_committed(self) -> bool:
+        """Publish the record where the fault came after it was written: then the checkpoint is complete."""
+        try:
+            self._publish(CheckpointRecord.from_dict(self.domain.get_record(RECORD, self.checkpoint_id)))
+        except errors.KarborError as fault:
+            LOG.warning("no record after a failed commit job=%s %s", self.job.id, fault.operator_text())
+            return False
+        return True
+
+    def _protected(self, results: Mapping[str, Any]) -> dict[ResourceKey, Any]:
+        return {node.key: results[step_name(node.key, "protect")] for node in self.graph}
+
+    def _read_back(self, protected: Mapping[ResourceKey, Any]) -> None:
+        written = [
+            _Written(info["id"], tuple(info["packs"]))
+            for done in protected.values()
+            for info in done["streams"].values()
+        ]
+        if written:
+            self.domain.read_back(written, lambda _nbytes: self.control.check())
+
+    def _commit(self, protected: Mapping[ResourceKey, Any]) -> None:
+        with self.parts.database.read() as rows:
+            rows.jobs.check(self.job)
+            checkpoint = rows.checkpoints.get(self.checkpoint_id)
+        record = self._record(checkpoint, protected)
+        self.domain.put_record(RECORD, record.checkpoint_id, record.to_dict())
+        self._publish(record)
+
+    def _publish(self, record: CheckpointRecord) -> None:
+        """Write into the catalog what the record in the bank says."""
+        with self.parts.database.write() as rows:
+            rows.checkpoints.save_resources(record.checkpoint_id, record.resources)
+            rows.checkpoints.transition(
+                record.checkpoint_id,
+                "available",
+                consistency=record.consistency,
+                mode=record.mode,
+                sizes=record.sizes,
+                reason=None,
+                finished_at=self.parts.clock.now(),
+            )
+
+    def _record(self, checkpoint: Checkpoint, protected: Mapping[ResourceKey, Any]) -> CheckpointRecord:
+        """The record; made from kept results only, so that a repeated commit writes the same bytes."""
+        infos = [info for done in protected.values() for info in done["streams"].values()]
+        assert checkpoint.created_at is not None  # every row has one
+        return CheckpointRecord(
+            checkpoint_id=checkpoint.id,
+            project_id=checkpoint.project_id,
+            provider_id=checkpoint.provider_id,
+            plan=checkpoint.plan,
+            graph=self.graph.to_dict(),
+            resources=tuple(self._saved(key, done) for key, done in protected.items()),
+            created_at=iso(checkpoint.created_at),
+            extra_info=checkpoint.extra_info,
+            consistency=_weakest(done["consistency"] for done in protected.values()),
+            mode="incremental" if any(done["mode"] == "incremental" for done in protected.values()) else "full",
+            sizes=Sizes(
+                logical=sum(done["logical"] for done in protected.values()),
+                read=sum(info["bytes_read"] for info in infos),
+                stored=sum(info["bytes_stored"] for info in infos),
+            ),
+        )
+
+    def _saved(self, key: ResourceKey, done: Mapping[str, Any]) -> SavedResource:
+        return SavedResource(
+            key=key.text,
+            plugin=self.provider.plugin_name(key.type),
+            saved=done["saved"],
+            streams={name: info["id"] for name, info in done["streams"].items()},
+            consistency=done["consistency"] or "crash",
+            mode=done["mode"] or "full",
+            base_id=done["base_id"],
+        )
+
+
+def _weakest(levels: Iterable[str | None]) -> str:
+    """The weakest level that any resource reached; those that have no say are left out."""
+    known = [CONSISTENCY.index(level) for level in levels if level is not None]
+    return CONSISTENCY[min(known)] if known else CONSISTENCY[0]
+
+
+def require_record(domain: Any, checkpoint_id: str) -> CheckpointRecord:
+    """The record of a checkpoint. Raises IntegrityError where the catalog knows it and the bank does not."""
+    try:
+        return CheckpointRecord.from_dict(domain.get_record(RECORD, checkpoint_id))
+    except errors.ObjectNotFound as fault:
+        raise errors.IntegrityError(
+            "The bank does not hold this checkpoint any more.",
+            detail=fault.operator_text(),
+            next_action="check that the bank is the one that the provider used before",
+        ) from fault
+    except (ValueError, KeyError) as fault:
+        raise errors.IntegrityError(
+            "The record of this checkpoint cannot be read by this release.", detail=str(fault)
+        ) from fault

@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which providers does this worker have, and what is behind each: a bank, a vault, protection plug-ins?
+
+Every ``*.conf`` file of the directory is one provider. A file that cannot be used is logged with its reason and left
+out; the others work on.
+"""
+
+import logging
+import threading
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oslo_config import cfg
+
+from karbor.common import loading
+from karbor.common.clock import Clock
+from karbor.model import errors
+from karbor.model.provider import ProviderInfo
+from karbor.sdk.bank import Bank
+from karbor.sdk.environment import Environment
+from karbor.sdk.protection import Protection
+from karbor.vault.keys import MasterKey
+from karbor.vault.vault import Vault
+
+LOG = logging.getLogger(__name__)
+
+PLUGINS = "karbor.protections"
+PROVIDER_OPTS = [
+    cfg.StrOpt("name", required=True, help="Name shown to people."),
+    cfg.StrOpt("description", default="", help="What this provider is for."),
+    cfg.StrOpt("id", required=True, help="A uuid, chosen by the operator."),
+    cfg.MultiStrOpt("plugin", default=[], help="Protection plug-in; repeat the line for each."),
+    cfg.StrOpt("bank", required=True, help="Bank plug-in."),
+    cfg.BoolOpt("enabled", default=False, help="Whether this provider is offered."),
+]
+
+
+class Provider:
+    """One provider: its description, its bank, the vault in that bank and its protections by resource type."""
+
+    def __init__(
+        self,
+        info: ProviderInfo,
+        bank: Bank,
+        protections: Mapping[str, Protection],
+        names: Mapping[str, str],
+        *,
+        open_vault: Callable[[Bank], Vault],
+    ) -> None:
+        self.info = info
+        self.bank = bank
+        self._protections = dict(protections)
+        self._names = dict(names)
+        self._open_vault = open_vault
+        self._vault: Vault | None = None
+        self._lock = threading.Lock()  # guards _vault
+
+    @property
+    def vault(self) -> Vault:
+        """The vault in the bank, opened when it is first needed: a service whose key is missing still says so to its
+        users. Raises KeyUnavailable, ConfigurationError."""
+        with self._lock:
+            if self._vault is None:
+                self._vault = self._open_vault(self.bank)
+            return self._vault
+
+    def close(self) -> None:
+        """Let go of the vault."""
+        with self._lock:
+            if self._vault is not None:
+                self._vault.close()
+                self._vault = None
+
+    def check(self) -> str:
+        """The identity of the bank. Raises BankUnavailable, KeyUnavailable or ConfigurationError where this provider
+        cannot work now."""
+        identity = self.bank.identity()
+        _ = self.vault
+        return identity
+
+    @property
+    def id(self) -> str:
+        return self.info.id
+
+    def protection(self, type_: str) -> Protection:
+        """The plug-in for a resource type. Raises InvalidInput where this provider has none."""
+        try:
+            return self._protections[type_]
+        except KeyError:
+            name = self.info.name
+            raise errors.InvalidInput(f"The provider {name} cannot protect resources of type {type_}.") from None
+
+    def plugin_name(self, type_: str) -> str:
+        return self._names[type_]
+
+
+class ProviderRegistry:
+    """Loads the provider files once. ``problems`` tells which files could not be used and why."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        environment: Environment,
+        master_key_file: Path,
+        cache_dir: Path,
+        clock: Clock,
+        compression_level: int = 1,
+        threads: int = 2,
+    ) -> None:
+        self._environment = environment
+        self._master_key_file = master_key_file
+        self._vault_settings: dict[str, Any] = {
+            "clock": clock,
+            "compression_level": compression_level,
+            "threads": threads,
+        }
+        self._cache_dir = cache_dir
+        self.problems: dict[str, str] = {}
+        self._providers: dict[str, Provider] = {}
+        if not directory.is_dir():
+            raise errors.ConfigurationError(
+                f"The provider directory {directory} does not exist.", next_action="set provider_config_dir"
+            )
+        for path in sorted(directory.glob("*.conf")):
+            try:
+                self._load(path)
+            except (errors.KarborError, cfg.Error, ValueError) as fault:
+                text = fault.operator_text() if isinstance(fault, errors.KarborError) else str(fault)
+                self.problems[path.name] = text
+                LOG.error("provider not loaded file=%s cause=%s", path, text)
+
+    def __iter__(self) -> Any:
+        return iter(self._providers.values())
+
+    @property
+    def ids(self) -> Sequence[str]:
+        return list(self._providers)
+
+    def get(self, provider_id: str) -> Provider:
+        """Raises NotFound where this worker has no such provider."""
+        try:
+            return self._providers[provider_id]
+        except KeyError:
+            raise errors.NotFound(f"The provider {provider_id} could not be found.") from None
+
+    def close(self) -> None:
+        for provider in self:
+            provider.close()
+
+    def _load(self, path: Path) -> None:
+        conf = cfg.ConfigOpts()
+        conf.register_opts(PROVIDER_OPTS, group="provider")
+        conf(args=[], project="karbor-provider", default_config_files=[str(path)], default_config_dirs=[])
+        if not conf.provider.enabled:
+            return
+        provider_id = str(uuid.UUID(conf.provider.id))
+        if provider_id in self._providers:
+            raise errors.ConfigurationError(f"Another provider file has the id {provider_id} already.")
+        bank = self._plugin(conf, conf.provider.bank, Bank)
+        protections: dict[str, Protection] = {}
+        names: dict[str, str] = {}
+        for name in conf.provider.plugin:
+            plugin = self._plugin(conf, name, Protection, self._environment)
+            protections.update(dict.fromkeys(plugin.resource_types, plugin))
+            names.update(dict.fromkeys(plugin.resource_types, name))
+
+        def open_vault(bank: Bank) -> Vault:
+            key = MasterKey.load(self._master_key_file)
+            return Vault(bank, master_key=key, cache_dir=self._cache_dir / provider_id, **self._vault_settings)
+
+        info = ProviderInfo(
+            id=provider_id,
+            name=conf.provider.name,
+            description=conf.provider.description,
+            schemas=_schemas(protections),
+        )
+        self._providers[provider_id] = Provider(info, bank, protections, names, open_vault=open_vault)
+
+    def _plugin(self, conf: cfg.ConfigOpts, name: str, kind: type[Any], *more: Any) -> Any:
+        found = loading.plugin_class(PLUGINS, name)
+        if not issubclass(found, kind):
+            raise errors.ConfigurationError(f"{name} is not a {kind.__name__.lower()} plug-in.")
+        return found(loading.settings_from(conf, settings_section(name), found.Settings), *more)
+
+
+def settings_section(plugin_name: str) -> str:
+    """The section of a provider file with a plug-in's settings.
+
+    ``karbor-fs-bank-plugin`` has ``[file_system_bank_plugin]`` as in the old service, any other plug-in its name
+    without ``karbor-`` and with underscores.
+    """
+    known = {"karbor-fs-bank-plugin": "file_system_bank_plugin"}
+    return known.get(plugin_name, plugin_name.removeprefix("karbor-").replace("-", "_"))
+
+
+def _schemas(protections: Mapping[str, Protection]) -> dict[str, dict[str, Any]]:
+    nothing = {"type": "object", "properties": {}, "additionalProperties": False}
+    return {
+        "options_schema": {type_: plugin.Protect.schema() for type_, plugin in protections.items()},
+        "restore_schema": {type_: plugin.Restore.schema() for type_, plugin in protections.items()},
+        "saved_info_schema": {type_: plugin.Saved.schema() for type_, plugin in protections.items()},
+        "verify_schema": dict.fromkeys(protections, nothing),
+        "copy_schema": dict.fromkeys(protections, nothing),
+    }

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does a plug-in hold in its hands while it works on one resource?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor.model import errors
+from karbor.model.checkpoint import SavedResource
+from karbor.model.graph import ResourceGraph
+from karbor.model.operation import Job
+from karbor.model.resource import ResourceKey
+from karbor.protection.control import Control
+from karbor.protection.flows import step_name
+from karbor.sdk import protection
+from karbor.sdk.streams import Source, StreamInfo, StreamReader, Streams
+from karbor.vault.vault import Domain
+
+
+class VaultStreams(Streams):
+    """Streams of one resource, kept in the vault of the provider under the project's keys."""
+
+    def __init__(self, domain: Domain, control: Control, saved: SavedResource | None) -> None:
+        self._domain = domain
+        self._control = control
+        self._saved = saved
+
+    def write(self, name: str, source: Source, *, base_id: str | None = None) -> StreamInfo:
+        return self._domain.write_stream(source, base_id=base_id, advance=self._control.advance)
+
+    def exists(self, stream_id: str) -> bool:
+        return self._domain.has_stream(stream_id)
+
+    def read(self, name: str) -> StreamReader:
+        if self._saved is None or name not in self._saved.streams:
+            raise errors.IntegrityError(f"The checkpoint holds no stream {name!r} of this resource.")
+        return self._domain.open_stream(self._saved.streams[name])
+
+
+class StepWork(protection.Work):
+    """The Work of one resource in one step."""
+
+    def __init__(
+        self,
+        job: Job,
+        control: Control,
+        graph: ResourceGraph,
+        key: ResourceKey,
+        *,
+        domain: Domain,
+        options: Any,
+        results: Mapping[str, Any],
+        saved: SavedResource | None = None,
+        earlier: Sequence[protection.EarlierPoint] = (),
+    ) -> None:
+        node = graph[key]
+        parents = graph.parents(key)
+        self.operation, self.operation_id = job.operation, job.id
+        self.checkpoint_id = job.checkpoint_id or ""
+        self.provider_id, self.project_id = job.provider_id, job.project_id
+        self.key, self.resource, self.options = key, node.resource, options
+        self.parent = graph[parents[0]].resource if parents else None
+        self.children = [(child, graph[child].resource) for child in node.children]
+        self.saved, self.earlier = saved, earlier
+        self.results = _phases(results, key)
+        self.parent_results = _phases(results, parents[0]) if parents else {}
+        self.child_results = {
+            child: results[step_name(child, "restore")]["result"]
+            for child in node.children
+            if step_name(child, "restore") in results
+        }
+        self.streams = VaultStreams(domain, control, saved)
+        self._control = control
+
+    def expect(self, total_bytes: int) -> None:
+        self._control.expect(self.key.text, total_bytes)
+
+    def check(self) -> None:
+        self._control.check()
+
+    def advance(self, nbytes: int) -> None:
+        self._control.advance(nbytes)
+
+
+def _phases(results: Mapping[str, Any], key: ResourceKey) -> dict[str, Any]:
+    """The results of one resource's steps by phase, from those a step was given."""
+    phases = (*protection.PROTECT_PHASES, *protection.RESTORE_PHASES)
+    named = {phase: step_name(key, phase) for phase in phases}
+    return {phase: results[name] for phase, name in named.items() if results.get(name) is not None}
