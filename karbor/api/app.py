@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is the WSGI application of karbor-api put together?
+
+From outside in: health check, request id, error layer, body limit, login, pecan.
+"""
+
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import pecan
+from oslo_config import cfg
+from oslo_middleware import healthcheck
+from oslo_middleware.request_id import RequestId
+from webob.multidict import NestedMultiDict
+
+from karbor.api import body
+from karbor.api.auth import Authentication, NoAuth, Strategy, check_listen
+from karbor.api.basic import HttpBasic
+from karbor.api.call import Services
+from karbor.api.faults import WSGI, Faults
+from karbor.api.policy import Policy
+from karbor.api.v1.tree import ENDPOINTS, Root
+from karbor.common.clock import Clock
+from karbor.conf import api as settings
+from karbor.db.database import Database
+from karbor.model import errors
+from karbor.rpc.interface import Protection
+
+__all__ = ["check_listen", "make_app"]
+
+
+class _Request(pecan.Request):
+    """Keeps pecan from reading the body: karbor.api.body does that, within bounds."""
+
+    json = None
+    params = property(lambda self: NestedMultiDict(self.GET))
+
+
+class BodyLimit:
+    """Refuses a body that says of itself that it is too large, also where nobody would read it."""
+
+    def __init__(self, application: WSGI, *, limit: int) -> None:
+        self._application = application
+        self._limit = limit
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if (body.declared_length(environ) or 0) > self._limit:
+            body.discard(environ)
+            raise body.too_large(self._limit)
+        return self._application(environ, start_response)
+
+
+def make_app(conf: cfg.ConfigOpts, *, database: Database, protection: Protection, clock: Clock) -> WSGI:
+    """The WSGI application. Raises ConfigurationError where the settings do not allow it to serve."""
+    settings.register_opts(conf)
+    services = Services(conf, database, protection, clock, Policy(conf, ENDPOINTS), ENDPOINTS)
+    application: WSGI = pecan.make_app(
+        Root(services),
+        guess_content_type_from_ext=False,
+        force_canonical=False,
+        use_context_locals=False,
+        request_cls=_Request,
+    )
+    application = Authentication(application, _strategy(conf, clock))
+    application = BodyLimit(application, limit=conf.max_request_body_size)
+    application = Faults(application)
+    application = RequestId(application)
+    health: WSGI = healthcheck.Healthcheck(None, conf)
+
+    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        inner = health if environ.get("PATH_INFO") == "/healthcheck" else application
+        return inner(environ, start_response)
+
+    return serve
+
+
+def _strategy(conf: cfg.ConfigOpts, clock: Clock) -> Strategy:
+    if conf.auth_strategy == "noauth":
+        return NoAuth()
+    if conf.auth_strategy == "http_basic":
+        if not conf.http_basic_auth_user_file:
+            raise errors.ConfigurationError(
+                "auth_strategy = http_basic needs a file of users.", next_action="set http_basic_auth_user_file"
+            )
+        return HttpBasic(Path(conf.http_basic_auth_user_file), clock=clock)
+    raise errors.ConfigurationError(
+        f"auth_strategy = {conf.auth_strategy} is not available in this release.",
+        next_action="use http_basic, or noauth on a loopback address",
+    )

@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does an operation of the API get to work with?"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from oslo_config import cfg
+from webob.multidict import MultiDict
+
+from karbor.api.policy import Policy
+from karbor.common.clock import Clock
+from karbor.common.context import RequestContext
+from karbor.db.database import Database
+from karbor.model.page import PageRequest
+from karbor.rpc.interface import Protection
+from karbor.schema.operation import Endpoint
+
+
+@dataclass(frozen=True)
+class Services:
+    """What all requests share."""
+
+    conf: cfg.ConfigOpts
+    database: Database
+    protection: Protection
+    clock: Clock
+    policy: Policy
+    endpoints: tuple[Endpoint, ...] = ()
+
+
+@dataclass(frozen=True)
+class Call:
+    """One valid, permitted request. ``path`` holds the ids of the URL, ``body`` what lies inside the envelope.
+
+    ``url`` is the address without query string; ``page`` says which part of a list is asked for.
+    """
+
+    services: Services
+    context: RequestContext
+    rule: str | None
+    path: Mapping[str, str]
+    query: "MultiDict[str, str]"
+    body: Any
+    url: str
+    base_url: str
+    page: PageRequest = PageRequest()
+
+    @property
+    def project_id(self) -> str:
+        """The caller's project."""
+        return str(self.context.project_id)
+
+    @property
+    def scope(self) -> str | None:
+        """The project that a thing must belong to so that the caller can see it; None where all are seen."""
+        return None if self.context.sees_all_projects else self.project_id
+
+    def allow(self, *, project_id: str) -> None:
+        """Check the rule of this operation against a thing of that project. Raises Forbidden.
+
+        For the caller's own project that was done before the operation began.
+        """
+        if self.rule is not None and project_id != self.project_id:
+            self.services.policy.check(self.rule, self.context, project_id=project_id)
+
+
+def canonical(text: str) -> str:
+    """A valid uuid in the one form we store."""
+    return str(uuid.UUID(text))

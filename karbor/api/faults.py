@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is every error told to the client, whatever raised it?
+
+One layer around the whole application. An error body is an object whose first value is an object with ``message``: old
+clients read exactly that. Internals go to the log, once, with the request id.
+"""
+
+import json
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import webob
+from sqlalchemy import exc as sql_exception
+
+from karbor.model import errors
+
+LOG = logging.getLogger(__name__)
+WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+ENVELOPES = {
+    400: "badRequest",
+    401: "unauthorized",
+    403: "forbidden",
+    404: "itemNotFound",
+    405: "badMethod",
+    409: "conflictingRequest",
+    413: "overLimit",
+    415: "badMediaType",
+    501: "notImplemented",
+    503: "serviceUnavailable",
+}
+_TEXTS = {
+    400: "The request is malformed.",
+    404: "The resource could not be found.",
+    405: "This method is not allowed here.",
+    413: "The request is too large.",
+}
+_INTERNAL = "The service met an internal fault. Tell the operator the request id."
+_DATABASE_AWAY = (
+    sql_exception.OperationalError,
+    sql_exception.InterfaceError,
+    sql_exception.TimeoutError,
+)
+
+
+def body(status: int, message: str) -> dict[str, dict[str, Any]]:
+    """The error body for a status."""
+    return {ENVELOPES.get(status, "computeFault"): {"code": status, "message": message}}
+
+
+def answer(status: int, message: str, headers: dict[str, str] | None = None) -> webob.Response:
+    """An error as a response."""
+    response = webob.Response(status=status, json_body=body(status, message))
+    response.headers.update(headers or {})
+    if status == 503:
+        response.headers.setdefault("Retry-After", "10")
+    return response
+
+
+class Faults:
+    """The outermost layer of our own: nothing but JSON leaves it, and no exception."""
+
+    def __init__(self, application: WSGI) -> None:
+        self._application = application
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        environ["HTTP_ACCEPT"] = "application/json"  # there is nothing else to choose from
+        return self._response(environ)(environ, start_response)
+
+    def _response(self, environ: dict[str, Any]) -> webob.Response:
+        request_id = environ.get("openstack.request_id")
+        try:
+            _check_text(environ)
+            response = webob.Request(environ).get_response(self._application)
+        except errors.KarborError as fault:
+            return self._told(fault, request_id)
+        except _DATABASE_AWAY as fault:
+            LOG.error("database not usable request=%s cause=%s", request_id, fault)
+            return answer(503, "The database cannot be used just now. Try again later.")
+        except Exception:  # the edge of HTTP: whatever it is, the client gets an answer in its form
+            LOG.exception("request failed request=%s", request_id)
+            return answer(500, _INTERNAL)
+        return _in_shape(response)
+
+    def _told(self, fault: errors.KarborError, request_id: object) -> webob.Response:
+        if fault.status >= 500:
+            level = logging.ERROR if fault.status == 500 else logging.WARNING
+            LOG.log(level, "request failed request=%s code=%s %s", request_id, fault.code, fault.operator_text())
+        if fault.status == 500:
+            return answer(500, _INTERNAL)
+        headers = {"WWW-Authenticate": 'Basic realm="karbor"'} if fault.status == 401 else None
+        return answer(fault.status, fault.message, headers)
+
+
+def _check_text(environ: dict[str, Any]) -> None:
+    """Raise InvalidInput for a URL that is no Unicode text; WSGI hands bytes over as Latin-1."""
+    try:
+        environ.get("PATH_INFO", "").encode("latin-1").decode()
+        webob.Request(environ).GET.mixed()
+    except UnicodeError as fault:
+        raise errors.InvalidInput("Malformed request url") from fault
+
+
+def _in_shape(response: webob.Response) -> webob.Response:
+    """An error that a library answered in its own words, in ours."""
+    if response.status_int < 400 or response.content_type == "application/json" and _is_ours(response):
+        return response
+    text = _TEXTS.get(response.status_int, _INTERNAL if response.status_int >= 500 else response.status)
+    kept = {name: response.headers[name] for name in ("Allow", "WWW-Authenticate") if name in response.headers}
+    return answer(response.status_int, text, kept)
+
+
+def _is_ours(response: webob.Response) -> bool:
+    try:
+        first = next(iter(json.loads(response.body).values()))
+    except (ValueError, AttributeError, StopIteration):
+        return False
+    return isinstance(first, dict) and "message" in first

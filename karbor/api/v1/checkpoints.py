@@ -1,0 +1,185 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Checkpoints: how is one asked for, looked at and removed?"""
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from karbor.api import paging, work
+from karbor.api.call import Call, canonical
+from karbor.api.node import Item, Node
+from karbor.api.operation import Answer, operation
+from karbor.api.v1 import views
+from karbor.db.database import Transaction
+from karbor.model import errors
+from karbor.model.checkpoint import Checkpoint as Value
+from karbor.model.operation import Job
+from karbor.model.page import PageRequest
+from karbor.model.plan import Plan
+from karbor.model.provider import ProviderInfo
+from karbor.schema.nouns.checkpoint import CHECKPOINT, CREATE
+from karbor.schema.query import ListQuery
+from karbor.schema.types import ANY_OBJECT, UUID
+
+QUERY = ListQuery(
+    filters={
+        "plan_id": "Only checkpoints of this plan.",
+        "status": "Only checkpoints in this status.",
+        "start_date": "Only checkpoints from this day on (YYYY-MM-DD).",
+        "end_date": "Only checkpoints until this day (YYYY-MM-DD), the day included.",
+    },
+    sort=("id", "status", "created_at"),
+    tenants=True,
+)
+#: Keys of extra_info that the service sets itself.
+OWN_KEYS = ("created_by", "trigger_id", "scheduled_operation_id")
+
+
+class Checkpoint(Node):
+    """``/providers/{id}/checkpoints/{id}``"""
+
+    @operation("provider:checkpoint_get", response=CHECKPOINT.show, errors=(400, 404))
+    def get(self, call: Call) -> Answer:
+        """Show a checkpoint, with its progress while it is being made."""
+        with call.services.database.read() as rows:
+            checkpoint = _get(rows, call)
+        call.allow(project_id=checkpoint.project_id)
+        return {"checkpoint": views.checkpoint(checkpoint)}
+
+    @operation("provider:checkpoint_delete", role="member", response=ANY_OBJECT, errors=(400, 404, 409))
+    def delete(self, call: Call) -> Answer:
+        """Delete a checkpoint.
+
+        The answer comes before the data is gone: the checkpoint is `deleting` first. Refused while an operation works
+        on it.
+        """
+        job_id = str(uuid.uuid4())
+
+        def delete(rows: Transaction) -> Job:
+            checkpoint = _get(rows, call)
+            call.allow(project_id=checkpoint.project_id)
+            _check_idle(rows, checkpoint)
+            rows.checkpoints.transition(checkpoint.id, "deleting", reason=None)
+            job = Job(
+                id=job_id,
+                operation="delete",
+                project_id=checkpoint.project_id,
+                provider_id=checkpoint.provider_id,
+                checkpoint_id=checkpoint.id,
+                request_id=call.context.request_id,
+            )
+            return work.book(rows, call, job, status="deleting", plan_id=checkpoint.plan_id)
+
+        work.send(call, call.services.database.retrying(delete))
+        return {}
+
+
+def _get(rows: Transaction, call: Call) -> Value:
+    provider = rows.providers.get(call.path["provider_id"])
+    return rows.checkpoints.get(call.path["checkpoint_id"], project_id=call.scope, provider_id=provider.id)
+
+
+def _check_idle(rows: Transaction, checkpoint: Value) -> None:
+    """Raise Conflict while an operation works on the checkpoint; ``protecting`` may also mean that a run was lost."""
+    live = rows.jobs.live_for(checkpoint_id=checkpoint.id)
+    if live:
+        raise errors.Conflict(
+            f"The checkpoint {checkpoint.id} is {checkpoint.status} and an operation ({live[0].operation}) works on it;"
+            " it can be deleted when that has ended."
+        )
+
+
+class Checkpoints(Node):
+    """``/providers/{id}/checkpoints``"""
+
+    item = Item("checkpoint_id", UUID, Checkpoint)
+
+    @operation("provider:checkpoint_get_all", response=CHECKPOINT.list, query=QUERY, errors=(400, 404, 503))
+    def get(self, call: Call) -> Answer:
+        """List the checkpoints of a provider."""
+        with call.services.database.read() as rows:
+            provider = rows.providers.get(call.path["provider_id"])
+            page = rows.checkpoints.list(_canonical(call.page), provider_id=provider.id)
+            if not page.items and not provider.available:
+                known = rows.checkpoints.list(PageRequest(limit=1, project_id=call.scope), provider_id=provider.id)
+                if not known.items:  # an empty list would say that there is nothing, and nobody knows that
+                    raise _unavailable(provider)
+        shown = [views.checkpoint(checkpoint) for checkpoint in page.items]
+        return paging.listing(call, "checkpoints", shown, full=page.full)
+
+    @operation(
+        "provider:checkpoint_create",
+        role="member",
+        body=CREATE,
+        response=CHECKPOINT.show,
+        errors=(400, 404, 413, 503),
+    )
+    def post(self, call: Call) -> Answer:
+        """Run a plan now: make a checkpoint.
+
+        The answer comes before the work begins: the checkpoint is `protecting` first.
+        """
+        plan_id = canonical(call.body["plan_id"])
+        ids = str(uuid.uuid4()), str(uuid.uuid4())
+
+        def create(rows: Transaction) -> tuple[Value, Job]:
+            provider = rows.providers.get(call.path["provider_id"])
+            plan = rows.plans.get(plan_id, project_id=call.project_id)
+            call.allow(project_id=plan.project_id)
+            _check_runnable(plan, provider)
+            checkpoint = rows.checkpoints.create(
+                Value(
+                    id=ids[0],
+                    project_id=plan.project_id,
+                    provider_id=provider.id,
+                    plan_id=plan.id,
+                    plan=plan.snapshot(),
+                    extra_info=_extra_info(call.body),
+                )
+            )
+            job = Job(
+                id=ids[1],
+                operation="protect",
+                project_id=plan.project_id,
+                provider_id=provider.id,
+                checkpoint_id=checkpoint.id,
+                request_id=call.context.request_id,
+            )
+            return checkpoint, work.book(rows, call, job, status=checkpoint.status, plan_id=plan.id)
+
+        checkpoint, job = call.services.database.retrying(create)
+        work.send(call, job)
+        return {"checkpoint": views.checkpoint(checkpoint)}
+
+
+def _canonical(page: PageRequest) -> PageRequest:
+    """The same page, with the plan's id in its one form. Raises InvalidInput where it is no uuid."""
+    if "plan_id" not in page.filters:
+        return page
+    try:
+        return replace(page, filters={**page.filters, "plan_id": canonical(page.filters["plan_id"])})
+    except ValueError:
+        raise errors.InvalidInput("plan_id is not a uuid.") from None
+
+
+def _check_runnable(plan: Plan, provider: ProviderInfo) -> None:
+    if plan.provider_id != provider.id:
+        raise errors.InvalidInput(f"The plan {plan.id} belongs to the provider {plan.provider_id}.")
+    if not provider.available:
+        raise _unavailable(provider)
+    for resource in plan.resources:
+        if resource.type not in provider.resource_types:
+            raise errors.InvalidInput(f"The provider cannot protect resources of type {resource.type}.")
+
+
+def _unavailable(provider: ProviderInfo) -> errors.Unavailable:
+    reason = provider.reason or "nobody has said why"
+    return errors.Unavailable(f"The provider {provider.name} is not available: {reason}")
+
+
+def _extra_info(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's notes in either spelling, and what the service says of itself."""
+    given = {**(body.get("extra_info") or {}), **(body.get("extra-info") or {})}
+    notes = {name: value for name, value in given.items() if name not in OWN_KEYS}
+    return {**notes, "created_by": "manual"}

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Plans: what does a tenant want protected?"""
+
+import logging
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from karbor.api import paging, parameters
+from karbor.api.call import Call, canonical
+from karbor.api.node import Item, Node
+from karbor.api.operation import Answer, operation
+from karbor.api.v1 import views
+from karbor.db.database import Transaction
+from karbor.model import errors
+from karbor.model.plan import Plan as Value
+from karbor.model.provider import ProviderInfo
+from karbor.model.resource import Resource
+from karbor.schema.nouns.plan import PLAN
+from karbor.schema.query import ListQuery
+from karbor.schema.types import UUID
+
+LOG = logging.getLogger(__name__)
+QUERY = ListQuery(
+    filters={
+        "name": "Only plans whose name holds this text.",
+        "description": "Only plans whose description holds this text.",
+        "status": "Only plans in this status.",
+    },
+    sort=("id", "status", "name", "created_at"),
+    offset=True,
+    tenants=True,
+)
+
+
+def _check_resources(
+    call: Call, provider: ProviderInfo, given: Sequence[Mapping[str, Any]], *, project_id: str
+) -> None:
+    """Raise InvalidInput for a resource that this provider cannot protect, or that the project does not have.
+
+    The last word has the live inventory; Unavailable where nobody answers for it.
+    """
+    for entry in given:
+        if entry["type"] not in provider.resource_types:
+            raise errors.InvalidInput(f"The provider cannot protect resources of type {entry['type']}.")
+    refused = call.services.protection.check_resources(
+        project_id=project_id, provider_id=provider.id, resources=[dict(entry) for entry in given]
+    )
+    if refused:
+        first = refused[0]
+        raise errors.InvalidInput(f"The resource {first['type']} {first['id']} cannot be protected: {first['reason']}")
+
+
+def _check_duplicates(given: Sequence[Mapping[str, Any]]) -> None:
+    seen = set()
+    for entry in given:
+        key = (entry["type"], entry["id"])
+        if key in seen:
+            raise errors.InvalidInput(f"The resource {entry['type']} {entry['id']} is named twice.")
+        seen.add(key)
+
+
+class Plan(Node):
+    """``/plans/{id}``"""
+
+    @operation("plan:get", response=PLAN.show, errors=(400, 404))
+    def get(self, call: Call) -> Answer:
+        """Show a plan."""
+        return {"plan": views.plan(self._plan(call))}
+
+    @operation("plan:update", role="member", body=PLAN.update, response=PLAN.show, errors=(400, 404, 503))
+    def put(self, call: Call) -> Answer:
+        """Change a plan.
+
+        Only a suspended plan can be changed, except for its status.
+        """
+        before = self._plan(call)
+        changes = _changes(before, call.body)
+        if "resources" in changes:
+            _check_duplicates(call.body["resources"])
+            with call.services.database.read() as rows:
+                provider = rows.providers.get(before.provider_id)
+            _check_resources(call, provider, call.body["resources"], project_id=before.project_id)
+
+        def change(rows: Transaction) -> Value:
+            now = rows.plans.get(before.id, project_id=before.project_id)
+            return rows.plans.update(replace(now, **_changes(now, call.body)))
+
+        after = call.services.database.retrying(change) if changes else before
+        return {"plan": views.plan(after)}
+
+    @operation("plan:delete", role="member", status=204, errors=(400, 404))
+    def delete(self, call: Call) -> Answer:
+        """Delete a plan. Its checkpoints stay."""
+        plan = self._plan(call)
+        call.services.database.retrying(lambda rows: rows.plans.delete(plan.id))
+        LOG.info("plan deleted plan=%s project=%s request=%s", plan.id, plan.project_id, call.context.request_id)
+        return None
+
+    def _plan(self, call: Call) -> Value:
+        with call.services.database.read() as rows:
+            plan = rows.plans.get(call.path["plan_id"], project_id=call.scope)
+        call.allow(project_id=plan.project_id)
+        return plan
+
+
+def _changes(plan: Value, body: Mapping[str, Any]) -> dict[str, Any]:
+    """What really changes. Raises InvalidInput where the plan's status does not allow it."""
+    wanted: dict[str, Any] = {name: body[name] for name in ("name", "description", "status") if name in body}
+    if "resources" in body:
+        wanted["resources"] = tuple(Resource.from_dict(entry) for entry in body["resources"])
+    changes = {name: value for name, value in wanted.items() if getattr(plan, name) != value}
+    if plan.status != "suspended" and changes.keys() - {"status"}:
+        raise errors.InvalidInput("The plan can be only updated in suspended status.")
+    return changes
+
+
+class Plans(Node):
+    """``/plans``"""
+
+    item = Item("plan_id", UUID, Plan)
+
+    @operation("plan:get_all", response=PLAN.list, query=QUERY, errors=(400,))
+    def get(self, call: Call) -> Answer:
+        """List plans."""
+        with call.services.database.read() as rows:
+            page = rows.plans.list(call.page)
+        return paging.listing(call, "plans", [views.plan(plan) for plan in page.items], full=page.full)
+
+    @operation("plan:create", role="member", body=PLAN.create, response=PLAN.show, errors=(400, 413, 503))
+    def post(self, call: Call) -> Answer:
+        """Create a plan."""
+        body = call.body
+        provider = _provider(call, canonical(body["provider_id"]))
+        _check_duplicates(body["resources"])
+        given = parameters.without_nulls(body.get("parameters"))
+        named = [(entry["type"], entry["id"]) for entry in body["resources"]]
+        parameters.check(given, provider.schemas.get("options_schema") or {}, resources=named)
+        _check_resources(call, provider, body["resources"], project_id=call.project_id)
+        plan = Value(
+            id=str(uuid.uuid4()),
+            project_id=call.project_id,
+            name=body["name"],
+            provider_id=provider.id,
+            resources=tuple(Resource.from_dict(entry) for entry in body["resources"]),
+            description=body.get("description"),
+            parameters=given,
+        )
+        made = call.services.database.retrying(lambda rows: rows.plans.create(plan))
+        LOG.info("plan created plan=%s project=%s request=%s", plan.id, plan.project_id, call.context.request_id)
+        return {"plan": views.plan(made)}
+
+
+def _provider(call: Call, provider_id: str) -> ProviderInfo:
+    try:
+        with call.services.database.read() as rows:
+            return rows.providers.get(provider_id)
+    except errors.NotFound:
+        raise errors.InvalidInput("The provider could not be found.") from None

@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Restores: how is a checkpoint brought back?"""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from karbor.api import paging, parameters, work
+from karbor.api.call import Call, canonical
+from karbor.api.node import Item, Node
+from karbor.api.operation import Answer, operation
+from karbor.api.v1 import views
+from karbor.db.database import Transaction
+from karbor.model import errors
+from karbor.model.checkpoint import Checkpoint
+from karbor.model.graph import ResourceGraph
+from karbor.model.operation import Job
+from karbor.model.restore import Restore as Value
+from karbor.schema.nouns.restore import RESTORE
+from karbor.schema.query import ListQuery
+from karbor.schema.types import UUID
+
+QUERY = ListQuery(
+    filters={"status": "Only restores in this status."},
+    sort=("id", "status", "created_at"),
+    offset=True,
+    tenants=True,
+)
+
+
+class Restore(Node):
+    """``/restores/{id}``"""
+
+    @operation("restore:get", response=RESTORE.show, errors=(400, 404))
+    def get(self, call: Call) -> Answer:
+        """Show a restore, with its progress."""
+        with call.services.database.read() as rows:
+            restore = rows.restores.get(call.path["restore_id"], project_id=call.scope)
+        call.allow(project_id=restore.project_id)
+        return {"restore": views.restore(restore)}
+
+
+class Restores(Node):
+    """``/restores``"""
+
+    item = Item("restore_id", UUID, Restore)
+
+    @operation("restore:get_all", response=RESTORE.list, query=QUERY, errors=(400,))
+    def get(self, call: Call) -> Answer:
+        """List restores."""
+        with call.services.database.read() as rows:
+            page = rows.restores.list(call.page)
+        return paging.listing(call, "restores", [views.restore(restore) for restore in page.items], full=page.full)
+
+    @operation(
+        "restore:create", role="member", body=RESTORE.create, response=RESTORE.show, errors=(400, 404, 409, 413, 503)
+    )
+    def post(self, call: Call) -> Answer:
+        """Bring a checkpoint back.
+
+        Everything that can be known to be wrong is refused here; the restore that is answered has begun.
+        """
+        body = call.body
+        _refuse_target(body)
+        given = parameters.without_nulls(body.get("parameters"))
+        ids = str(uuid.uuid4()), str(uuid.uuid4())
+
+        def create(rows: Transaction) -> tuple[Value, Job]:
+            provider = rows.providers.get(canonical(body["provider_id"]))
+            checkpoint = rows.checkpoints.get(
+                canonical(body["checkpoint_id"]), project_id=call.project_id, provider_id=provider.id
+            )
+            call.allow(project_id=checkpoint.project_id)
+            if checkpoint.status != "available":
+                raise errors.Conflict(f"The checkpoint is {checkpoint.status}; only an available one can be restored.")
+            parameters.check(given, provider.schemas.get("restore_schema") or {}, resources=_resources(checkpoint))
+            if not provider.available:
+                raise errors.Unavailable(f"The provider {provider.name} is not available: {provider.reason}")
+            restore = rows.restores.create(
+                Value(
+                    id=ids[0],
+                    project_id=checkpoint.project_id,
+                    provider_id=provider.id,
+                    checkpoint_id=checkpoint.id,
+                    parameters=given,
+                )
+            )
+            job = Job(
+                id=ids[1],
+                operation="restore",
+                project_id=restore.project_id,
+                provider_id=provider.id,
+                checkpoint_id=checkpoint.id,
+                restore_id=restore.id,
+                request_id=call.context.request_id,
+            )
+            return restore, work.book(rows, call, job, status=restore.status, plan_id=checkpoint.plan_id)
+
+        restore, job = call.services.database.retrying(create)
+        work.send(call, job)
+        return {"restore": views.restore(restore)}
+
+
+def _refuse_target(body: Mapping[str, Any]) -> None:
+    """A target or a login that would not be used is refused, never ignored. Null leaves mean "not given"."""
+    if body.get("restore_target") is not None:
+        raise errors.InvalidInput("restore_target is not supported for this provider.")
+    login = body.get("restore_auth") or {}
+    if login.get("username") is not None or login.get("password") is not None:
+        raise errors.InvalidInput("restore_auth is not supported for this provider.")
+
+
+def _resources(checkpoint: Checkpoint) -> Iterable[tuple[str, str]]:
+    """Type and id of everything in the checkpoint."""
+    if checkpoint.graph is None:
+        return [(entry["type"], entry["id"]) for entry in checkpoint.plan["resources"]]
+    return [(node.key.type, node.key.id) for node in ResourceGraph.from_dict(checkpoint.graph)]

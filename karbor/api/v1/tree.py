@@ -1,0 +1,43 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which URL leads where?"""
+
+from karbor.api.node import Item, Node, walk
+from karbor.api.v1.operation_logs import OperationLogs
+from karbor.api.v1.plans import Plans
+from karbor.api.v1.protectables import Protectables
+from karbor.api.v1.providers import Providers
+from karbor.api.v1.restores import Restores
+from karbor.api.v1.versions import Document, Version, VersionList
+from karbor.schema.types import END, PROJECT_ID
+
+
+class Project(Node):
+    """``/v1/{project_id}``: where the catalog of the cloud points to."""
+
+    below = {
+        "plans": Plans,
+        "providers": Providers,
+        "protectables": Protectables,
+        "restores": Restores,
+        "operation_logs": OperationLogs,
+    }
+
+
+class V1(Version):
+    """``/v1``"""
+
+    below = {"openapi.json": Document}
+    item = Item(
+        "project_id",
+        {**PROJECT_ID, "pattern": r"^[A-Za-z0-9_.~:@-]{1,255}" + END, "description": "Your project."},
+        Project,
+    )
+
+
+class Root(VersionList):
+    """``/``"""
+
+    below = {"v1": V1}
+
+
+ENDPOINTS = tuple(walk(Root))

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How are values of the model written in answers?"""
+
+import json
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from karbor.common.clock import iso
+from karbor.model.checkpoint import Checkpoint
+from karbor.model.graph import ResourceGraph
+from karbor.model.plan import Plan
+from karbor.model.provider import ProviderInfo
+from karbor.model.restore import Restore
+from karbor.schema.nouns.provider import SCHEMAS
+
+
+def moment(value: datetime | None) -> str | None:
+    """A point in time, or null."""
+    return iso(value) if value else None
+
+
+def plan(value: Plan) -> dict[str, Any]:
+    """A plan as it is shown."""
+    return {
+        "id": value.id,
+        "name": value.name,
+        "description": value.description,
+        "provider_id": value.provider_id,
+        "status": value.status,
+        "resources": [resource.to_dict() for resource in value.resources],
+        "parameters": {key: dict(options) for key, options in value.parameters.items()},
+        "project_id": value.project_id,
+        "created_at": moment(value.created_at),
+        "updated_at": moment(value.updated_at),
+    }
+
+
+def provider(value: ProviderInfo) -> dict[str, Any]:
+    """A provider as it is shown; schemas that it lacks are empty."""
+    return {
+        "id": value.id,
+        "name": value.name,
+        "description": value.description,
+        "extended_info_schema": {name: dict(value.schemas.get(name) or {}) for name in SCHEMAS},
+        "available": value.available,
+        "reason": value.reason or None,
+    }
+
+
+def checkpoint(value: Checkpoint) -> dict[str, Any]:
+    """A checkpoint as it is shown. Graph and extra info are JSON texts: old clients parse them."""
+    return {
+        "id": value.id,
+        "project_id": value.project_id,
+        "status": value.status,
+        "protection_plan": dict(value.plan),
+        "resource_graph": _graph(value.graph),
+        "extra_info": json.dumps(dict(value.extra_info)) if value.extra_info else None,
+        "created_at": moment(value.created_at),
+        "updated_at": moment(value.updated_at),
+        "finished_at": moment(value.finished_at),
+        "duration": (value.finished_at - value.created_at).total_seconds()
+        if value.finished_at and value.created_at
+        else None,
+        "consistency": value.consistency,
+        "mode": value.mode,
+        "sizes": {"logical": value.sizes.logical, "read": value.sizes.read, "stored": value.sizes.stored},
+        "progress": value.progress.to_dict(),
+        "reason": value.reason.to_dict() if value.reason else None,
+    }
+
+
+def _graph(graph: Mapping[str, Any] | None) -> str:
+    return json.dumps(ResourceGraph.from_dict(graph).to_json() if graph else [{}, []])
+
+
+def restore(value: Restore) -> dict[str, Any]:
+    """A restore as it is shown."""
+    return {
+        "id": value.id,
+        "project_id": value.project_id,
+        "provider_id": value.provider_id,
+        "checkpoint_id": value.checkpoint_id,
+        "restore_target": value.restore_target,
+        "parameters": {key: dict(options) for key, options in value.parameters.items()},
+        "status": value.status,
+        "resources_status": dict(value.resources_status),
+        "resources_reason": dict(value.resources_reason),
+        "progress": value.progress.to_dict(),
+        "created_at": moment(value.created_at),
+        "updated_at": moment(value.updated_at),
+        "finished_at": moment(value.finished_at),
+    }

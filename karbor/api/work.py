@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is work handed to the workers? Rows first, in the caller's transaction; after the commit a word about them."""
+
+import logging
+
+from karbor.api.call import Call
+from karbor.db.database import Transaction
+from karbor.model import errors
+from karbor.model.operation import Job, OperationLog
+
+LOG = logging.getLogger(__name__)
+
+
+def book(rows: Transaction, call: Call, job: Job, *, status: str, plan_id: str | None) -> Job:
+    """Write the job and its entry in the operation log, which has the job's id."""
+    rows.operation_logs.create(
+        OperationLog(
+            id=job.id,
+            project_id=job.project_id,
+            operation_type=job.operation,
+            checkpoint_id=job.checkpoint_id,
+            plan_id=plan_id,
+            provider_id=job.provider_id,
+            restore_id=job.restore_id,
+            status=status,
+            extra_info={"request_id": call.context.request_id},
+        )
+    )
+    return rows.jobs.create(job)
+
+
+def send(call: Call, job: Job) -> None:
+    """Tell the workers of a committed job. Where nobody hears it, they find the row when they look next."""
+    LOG.info(
+        "work asked for job=%s operation=%s checkpoint=%s restore=%s project=%s user=%s request=%s",
+        job.id,
+        job.operation,
+        job.checkpoint_id,
+        job.restore_id,
+        job.project_id,
+        call.context.user_id,
+        job.request_id,
+    )
+    try:
+        call.services.protection.run(job_id=job.id)
+    except errors.KarborError as fault:
+        LOG.warning("workers not told job=%s request=%s %s", job.id, job.request_id, fault.operator_text())

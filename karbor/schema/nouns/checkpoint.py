@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does a checkpoint look like in the API?"""
+
+from karbor.model import states
+from karbor.model.checkpoint import CONSISTENCY
+from karbor.schema.noun import Field, Noun
+from karbor.schema.types import (
+    ANY_OBJECT,
+    COUNT,
+    LEAF,
+    NAME,
+    PROGRESS,
+    PROJECT_ID,
+    RESOURCE,
+    TIMESTAMP,
+    UUID,
+    Schema,
+    an_object,
+)
+
+_EXTRA: Schema = {
+    "type": ["object", "null"],
+    "maxProperties": 128,
+    "propertyNames": {"minLength": 1, "maxLength": 255},
+    "additionalProperties": LEAF,
+    "examples": [{"ticket": "4711"}],
+}
+_PLAN = an_object(
+    {
+        "id": UUID,
+        "name": NAME,
+        "provider_id": UUID,
+        "resources": {"type": "array", "items": RESOURCE},
+        "parameters": ANY_OBJECT,
+    },
+    required=("id", "name", "provider_id", "resources"),
+)
+_REASON = {
+    **an_object(dict.fromkeys(("resource", "step", "cause", "next_action"), {"type": "string"})),
+    "type": ["object", "null"],
+    "examples": [None],
+}
+
+CHECKPOINT = Noun(
+    "checkpoint",
+    "checkpoints",
+    {
+        "id": Field(UUID, "Assigned by the service."),
+        "project_id": Field(PROJECT_ID, "The project that owns it."),
+        "status": Field(
+            {"type": "string", "enum": sorted(states.CHECKPOINT.states), "examples": ["available"]},
+            "`available` means that everything was read back.",
+        ),
+        "protection_plan": Field(_PLAN, "The plan as it was when the checkpoint was made."),
+        "resource_graph": Field(
+            {"type": "string", "examples": ['[{"0x0": ["Libvirt::Domain", "9a1b6c1e", "web1", null]}, []]']},
+            "JSON text: nodes by number, then who stands above whom.",
+        ),
+        "extra_info": Field(
+            {"type": ["string", "null"], "examples": ['{"created_by": "manual"}']}, "JSON text of an object."
+        ),
+        "created_at": Field(TIMESTAMP, "When it was asked for (UTC)."),
+        "updated_at": Field(TIMESTAMP, "When its row last changed (UTC)."),
+        "finished_at": Field(TIMESTAMP, "When it became available or failed (UTC)."),
+        "duration": Field(
+            {"type": ["number", "null"], "minimum": 0, "examples": [12.5]}, "Seconds from asked for to finished."
+        ),
+        "consistency": Field(
+            {"type": ["string", "null"], "enum": [*CONSISTENCY, None], "examples": ["filesystem"]},
+            "What was reached: that of the weakest resource.",
+        ),
+        "mode": Field(
+            {"type": ["string", "null"], "examples": ["incremental"]}, "Whether everything or only changes were read."
+        ),
+        "sizes": Field(
+            an_object(
+                {
+                    "logical": {**COUNT, "description": "Bytes of the protected resources."},
+                    "read": {**COUNT, "description": "Bytes read from them."},
+                    "stored": {**COUNT, "description": "Bytes newly written to the bank."},
+                }
+            ),
+            "What it cost.",
+        ),
+        "progress": Field(PROGRESS, "How far the work is."),
+        "reason": Field(_REASON, "Why it failed: resource, step, cause and what to do next."),
+        "plan_id": Field(UUID, "The plan to run.", create="required", shown=False),
+        "extra-info": Field(_EXTRA, "Your own notes; shown in extra_info.", create="optional", shown=False),
+    },
+)
+#: The other spelling of the same field is taken as well.
+CREATE = {
+    **CHECKPOINT.create,
+    "properties": {
+        "checkpoint": {
+            **CHECKPOINT.create["properties"]["checkpoint"],
+            "properties": {
+                **CHECKPOINT.create["properties"]["checkpoint"]["properties"],
+                "extra_info": {**_EXTRA, "description": "The same as `extra-info`."},
+            },
+            "x-read-only": sorted(set(CHECKPOINT.fields) - {"plan_id", "extra-info", "extra_info"}),
+        }
+    },
+}

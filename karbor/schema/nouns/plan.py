@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does a plan look like in the API?"""
+
+from karbor.model import states
+from karbor.schema.noun import Field, Noun
+from karbor.schema.types import DESCRIPTION, NAME, PARAMETERS, PROJECT_ID, RESOURCE, TIMESTAMP, UUID
+
+PLAN = Noun(
+    "plan",
+    "plans",
+    {
+        "id": Field(UUID, "Assigned by the service."),
+        "name": Field(NAME, "Shown to people.", create="required", update="optional"),
+        "description": Field(DESCRIPTION, "For people.", create="optional", update="optional"),
+        "provider_id": Field(UUID, "The provider that protects the resources.", create="required"),
+        "status": Field(
+            {"type": "string", "enum": sorted(states.PLAN.states), "examples": [states.PLAN.initial]},
+            "A suspended plan is not run by a schedule, and only a suspended plan can be changed.",
+            update="optional",
+        ),
+        "resources": Field(
+            {"type": "array", "items": RESOURCE, "minItems": 1, "maxItems": 10000},
+            "What is to be protected; what depends on it is found by itself.",
+            create="required",
+            update="optional",
+        ),
+        "parameters": Field(
+            {**PARAMETERS, "examples": [{"Libvirt::Domain": {"quiesce": "try"}}]},
+            "Options by `TYPE` or `TYPE#ID`; the provider's options_schema tells which there are.",
+            create="optional",
+        ),
+        "project_id": Field(PROJECT_ID, "The project that owns it."),
+        "created_at": Field(TIMESTAMP, "When it was made (UTC)."),
+        "updated_at": Field(TIMESTAMP, "When it was last changed (UTC)."),
+    },
+)

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does the whole API look like as one OpenAPI 3.1 document?
+
+Made from the declared operations and nothing else, so it cannot disagree with what is checked at run time.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from karbor.schema.operation import Endpoint
+from karbor.schema.samples import sample
+from karbor.schema.types import Schema
+
+VERSION = "1.0"
+_REASONS = {
+    400: "The request is not valid.",
+    401: "Nobody is logged in.",
+    403: "This is not allowed.",
+    404: "There is no such thing, or it belongs to another project.",
+    405: "The method is not allowed here.",
+    409: "The state of the thing does not allow this now.",
+    413: "The request is too large, or a quota is used up.",
+    500: "The service met an internal fault.",
+    501: "This is not supported.",
+    503: "The service cannot do this just now.",
+}
+ERROR: Schema = {
+    "type": "object",
+    "description": "One key, named after the kind of error.",
+    "minProperties": 1,
+    "maxProperties": 1,
+    "additionalProperties": {
+        "type": "object",
+        "properties": {"code": {"type": "integer"}, "message": {"type": "string"}},
+        "required": ["code", "message"],
+    },
+    "examples": [{"itemNotFound": {"code": 404, "message": "The plan could not be found."}}],
+}
+
+
+def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
+    """The document. Equal input gives equal output."""
+    paths: dict[str, dict[str, Any]] = {}
+    named: dict[str, Any] = {"Error": ERROR}
+    for endpoint in endpoints:
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _lifted(_operation(endpoint), named)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Karbor",
+            "version": VERSION,
+            "summary": "Application data protection as a service.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "servers": [{"url": "/"}],
+        "security": [{"token": []}, {"basic": []}, {}],
+        "paths": paths,
+        "components": {
+            "schemas": dict(sorted(named.items())),
+            "responses": {str(status): _error(text) for status, text in _REASONS.items()},
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
+                "basic": {"type": "http", "scheme": "basic"},
+            },
+        },
+    }
+
+
+def _operation(endpoint: Endpoint) -> dict[str, Any]:
+    declared = endpoint.operation
+    found: dict[str, Any] = {"operationId": endpoint.id, "summary": declared.summary}
+    if declared.description:
+        found["description"] = declared.description
+    if declared.rule is None:
+        found["security"] = []
+    else:
+        found["x-policy"] = declared.rule
+        found["x-role"] = declared.role
+    parameters = [_parameter("path", name, schema) for name, schema in endpoint.path_parameters.items()]
+    parameters += [_parameter("query", name, schema) for name, schema in declared.query_parameters.items()]
+    if parameters:
+        found["parameters"] = parameters
+    if declared.body:
+        content = {"schema": declared.body, "example": sample(declared.body)}
+        found["requestBody"] = {"required": True, "content": {"application/json": content}}
+    found["responses"] = _responses(endpoint)
+    return found
+
+
+def _parameter(place: str, name: str, schema: Schema) -> dict[str, Any]:
+    shape = {key: value for key, value in schema.items() if key != "description"}
+    found: dict[str, Any] = {"name": name, "in": place, "required": place == "path", "schema": shape}
+    if "description" in schema:
+        found["description"] = schema["description"]
+    return found
+
+
+def _responses(endpoint: Endpoint) -> dict[str, Any]:
+    declared = endpoint.operation
+    good: dict[str, Any] = {"description": "Done."}
+    if declared.response:
+        content = {"schema": declared.response, "example": sample(declared.response)}
+        good["content"] = {"application/json": content}
+    found = {str(declared.status): good}
+    always = {400, 405, 413, 500, 503} | ({401, 403} if declared.rule else set())
+    if endpoint.path_parameters:
+        always.add(404)  # also where an id holds a slash
+    for status in sorted(always | set(declared.errors)):
+        found[str(status)] = {"$ref": f"#/components/responses/{status}"}
+    return found
+
+
+def _error(text: str) -> dict[str, Any]:
+    return {
+        "description": text,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+    }
+
+
+def _lifted(value: Any, named: dict[str, Any]) -> Any:
+    """``value`` with every shape that has a title replaced by a reference to it; the shapes go to ``named``."""
+    if isinstance(value, list):
+        return [_lifted(entry, named) for entry in value]
+    if not isinstance(value, dict):
+        return value
+    inner = {key: entry if key in ("example", "examples") else _lifted(entry, named) for key, entry in value.items()}
+    title = value.get("title")
+    if not isinstance(title, str):
+        return inner
+    described = inner.pop("description", None)
+    known = named.setdefault(title, inner)
+    if known != inner:
+        raise ValueError(f"two shapes have the title {title}")
+    reference = {"$ref": f"#/components/schemas/{title}"}
+    return {**reference, "description": described} if described else reference
