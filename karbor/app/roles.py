@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which parts can a process play: the front door, the engine, the worker?"""
+
+import os
+import secrets
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from cheroot import wsgi
+
+from karbor.api.app import check_listen, make_app
+from karbor.app.wiring import Role, Shared
+from karbor.common import loading
+from karbor.protection.operation import Parts
+from karbor.protection.protectables import ProtectableRegistry
+from karbor.protection.providers import ProviderRegistry
+from karbor.protection.service import ProtectionService
+from karbor.protection.watcher import Watcher
+from karbor.protection.worker import JobSettings, Worker
+from karbor.rpc import client, interface, server
+from karbor.sdk.environment import Environment
+
+
+class ApiRole(Role):
+    """karbor-api: REST over HTTP."""
+
+    name = "api"
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        conf = shared.conf
+        protection = client.make_client(interface.Protection, shared.messaging, timeout=conf.rpc_answer_timeout)
+        check_listen(conf)
+        application = make_app(conf, database=shared.database, protection=protection, clock=shared.clock)
+        address = (conf.osapi_karbor_listen, conf.osapi_karbor_listen_port)
+        self._server = wsgi.Server(address, application, numthreads=8, server_name="karbor", shutdown_timeout=10)
+        self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
+
+    @property
+    def port(self) -> int:
+        """The port in use; differs from the setting where that is 0."""
+        return int(self._server.bind_addr[1])
+
+    def start(self) -> None:
+        self._server.prepare()
+        self._thread.start()
+
+    def stop(self, grace: float) -> None:
+        self._server.stop()
+        self._thread.join(grace)
+
+
+class EngineRole(Role):
+    """karbor-operationengine: says that it is there. Triggers and schedules have their place here."""
+
+    name = "operationengine"
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, grace: float) -> None:
+        self._stop.set()
+        self._thread.join(grace)
+
+    def _loop(self) -> None:
+        while True:
+            with self.shared.database.write() as rows:
+                rows.services.heartbeat(binary="karbor-operationengine", host=self.shared.conf.host)
+            if self._stop.wait(self.shared.conf.report_interval):
+                return
+
+
+class ProtectionRole(Role):
+    """karbor-protection: does the work."""
+
+    name = "protection"
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        conf = shared.conf
+        self.environment = make_environment(shared)
+        self.providers = make_providers(shared, self.environment)
+        protectables = ProtectableRegistry(
+            [
+                plugin(loading.settings_from(conf, name.replace("-", "_"), plugin.Settings), self.environment)
+                for name, plugin in loading.plugin_classes("karbor.protectables").items()
+            ]
+        )
+        parts = Parts(shared.database, self.providers, protectables, shared.clock)
+        self._steps = ThreadPoolExecutor(conf.max_parallel_steps, thread_name_prefix="step")
+        settings = JobSettings(
+            lease=conf.jobs.lease,
+            poll=conf.jobs.poll,
+            attempts=conf.jobs.attempts,
+            retry_delay=conf.jobs.retry_delay,
+            concurrent=conf.max_concurrent_operations,
+        )
+        owner = f"{conf.host}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.worker = Worker(parts, self._steps, settings, owner=owner, host=conf.host)
+        self._watcher = Watcher(
+            parts, self.environment, binary="karbor-protection", interval=shared.conf.report_interval
+        )
+        service = ProtectionService(self.worker, protectables, self.providers)
+        self._server = server.make_server(interface.Protection, service, shared.messaging, host=conf.host)
+
+    def start(self) -> None:
+        self._watcher.start()
+        self.worker.start()
+        self._server.start()
+
+    def stop(self, grace: float) -> None:
+        self._server.stop()
+        self._server.wait()
+        self.worker.stop(grace)
+        self._watcher.stop()
+        self._steps.shutdown(wait=False, cancel_futures=True)
+        self.providers.close()
+
+
+def make_environment(shared: Shared) -> Environment:
+    """Load the hypervisor drivers that this host has."""
+    conf = shared.conf
+    hypervisors = {}
+    for name in conf.enabled_hypervisors:
+        driver = loading.plugin_class("karbor.hypervisors", name)
+        state_dir = Path(conf.state_path) / name
+        state_dir.mkdir(parents=True, exist_ok=True)
+        state_dir.chmod(0o711)  # the hypervisor's own processes pass through
+        hypervisors[name] = driver(loading.settings_from(conf, name, driver.Settings), state_dir=str(state_dir))
+    return Environment(
+        host=conf.host, state_dir=conf.state_path, default_project=conf.default_project, hypervisors=hypervisors
+    )
+
+
+def make_providers(shared: Shared, environment: Environment) -> ProviderRegistry:
+    """Load the provider files."""
+    conf = shared.conf
+    return ProviderRegistry(
+        Path(conf.provider_config_dir),
+        environment=environment,
+        master_key_file=Path(conf.vault.master_key_file),
+        cache_dir=Path(conf.vault.cache_dir),
+        clock=shared.clock,
+        compression_level=conf.vault.compression_level,
+        threads=conf.vault.threads,
+    )

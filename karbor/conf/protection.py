@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which settings does a worker have: providers, jobs, vault?"""
+
+from oslo_config import cfg
+
+OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "provider_config_dir",
+        default="/etc/karbor/providers.d",
+        help="Directory whose *.conf files each describe one provider.",
+    ),
+    cfg.ListOpt(
+        "enabled_hypervisors",
+        default=[],
+        help="Hypervisor drivers (entry points of karbor.hypervisors) this worker loads, for example libvirt.",
+    ),
+    cfg.StrOpt(
+        "default_project",
+        default="",
+        help="Project that owns guests which name no owner themselves. Empty: every project sees them.",
+    ),
+    cfg.IntOpt("max_concurrent_operations", default=2, min=1, help="Jobs this worker runs at the same time."),
+    cfg.IntOpt(
+        "max_parallel_steps",
+        default=2,
+        min=1,
+        help="Steps of one worker that run at the same time. Each that reads or writes a disk needs about 65 MiB.",
+    ),
+]
+
+JOB_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        "lease",
+        default=20,
+        min=2,
+        help="Seconds after the last sign of life of a worker until another one takes its job over.",
+    ),
+    cfg.FloatOpt("poll", default=2.0, min=0.1, help="Seconds between two looks for jobs that no message told of."),
+    cfg.IntOpt("attempts", default=3, min=1, help="How often a job is begun anew after a fault that may pass."),
+    cfg.IntOpt("retry_delay", default=5, min=0, help="Seconds before a job is begun anew."),
+    cfg.IntOpt("grace", default=30, min=0, help="Seconds that running steps get when the service is asked to stop."),
+]
+
+VAULT_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "master_key_file",
+        default="/etc/karbor/master.key",
+        help="File (mode 0600) with the key that wraps every project's key. Whoever loses it loses all checkpoints.",
+    ),
+    cfg.StrOpt("cache_dir", default="/var/lib/karbor/cache", help="Directory for indexes that can be rebuilt."),
+    cfg.IntOpt("compression_level", default=1, min=-5, max=19, help="zstd level; 1 is the best price on disk images."),
+    cfg.IntOpt("threads", default=2, min=1, help="Threads that hash, compress and seal one stream."),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register these options; may be called again."""
+    conf.register_opts(OPTS)
+    conf.register_opts(JOB_OPTS, group="jobs")
+    conf.register_opts(VAULT_OPTS, group="vault")
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """For oslo-config-generator."""
+    return [("DEFAULT", OPTS), ("jobs", JOB_OPTS), ("vault", VAULT_OPTS)]
