@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Can plans be made, changed and removed, and is everything wrong with one told at once?"""
+
+import pytest
+
+from tests.support.api import OTHER_PROJECT, PROVIDER, SERVER, VOLUME, provider_info
+
+VM = {"id": SERVER, "type": "OS::Nova::Server", "name": "vm"}
+BODY = {"name": "p1", "provider_id": PROVIDER, "resources": [VM], "parameters": {}}
+
+
+def test_a_new_plan_is_suspended_and_shown_as_it_was_given(api):
+    plan = api.plan(description="nightly", parameters={"OS::Nova::Server": {"k": "v", "a": True, "number": 3}})
+    assert plan["status"] == "suspended"
+    assert plan["resources"] == [VM]
+    assert plan["parameters"] == {"OS::Nova::Server": {"k": "v", "a": True, "number": 3}}
+    assert plan["created_at"].startswith("2026-01-02T")
+    assert api.get(f"/plans/{plan['id']}") == {"plan": plan}
+
+
+def test_extra_info_of_a_resource_is_kept(api):
+    plan = api.plan(resources=[{**VM, "extra_info": {"zone": "a"}}])
+    assert plan["resources"][0]["extra_info"] == {"zone": "a"}
+
+
+def test_null_options_mean_not_given(api):
+    plan = api.plan(parameters={"OS::Nova::Server": {"k": None}, f"OS::Nova::Server#{SERVER}": {"k": "x", "a": None}})
+    assert plan["parameters"] == {f"OS::Nova::Server#{SERVER}": {"k": "x"}}
+
+
+def test_ids_may_be_written_without_dashes(api):
+    plan = api.plan(provider_id=PROVIDER.replace("-", "").upper())
+    assert plan["provider_id"] == PROVIDER
+    assert api.get(f"/plans/{plan['id'].replace('-', '').upper()}")["plan"]["id"] == plan["id"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"name": None}, "plan.name"),
+        ({"name": " "}, "plan.name"),
+        ({"provider_id": "x"}, "plan.provider_id"),
+        ({"provider_id": SERVER}, "The provider could not be found."),
+        ({"resources": []}, "plan.resources"),
+        ({"resources": [{**VM, "id": "../../etc/passwd"}]}, "plan.resources[0].id"),
+        ({"resources": [{**VM, "id": VOLUME}]}, f"OS::Nova::Server {VOLUME} cannot be protected: it does not exist"),
+        (
+            {"resources": [{**VM, "type": "OS::Trove::Instance"}]},
+            "cannot protect resources of type OS::Trove::Instance",
+        ),
+        ({"resources": [VM, VM]}, "named twice"),
+        ({"resources": [{**VM, "extra_info": {"deep": {}}}]}, "extra_info.deep"),
+        ({"parameters": {"OS::Nova::Server": {"strange": 1}}}, "has no option strange"),
+        ({"parameters": {"OS::Nova::Server": {"number": 0}}}, "at least 1"),
+        ({"parameters": {"OS::Nova::Server": {"quiesce": "perhaps"}}}, "one of required, try, no"),
+        ({"parameters": {"OS::Nova::Server#x": {"k": "v"}}}, "must be a uuid"),
+        ({"parameters": {"Nonsense": {"k": "v"}}}, "knows no options for Nonsense"),
+        ({"status": "started"}, "'status' cannot be set here"),
+        ({"strange": 1}, "'strange' is not known"),
+    ],
+)
+def test_a_wrong_plan_is_refused_and_nothing_is_left_behind(api, changes, reason):
+    assert reason in api.refused(400, "POST", "/plans", {"plan": {**BODY, **changes}})
+    assert api.get("/plans") == {"plans": []}
+
+
+@pytest.mark.parametrize("missing", ["name", "provider_id", "resources"])
+def test_what_a_plan_needs_is_named(api, missing):
+    body = {name: value for name, value in BODY.items() if name != missing}
+    assert f"'{missing}' is required" in api.refused(400, "POST", "/plans", {"plan": body})
+
+
+def test_a_resource_of_another_project_is_unknown(api):
+    api.workers.add(OTHER_PROJECT, "OS::Nova::Server", VOLUME)
+    body = {"plan": {**BODY, "resources": [{**VM, "id": VOLUME}]}}
+    assert "does not exist" in api.refused(400, "POST", "/plans", body)
+
+
+def test_without_an_answer_of_the_workers_no_plan_is_made(api):
+    api.workers.silent = True
+    assert "did not answer" in api.refused(503, "POST", "/plans", {"plan": BODY})
+    assert api.get("/plans") == {"plans": []}
+
+
+def test_a_provider_without_options_takes_empty_ones(api):
+    with api.database.write() as rows:
+        rows.providers.put(provider_info(id=VOLUME, name="noop"))
+        empty = {"options_schema": {"OS::Nova::Server": {}}}
+        rows.providers.put(provider_info(id=SERVER, name="bare", types=()).__class__(SERVER, "bare", schemas=empty))
+    plan = api.plan(provider_id=SERVER, parameters={"OS::Nova::Server": {}})
+    assert plan["parameters"] == {}
+
+
+def test_a_suspended_plan_can_be_changed(api):
+    plan = api.plan()
+    after = api.send("PUT", f"/plans/{plan['id']}", {"plan": {"name": "n2", "status": "started"}})[1]["plan"]
+    assert (after["name"], after["status"]) == ("n2", "started")
+    assert after["updated_at"]
+
+
+def test_a_started_plan_can_only_be_suspended(api):
+    plan = api.plan()
+    path = f"/plans/{plan['id']}"
+    api.send("PUT", path, {"plan": {"status": "started"}})
+    assert "only updated in suspended status" in api.refused(400, "PUT", path, {"plan": {"name": "n2"}})
+    form = {"status": "suspended", "name": plan["name"], "resources": plan["resources"]}  # as the dashboard sends it
+    status, body = api.send("PUT", path, {"plan": form})
+    assert (status, body["plan"]["status"]) == (200, "suspended")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"status": "running"},
+        {"resources": []},
+        {"parameters": {}},
+        {"provider_id": PROVIDER},
+        {"name": ""},
+        {"resources": [{**VM, "id": VOLUME}]},
+    ],
+)
+def test_a_wrong_change_is_refused_and_changes_nothing(api, body):
+    plan = api.plan()
+    api.refused(400, "PUT", f"/plans/{plan['id']}", {"plan": body})
+    assert api.get(f"/plans/{plan['id']}") == {"plan": plan}
+
+
+def test_new_resources_of_a_plan_are_checked_and_taken(api):
+    plan = api.plan()
+    volume = {"id": VOLUME, "type": "OS::Cinder::Volume", "name": "v"}
+    after = api.send("PUT", f"/plans/{plan['id']}", {"plan": {"resources": [VM, volume]}})[1]["plan"]
+    assert after["resources"] == [VM, volume]
+
+
+def test_without_an_answer_of_the_workers_resources_stay_as_they_are(api):
+    plan = api.plan()
+    api.workers.silent = True
+    volume = {"id": VOLUME, "type": "OS::Cinder::Volume", "name": "v"}
+    api.refused(503, "PUT", f"/plans/{plan['id']}", {"plan": {"resources": [volume]}})
+    assert api.get(f"/plans/{plan['id']}") == {"plan": plan}
+
+
+def test_a_deleted_plan_is_gone(api):
+    plan = api.plan()
+    assert api.send("DELETE", f"/plans/{plan['id']}") == (204, None)
+    api.refused(404, "GET", f"/plans/{plan['id']}")
+    api.refused(404, "DELETE", f"/plans/{plan['id']}")
+
+
+def test_a_name_is_no_id(api):
+    assert "not a uuid" in api.refused(400, "GET", "/plans/p1")
+
+
+def test_filters_find_parts_of_texts_and_nothing_is_special_in_them(api):
+    for name in ("alpha", "beta_1", "beta%", "123", "None"):
+        api.plan(name=name, description=f"about {name}")
+    assert [plan["name"] for plan in api.get("/plans", name="eta_")["plans"]] == ["beta_1"]
+    assert [plan["name"] for plan in api.get("/plans", name="%")["plans"]] == ["beta%"]
+    assert [plan["name"] for plan in api.get("/plans", name="123")["plans"]] == ["123"]
+    assert [plan["name"] for plan in api.get("/plans", name="None")["plans"]] == ["None"]
+    assert [plan["name"] for plan in api.get("/plans", description="about al")["plans"]] == ["alpha"]
+    assert api.get("/plans", status="started") == {"plans": []}

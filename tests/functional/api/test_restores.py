@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is a restore begun only where everything is right, and shown as it goes?"""
+
+import pytest
+
+from karbor.model.progress import Progress
+from tests.support.api import OTHER_PROJECT, PROVIDER, SERVER, VOLUME, provider_info
+
+
+def body(checkpoint, **more):
+    return {"restore": {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}, **more}}
+
+
+def refused_and_nothing_left(api, status, sent):
+    told = list(api.workers.told)
+    message = api.refused(status, "POST", "/restores", sent)
+    assert api.jobs() == []
+    assert api.get("/restores") == {"restores": []}
+    assert api.workers.told == told
+    return message
+
+
+def test_a_new_restore_is_in_progress_and_the_workers_know(api):
+    checkpoint = api.checkpoint()
+    restore = api.post("/restores", body(checkpoint))["restore"]
+    assert restore["status"] == "in_progress"
+    assert (restore["resources_status"], restore["resources_reason"], restore["restore_target"]) == ({}, {}, None)
+    assert api.get(f"/restores/{restore['id']}")["restore"] == restore
+    (job,) = api.jobs()
+    assert (job.operation, job.restore_id, job.checkpoint_id) == ("restore", restore["id"], checkpoint["id"])
+    assert api.workers.told[-1] == job.id
+    log = api.get("/operation_logs", restore_id=restore["id"])["operation_logs"][0]
+    assert (log["id"], log["operation_type"], log["status"]) == (job.id, "restore", "in_progress")
+
+
+def test_what_the_dashboard_sends_for_the_current_session_is_taken(api):
+    login = {"type": "password", "username": None, "password": None}
+    options = {"OS::Cinder::Volume": {"restore_name": None}}
+    sent = body(api.checkpoint(), restore_target=None, restore_auth=login, parameters=options)
+    restore = api.post("/restores", sent)["restore"]
+    assert restore["parameters"] == {}
+    assert "restore_auth" not in restore
+
+
+def test_parameters_may_be_left_out(api):
+    sent = body(api.checkpoint())
+    del sent["restore"]["parameters"]
+    assert api.post("/restores", sent)["restore"]["parameters"] == {}
+
+
+def test_options_are_kept(api):
+    sent = body(api.checkpoint(), parameters={f"OS::Nova::Server#{SERVER}": {"restore_name": "x"}})
+    assert api.post("/restores", sent)["restore"]["parameters"] == {f"OS::Nova::Server#{SERVER}": {"restore_name": "x"}}
+
+
+@pytest.mark.parametrize("status", ["protecting", "error", "deleting", "deleted", "error-deleting"])
+def test_only_an_available_checkpoint_can_be_restored(api, status):
+    checkpoint = api.checkpoint(status=status)
+    assert status in refused_and_nothing_left(api, 409, body(checkpoint))
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"restore_target": "http://other.example.org/v3"},
+        {"restore_auth": {"type": "password", "username": "u", "password": "hunter2"}},
+        {"restore_auth": {"type": "password", "username": None, "password": "hunter2"}},
+    ],
+)
+def test_another_target_is_refused_and_never_ignored(api, more, caplog):
+    with caplog.at_level("DEBUG"):
+        message = refused_and_nothing_left(api, 400, body(api.checkpoint(), **more))
+    assert "not supported for this provider" in message
+    assert "hunter2" not in message + caplog.text
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"checkpoint_id": SERVER}, 404),
+        ({"provider_id": SERVER}, 404),
+        ({"provider_id": VOLUME}, 404),  # the checkpoint is that of another provider
+        ({"checkpoint_id": "../x"}, 400),
+        ({"parameters": {"OS::Nova::Server": {"strange": 1}}}, 400),
+        ({"parameters": {"OS::Nova::Server": {"restore_name": 1}}}, 400),
+        ({"parameters": {"OS::Trove::Instance": {"x": 1}}}, 400),
+        ({"parameters": []}, 400),
+        ({"strange": 1}, 400),
+        ({"status": "success"}, 400),
+        ({"restore_auth": {"token": "x"}}, 400),
+    ],
+)
+def test_a_wrong_restore_is_refused(api, more, status):
+    with api.database.write() as rows:
+        rows.providers.put(provider_info(id=VOLUME, name="second"))
+    refused_and_nothing_left(api, status, body(api.checkpoint(), **more))
+
+
+def test_a_checkpoint_of_another_project_is_not_found(api):
+    checkpoint = api.checkpoint()
+    api.refused(404, "POST", "/restores", body(checkpoint), project=OTHER_PROJECT)
+    assert api.jobs() == []
+
+
+def test_nothing_is_restored_from_a_bank_that_is_gone(api):
+    checkpoint = api.checkpoint()
+    api.set_provider(available=False, reason="The directory of the bank is missing.")
+    assert "The directory of the bank is missing." in refused_and_nothing_left(api, 503, body(checkpoint))
+
+
+def test_an_option_that_a_resource_needs_is_asked_for(api):
+    checkpoint = api.checkpoint()
+    info = provider_info()
+    needy = {"properties": {"where": {"type": "string"}}, "required": ["where"]}
+    with api.database.write() as rows:
+        schemas = {**info.schemas, "restore_schema": {"OS::Nova::Server": needy}}
+        rows.providers.put(type(info)(info.id, info.name, schemas=schemas))
+    assert "where is required" in refused_and_nothing_left(api, 400, body(checkpoint))
+    api.post("/restores", body(checkpoint, parameters={"OS::Nova::Server": {"where": "here"}}))
+
+
+def test_progress_and_the_fate_of_resources_are_shown(api):
+    restore = api.post("/restores", body(api.checkpoint()))["restore"]
+    with api.database.write() as rows:
+        rows.restores.set_progress(restore["id"], Progress(1, 2, "r", "restore", None))
+        rows.restores.set_resource(restore["id"], f"OS::Nova::Server#{SERVER}", "error", "no room")
+        rows.restores.transition(restore["id"], "fail", finished_at=api.clock.now())
+    shown = api.get(f"/restores/{restore['id']}")["restore"]
+    assert shown["progress"]["bytes_total"] == 2
+    assert shown["resources_status"] == {f"OS::Nova::Server#{SERVER}": "error"}
+    assert shown["resources_reason"] == {f"OS::Nova::Server#{SERVER}": "no room"}
+    assert shown["finished_at"]
+    assert api.get("/restores", status="fail")["restores"] == [shown]
+    assert api.get("/restores", status="success") == {"restores": []}
+
+
+@pytest.mark.parametrize(("id_", "status"), [("x", 400), (SERVER, 404)])
+def test_an_unknown_restore_is_told(api, id_, status):
+    api.refused(status, "GET", f"/restores/{id_}")
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_a_restore_cannot_be_changed(api, method):
+    api.refused(405, method, f"/restores/{SERVER}")

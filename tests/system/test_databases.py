@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do MariaDB and PostgreSQL behave as SQLite does? The same test classes as in tests/unit/db, on real servers."""
+
+from itertools import count
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.engine import make_url
+
+from karbor.db.database import Database
+from karbor.db.tables import METADATA
+from tests.support import servers
+from tests.support.clock import TwinClock
+from tests.unit.db.test_checkpoints import TestCheckpoints, TestSavedResources  # noqa: F401
+from tests.unit.db.test_columns import TestValues  # noqa: F401
+from tests.unit.db.test_database import TestTransactions  # noqa: F401
+from tests.unit.db.test_flowstore import TestDrop, TestFence, TestResume, executor, job  # noqa: F401
+from tests.unit.db.test_jobs import TestCancel, TestClaims, TestContention, TestOwners  # noqa: F401
+from tests.unit.db.test_operation_logs import TestOperationLogs  # noqa: F401
+from tests.unit.db.test_plans import TestPlans  # noqa: F401
+from tests.unit.db.test_providers import TestProviders  # noqa: F401
+from tests.unit.db.test_query import TestFilters, TestPages  # noqa: F401
+from tests.unit.db.test_repository import TestRepository  # noqa: F401
+from tests.unit.db.test_restores import TestRestores  # noqa: F401
+from tests.unit.db.test_schema import TestUpgrade, bare  # noqa: F401
+from tests.unit.db.test_services import TestServices  # noqa: F401
+
+pytestmark = pytest.mark.system
+_NUMBERS = count(1)
+
+
+@pytest.fixture(scope="module", params=["mariadb", "postgresql"])
+def server(request):
+    """A server of this kind: a function that makes an empty database there and gives its URL."""
+    with getattr(servers, request.param)() as url:
+        engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+
+        def make() -> str:
+            name = f"karbor_{next(_NUMBERS)}"
+            with engine.connect() as connection:
+                connection.exec_driver_sql(f"CREATE DATABASE {name}")
+            return make_url(url).set(database=name).render_as_string(hide_password=False)
+
+        yield make
+        engine.dispose()
+
+
+@pytest.fixture(scope="module")
+def kept(server):
+    """One database with the newest schema, shared by the tests that need no empty one."""
+    url = server()
+    clock = TwinClock()
+    database = Database(url, clock=clock)
+    database.upgrade()
+    yield url, clock, database
+    database.dispose()
+
+
+@pytest.fixture
+def clock(kept):
+    return kept[1]
+
+
+@pytest.fixture
+def database(kept):
+    """The shared database, emptied."""
+    database = kept[2]
+    with database.engine.begin() as connection:
+        for table in reversed(METADATA.sorted_tables):
+            connection.execute(sa.delete(table))
+    return database
+
+
+@pytest.fixture
+def empty_url(request, server, kept):
+    """The URL of a database without tables, or of the one that the test uses already."""
+    return kept[0] if "database" in request.fixturenames else server()

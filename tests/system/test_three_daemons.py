@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do three daemons over RabbitMQ and MariaDB bring a running guest through kill -9 of the worker and of its QEMU?"""
+
+import os
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from tests.support import servers
+from tests.support.cycle import Story
+from tests.support.qemu_writer import Host
+from tests.support.rest import PAUSE, Rest
+from tests.support.service import BIN, Daemon
+
+pytestmark = [pytest.mark.system, pytest.mark.libvirt, pytest.mark.timeout(900)]
+PROJECT = "5f0c7a1e8a8b4a0e9d53a7a3c1d2e4f6"
+PROVIDER = "3f0d4a5e-6c1b-4d0e-9b55-2b1f3a7c9e10"
+
+SETTINGS = """[DEFAULT]
+state_path = {root}/state
+provider_config_dir = {root}/providers.d
+transport_url = {broker}
+auth_strategy = noauth
+osapi_karbor_listen = 127.0.0.1
+osapi_karbor_listen_port = {port}
+enabled_hypervisors = libvirt
+default_project = {project}
+report_interval = 1
+[jobs]
+lease = 4
+poll = 0.5
+grace = 5
+[database]
+connection = {database}
+[vault]
+master_key_file = {root}/master.key
+cache_dir = {root}/cache
+# Slow on purpose, so that the worker can be killed in the middle of a transfer.
+compression_level = 15
+threads = 1
+[libvirt]
+uri = {uri}
+"""
+LIBVIRT_PROVIDER = """[provider]
+name = kvm
+id = {id}
+plugin = karbor-libvirt-domain-protection-plugin
+plugin = karbor-libvirt-disk-protection-plugin
+bank = karbor-fs-bank-plugin
+enabled = True
+[file_system_bank_plugin]
+file_system_bank_path = {root}/bank
+"""
+
+
+def _free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Installation:
+    """What an operator sets up by hand: settings, key, bank, tables, three daemons."""
+
+    def __init__(self, root, *, broker, database, uri):
+        port = _free_port()
+        self.root = root
+        (root / "providers.d").mkdir(parents=True)
+        (root / "state").mkdir()
+        (root / "bank").mkdir()
+        settings = root / "karbor.conf"
+        settings.write_text(
+            SETTINGS.format(root=root, broker=broker, port=port, project=PROJECT, database=database, uri=uri)
+        )
+        (root / "providers.d" / "kvm.conf").write_text(LIBVIRT_PROVIDER.format(id=PROVIDER, root=root))
+        for words in (("db", "sync"), ("key", "create"), ("bank", "init", PROVIDER)):
+            subprocess.run(
+                [str(BIN / "karbor-manage"), "--config-file", str(settings), *words], check=True, timeout=120
+            )
+        names = ("karbor-protection", "karbor-operationengine", "karbor-api")
+        self.daemons = {name: Daemon(name, settings, root / f"{name}.log").start() for name in names}
+        self.rest = Rest(f"http://127.0.0.1:{port}/v1/{PROJECT}")
+        self._wait_for_provider()
+
+    @property
+    def worker(self):
+        return self.daemons["karbor-protection"]
+
+    def _wait_for_provider(self):
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                if self.rest.get("/providers")["providers"]:
+                    return
+            except OSError:
+                pass
+            assert time.monotonic() < deadline, (self.root / "karbor-api.log").read_text()[-2000:]
+            PAUSE.wait(0.2)
+
+    def close(self):
+        for daemon in self.daemons.values():
+            daemon.kill()
+
+
+@pytest.fixture(scope="module")
+def lab():
+    host = Host()
+    yield host
+    host.stop()
+
+
+@pytest.fixture(scope="module")
+def installation(lab, tmp_path_factory):
+    with servers.rabbitmq() as broker, servers.mariadb() as database:
+        running = Installation(tmp_path_factory.mktemp("inst") / "i", broker=broker, database=database, uri=lab.uri)
+        yield running
+        running.close()
+
+
+def _kill_in_mid_transfer(installation, plan, checkpoint_id):
+    """kill -9 the worker when it has read something but not everything."""
+    path = f"/providers/{PROVIDER}/checkpoints/{checkpoint_id}"
+    deadline = time.monotonic() + 120
+    while True:
+        found = installation.rest.get(path)["checkpoint"]
+        progress = found["progress"]
+        if 0 < progress["bytes_done"] < progress["bytes_total"] and progress["phase"] == "protect":
+            break
+        assert found["status"] == "protecting", found
+        assert time.monotonic() < deadline, found
+        PAUSE.wait(0.05)
+    installation.worker.kill()
+    assert installation.rest.get(path)["checkpoint"]["status"] == "protecting"
+    return progress
+
+
+def test_the_cycle_survives_a_killed_worker_and_a_killed_qemu(installation, lab, guest_dir, tmp_path):
+    story = Story(lab.uri, guest_dir, tmp_path / "disks")
+    rest = installation.rest
+    plan = rest.plan(PROVIDER, [story.resource], {"Libvirt::Domain": {"quiesce": "required"}})
+    try:
+        expected = {}
+
+        files = story.write("a", 8)
+        first = rest.protect(plan, 300)
+        assert first["mode"] == "full" and first["consistency"] == "filesystem"
+        expected["first"] = (first, files)
+
+        files = story.write("b", 24)
+        checkpoint_id = rest.start_checkpoint(plan)
+        _kill_in_mid_transfer(installation, plan, checkpoint_id)
+        installation.worker.start()
+        second = rest.checkpoint(plan, checkpoint_id, seconds=300)
+        assert second["status"] == "available", second
+        assert second["mode"] == "incremental" and second["consistency"] == "filesystem"
+        expected["second"] = (second, files)
+
+        files = story.write("c", 8)
+        os.kill(lab.qemu(story.guest.name), signal.SIGKILL)
+        _wait_until(lambda: not story.guest.domain.isActive())
+        story.boot(story.guest)
+        assert story.hashes(story.guest) == files
+        third = rest.protect(plan, 300)
+        assert third["consistency"] == "filesystem"
+        expected["third"] = (third, files)
+
+        fourth_files = story.write("d", 2)
+        fourth = rest.protect(plan, 300)
+        assert fourth["mode"] == "incremental"
+        expected["fourth"] = (fourth, fourth_files)
+
+        story.guest.destroy()
+        for name in expected:
+            checkpoint, files = expected[name]
+            target = tmp_path / name
+            target.mkdir()
+            new_name = f"{story.guest.name}-{name}"
+            parameters = {"Libvirt::Domain": {"restore_name": new_name, "directory": str(target)}}
+            restore = rest.restore(checkpoint, parameters, 300)
+            assert restore["status"] == "success", restore
+            assert story.restored(new_name) == files
+    finally:
+        story.close()
+
+
+def _wait_until(holds, seconds=60):
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline
+        PAUSE.wait(0.1)

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do the roles allow what they should?"""
+
+import pytest
+
+from karbor.api.policy import Policy, list_rules
+from karbor.api.v1.tree import ENDPOINTS
+from karbor.common.context import RequestContext
+from karbor.model import errors
+from tests.support.api import make_conf
+
+
+@pytest.fixture(scope="module")
+def policy():
+    return Policy(make_conf(), ENDPOINTS)
+
+
+def allowed(policy, rule, *, roles, project="mine", owner="mine", is_admin=False):
+    context = RequestContext(project_id=project, roles=roles, is_admin=is_admin, overwrite=False)
+    try:
+        policy.check(rule, context, project_id=owner)
+    except errors.Forbidden:
+        return False
+    return True
+
+
+def test_every_operation_that_needs_a_login_has_a_documented_rule():
+    rules = {rule.name: rule for rule in list_rules()}
+    for endpoint in ENDPOINTS:
+        if endpoint.operation.rule:
+            found = rules[endpoint.operation.rule]
+            assert found.operations == [{"path": endpoint.path, "method": endpoint.method}]
+
+
+def test_no_rule_is_declared_twice():
+    names = [rule.name for rule in list_rules()]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("rule", "roles", "verdict"),
+    [
+        ("plan:get", ["reader"], True),
+        ("plan:get", ["member"], True),
+        ("plan:get", ["admin"], True),
+        ("plan:get", [], False),
+        ("plan:get", ["stranger"], False),
+        ("plan:create", ["reader"], False),
+        ("plan:create", ["member"], True),
+        ("plan:create", ["admin"], True),
+        ("provider:checkpoint_delete", ["reader"], False),
+        ("restore:create", ["member"], True),
+    ],
+)
+def test_roles_in_the_own_project(policy, rule, roles, verdict):
+    assert allowed(policy, rule, roles=roles) is verdict
+
+
+def test_only_an_administrator_reaches_another_project(policy):
+    assert not allowed(policy, "plan:get", roles=["member"], owner="other")
+    assert allowed(policy, "plan:get", roles=["admin"], owner="other")
+    assert allowed(policy, "plan:get", roles=[], owner="other", is_admin=True)
+
+
+def test_an_operator_may_replace_a_rule(tmp_path):
+    (tmp_path / "policy.yaml").write_text('"plan:create": "role:reader"\n')
+    conf = make_conf()
+    before = Policy(conf, ENDPOINTS)
+    assert not allowed(before, "plan:create", roles=["reader"])
+    conf.set_override("policy_file", str(tmp_path / "policy.yaml"), group="oslo_policy")
+    after = Policy(conf, ENDPOINTS)
+    assert allowed(after, "plan:create", roles=["reader"])
+    assert not allowed(after, "plan:delete", roles=["reader"])

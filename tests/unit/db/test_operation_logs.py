@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does the log tell what was done and how it ended?"""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from karbor.model import errors
+from karbor.model.page import PageRequest
+from tests.support import rows as make
+
+
+class TestOperationLogs:
+    def test_a_log_comes_back_and_is_finished(self, database, clock):
+        with database.write() as rows:
+            created = rows.operation_logs.create(make.log(checkpoint_id="c", extra_info={"a": 1}))
+            assert rows.operation_logs.get("job-1", project_id=make.PROJECT) == created
+            clock.pass_time(9)
+            rows.operation_logs.finish("job-1", status="error", ended_at=clock.now(), error_info="x" * 100_000)
+            found = rows.operation_logs.get("job-1")
+        assert created.started_at == clock.now() - timedelta(seconds=9)
+        assert found == replace(created, status="error", ended_at=clock.now(), error_info="x" * 100_000)
+
+    def test_the_end_of_a_job_does_not_depend_on_its_log(self, database, clock):
+        with database.write() as rows:
+            rows.operation_logs.finish("nowhere", status="error", ended_at=clock.now())
+
+    def test_another_project_does_not_find_it(self, database):
+        with database.write() as rows:
+            rows.operation_logs.create(make.log())
+            with pytest.raises(errors.NotFound):
+                rows.operation_logs.get("job-1", project_id="another")
+
+    @pytest.mark.parametrize("key", ["status", "started_at", "created_at", "id"])
+    @pytest.mark.parametrize("direction", ["asc", "desc"])
+    def test_logs_without_a_status_yet_have_a_place_in_every_order(self, database, clock, key, direction):
+        with database.write() as rows:
+            for number, status in enumerate([None, "error", None, "available", "error"]):
+                moment = clock.now() + timedelta(seconds=number % 2)
+                rows.operation_logs.create(make.log(str(number), status=status, started_at=moment))
+            walked, marker = [], None
+            while page := rows.operation_logs.list(PageRequest(limit=1, sort=((key, direction),), marker=marker)).items:
+                walked.append(marker := page[0].id)
+        assert sorted(walked) == ["0", "1", "2", "3", "4"]
+
+    @pytest.mark.parametrize("name", ["checkpoint_id", "plan_id", "restore_id", "status", "provider_id"])
+    def test_filters_are_exact(self, database, name):
+        with database.write() as rows:
+            rows.operation_logs.create(make.log("1", **{name: "x"}))
+            rows.operation_logs.create(make.log("2", **{name: "xx"}))
+            rows.operation_logs.create(make.log("3"))
+            page = rows.operation_logs.list(PageRequest(filters={name: "x"}))
+        assert [item.id for item in page.items] == ["1"]

@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does a domain with its disks go through protect and restore as the engine walks them?"""
+
+import pytest
+
+from karbor.model import errors
+from karbor.plugins.resources.libvirt_disk import DiskProtection
+from karbor.plugins.resources.libvirt_domain import DomainProtectable, DomainProtection
+from karbor.sdk.testing.memory_hypervisor import MemoryDomain
+from tests.support.libvirt_twin import Cycle, make_guest
+
+
+@pytest.fixture
+def cycle():
+    return Cycle()
+
+
+def test_a_restore_beside_the_original_brings_every_disk(cycle):
+    point = cycle.protect("cp-1")
+    new_id = cycle.restore(point, directory="/restored", restore_name="copy", start=True)
+    copy = cycle.driver.guests[new_id]
+    assert (copy.name, copy.state, new_id != cycle.guest.id) == ("copy", "running", True)
+    assert cycle.content(new_id) == cycle.content(cycle.guest.id)
+    assert set(copy.disks.values()) == {"/restored/copy-vda.qcow2", "/restored/copy-vdb.img"}
+
+
+def test_the_second_point_is_an_increment_and_only_tracked_disks_are_read_so(cycle):
+    first = cycle.protect("cp-1")
+    cycle.write("vda", 8192, b"new")
+    second = cycle.protect("cp-2", [first])
+    assert {target: saved.mode for target, saved in second.disks.items()} == {"vda": "incremental", "vdb": "full"}
+    assert second.disks["vda"].base_id == "cp-1"
+    assert cycle.last_read == {"vda": 4096, "vdb": 4096}
+    new_id = cycle.restore(second, restore_name="copy")
+    assert cycle.content(new_id) == cycle.content(cycle.guest.id)
+
+
+def test_a_tracker_of_another_view_than_the_kept_data_is_not_used(cycle):
+    first = cycle.protect("cp-1")
+    key = (cycle.guest.id, cycle.scope, "cp-1")
+    cycle.driver.trackers[key] = ("another", cycle.driver.trackers[key][1])
+    second = cycle.protect("cp-2", [first])
+    assert second.disks["vda"].mode == "full" and "another view" in second.disks["vda"].saved["why_full"]
+
+
+def test_a_grown_disk_and_a_lost_base_are_read_in_full(cycle):
+    first = cycle.protect("cp-1")
+    cycle.driver.files["/images/a"] += bytes(4096)
+    assert "size" in cycle.protect("cp-2", [first]).disks["vda"].saved["why_full"]
+    again = Cycle()
+    first = again.protect("cp-1")
+    again.stored.clear()
+    assert "gone" in again.protect("cp-2", [first]).disks["vda"].saved["why_full"]
+
+
+def test_disks_left_out_are_said_so_and_not_restored(cycle):
+    point = cycle.protect("cp-1", exclude_disks=" vdb , vdx")
+    assert point.disks["vdb"].saved["excluded"] is True
+    assert set(cycle.driver.guests[cycle.restore(point, restore_name="copy")].disks) == {"vda"}
+    with pytest.raises(errors.InvalidInput):
+        cycle.protect("cp-2", exclude_disks="vda,vdb")
+
+
+def test_an_abandoned_protect_leaves_neither_view_nor_tracker(cycle):
+    work = cycle.domain_work("cp-1")
+    work.results["prepare_begin"] = cycle.domain.prepare_begin(work)
+    assert cycle.domain.prepare_begin(work) == work.results["prepare_begin"]
+    cycle.domain.abandon(work)
+    cycle.domain.abandon(work)
+    assert cycle.driver.captures == {} and cycle.driver.trackers == {}
+
+
+def test_restore_in_place_needs_the_same_domain_stopped(cycle):
+    point = cycle.protect("cp-1")
+    with pytest.raises(errors.Conflict, match="running"):
+        cycle.restore(point, new_uuid=False)
+    cycle.guest.state = "shut off"
+    old_paths = set(cycle.guest.disks.values())
+    assert cycle.restore(point, new_uuid=False) == cycle.guest.id
+    assert not old_paths & set(cycle.driver.guests[cycle.guest.id].disks.values())
+    cycle.guest.state, cycle.driver.guests[cycle.guest.id] = "shut off", cycle.guest
+    cycle.guest.project_id = "another"
+    with pytest.raises(errors.Conflict):
+        cycle.restore(point, new_uuid=False)
+
+
+def test_a_name_that_is_taken_is_refused_before_anything_is_written(cycle):
+    point, before = cycle.protect("cp-1"), dict(cycle.driver.files)
+    with pytest.raises(errors.Conflict, match="restore_name"):
+        try:
+            cycle.restore(point)
+        except errors.Conflict as fault:
+            raise errors.Conflict(fault.operator_text()) from fault
+    assert cycle.driver.files == before
+
+
+def test_an_abandoned_restore_removes_what_it_made_and_nothing_else(cycle):
+    point, before = cycle.protect("cp-1"), dict(cycle.driver.files)
+    cycle.restore(point, restore_name="copy", abandon=True)
+    assert cycle.driver.files == before and list(cycle.driver.guests) == [cycle.guest.id]
+    cycle.guest.state = "shut off"
+    cycle.restore(point, new_uuid=False, abandon="before define")
+    assert cycle.driver.files == before and cycle.driver.guests == {cycle.guest.id: cycle.guest}
+
+
+def test_the_format_of_restored_disks_can_be_chosen(cycle):
+    new_id = cycle.restore(cycle.protect("cp-1"), restore_name="copy", disk_format="raw")
+    assert cycle.driver.guests[new_id].raw == {"vda", "vdb"}
+
+
+def test_domains_without_owner_are_seen_by_everybody_or_by_the_default_project(cycle):
+    mine = make_guest(cycle.driver, "mine", project_id="p1")
+    cycle.driver.guests[mine.id].disks.clear()
+
+    def seen(project, default=""):
+        return {resource.name for resource in DomainProtectable.list(cycle.protectable(default), project)}
+
+    assert seen("p1") == {"web", "mine"} and seen("p2") == {"web"}
+    assert seen("p1", "p2") == {"mine"} and seen("p2", "p2") == {"web"}
+    with pytest.raises(errors.ResourceNotFound):
+        cycle.protectable().get("p2", mine.id)
+    assert cycle.protectable().get("p1", mine.id).extra_info == {"state": "running", "disks": 0}
+
+
+def test_lists_of_domains_are_paged_in_order_of_id(cycle):
+    for number in range(3):
+        cycle.driver.add(MemoryDomain(f"g{number}", {}), {})
+    ids = sorted(cycle.driver.guests)
+    assert [found.id for found in cycle.protectable().list("p", after=ids[0], limit=2)] == ids[1:3]
+
+
+def test_a_checkpoint_without_the_domain_is_damage(cycle):
+    work = cycle.domain_work("cp-1")
+    work.options = DomainProtection.Restore.parse({})
+    with pytest.raises(errors.IntegrityError):
+        cycle.domain.restore_prepare(work)
+
+
+def test_options_and_saved_values_are_plain_leaves():
+    for plugin in (DomainProtection, DiskProtection):
+        for declared in (plugin.Protect, plugin.Restore, plugin.Saved):
+            kinds = {entry["type"] for entry in declared.schema()["properties"].values()}
+            assert kinds <= {"string", "integer", "boolean"}

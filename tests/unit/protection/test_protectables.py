@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Is the live inventory shown with its dependents, to whom it belongs, and made into a graph?"""
+
+import pytest
+
+from karbor.model import errors
+from karbor.model.resource import Resource
+from karbor.protection.protectables import ProtectableRegistry
+from karbor.sdk.environment import Environment
+from tests.support.memory import MemoryProtectable
+
+ENVIRONMENT = Environment("here", "/state")
+
+
+class Guests(MemoryProtectable):
+    """Guests; an id is found in any case, as some inventories do."""
+
+    resource_type = "Guest"
+
+    def get(self, project_id, resource_id, *, parameters=None):
+        return super().get(project_id, resource_id.lower(), parameters=parameters)
+
+
+class Disks(MemoryProtectable):
+    """Disks of guests; ``pages`` notes how many parents were asked for at once."""
+
+    resource_type = "Disk"
+    parent_types = ("Guest",)
+    standalone = False
+
+    def __init__(self, settings, environment):
+        super().__init__(settings, environment)
+        self.below = {}
+        self.pages = []
+
+    def children(self, project_id, parents):
+        self.pages.append(len(parents))
+        return {
+            parent.id: [
+                Resource("Disk", name, name, {"target": name}, per_parent=True) for name in self.below[parent.id]
+            ]
+            for parent in parents
+            if parent.id in self.below
+        }
+
+
+@pytest.fixture
+def guests():
+    found = Guests(Guests.Settings(), ENVIRONMENT)
+    for id_ in ("one", "three", "two"):
+        found.add("mine", id_)
+    found.add("foreign", "zero")
+    return found
+
+
+@pytest.fixture
+def disks():
+    found = Disks(Disks.Settings(), ENVIRONMENT)
+    found.below = {"one": ["vda", "vdb"], "two": ["vda"]}
+    return found
+
+
+@pytest.fixture
+def registry(guests, disks):
+    return ProtectableRegistry([guests, disks])
+
+
+def _page(registry, *, after="", limit=10):
+    return registry.list_instances("mine", "Guest", after=after, limit=limit, parameters=None)
+
+
+def test_types_are_shown_with_what_lies_below(registry):
+    assert registry.types() == [
+        {"name": "Disk", "dependent_types": []},
+        {"name": "Guest", "dependent_types": ["Disk"]},
+    ]
+    assert "Guest" in registry and "Other" not in registry
+
+
+def test_an_unknown_type_is_not_found(registry):
+    with pytest.raises(errors.NotFound, match="Other"):
+        registry.plugin("Other")
+    with pytest.raises(errors.NotFound, match="Other"):
+        registry.list_instances("mine", "Other", after="", limit=1, parameters=None)
+
+
+def test_a_page_shows_each_resource_with_its_own_dependents(registry):
+    shown = _page(registry)
+    assert [entry["id"] for entry in shown] == ["one", "three", "two"]
+    below = [[child["id"] for child in entry["dependent_resources"]] for entry in shown]
+    assert below == [["vda", "vdb"], [], ["vda"]]
+    assert shown[0]["dependent_resources"][0] == {
+        "type": "Disk",
+        "id": "vda",
+        "name": "vda",
+        "extra_info": {"target": "vda"},
+    }
+
+
+def test_dependents_of_a_page_are_asked_for_at_once(registry, disks):
+    _page(registry)
+    assert disks.pages == [3]
+
+
+def test_an_empty_page_asks_nobody(registry, disks):
+    assert _page(registry, after="zzz") == []
+    assert disks.pages == []
+
+
+def test_pages_go_on_where_the_last_one_ended(registry):
+    assert [entry["id"] for entry in _page(registry, limit=2)] == ["one", "three"]
+    assert [entry["id"] for entry in _page(registry, after="three", limit=2)] == ["two"]
+
+
+def test_one_resource_is_shown_with_its_dependents(registry):
+    shown = registry.show_instance("mine", "Guest", "one", parameters=None)
+    assert (shown["id"], len(shown["dependent_resources"])) == ("one", 2)
+
+
+def test_a_resource_asked_for_by_another_spelling_of_its_id_is_shown_as_itself(registry):
+    shown = registry.show_instance("mine", "Guest", "ONE", parameters=None)
+    assert (shown["id"], len(shown["dependent_resources"])) == ("one", 2)
+
+
+@pytest.mark.parametrize("id_", ["zero", "nonsense", "../one"])
+def test_a_foreign_resource_is_answered_like_a_missing_one(registry, id_):
+    with pytest.raises(errors.ResourceNotFound):
+        registry.show_instance("mine", "Guest", id_, parameters=None)
+
+
+def test_no_extra_info_is_null():
+    bare = ProtectableRegistry([Bare(Bare.Settings(), ENVIRONMENT)])
+    assert bare.show_instance("mine", "Bare", "any", parameters=None)["extra_info"] is None
+
+
+class Bare(MemoryProtectable):
+    """Whatever is asked for is there."""
+
+    resource_type = "Bare"
+
+    def get(self, project_id, resource_id, *, parameters=None):
+        return Resource("Bare", resource_id, resource_id)
+
+
+def test_a_plan_may_name_what_is_there(registry):
+    assert registry.why_not("mine", Resource("Guest", "one", "one")) is None
+
+
+@pytest.mark.parametrize("id_", ["zero", "nonsense"])
+def test_a_plan_may_not_name_what_is_missing_or_foreign(registry, id_):
+    assert id_ in registry.why_not("mine", Resource("Guest", id_, id_))
+
+
+def test_a_plan_that_names_a_part_is_told_what_to_name_instead(registry):
+    assert "Guest" in registry.why_not("mine", Resource("Disk", "vda", "vda"))
+
+
+def test_a_type_that_nobody_finds_is_left_to_its_protection(registry):
+    other = Resource("Other", "id", "name", {"some": "thing"})
+    assert registry.why_not("mine", other) is None
+    assert registry.find("mine", other) is other
+
+
+def test_the_graph_is_of_today(registry, guests):
+    guests.contents["one"] = b"grown"
+    graph = registry.graph("mine", [Resource("Guest", "one", "old name", {"size": "0"}), Resource("Other", "x", "x")])
+    assert [node.key.text for node in graph] == ["Disk#vda@one", "Disk#vdb@one", "Guest#one", "Other#x"]
+    assert list(graph)[2].resource.name == "one"
+    assert list(graph)[2].resource.extra_info == {"size": "5"}
+
+
+def test_a_graph_of_what_is_gone_cannot_be_made(registry, guests):
+    del guests.owners["one"]
+    with pytest.raises(errors.ResourceNotFound):
+        registry.graph("mine", [Resource("Guest", "one", "one")])

@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do declared calls reach a server over the in-memory transport, and only they?"""
+
+import threading
+
+import oslo_messaging
+import pytest
+from oslo_config import cfg
+
+from karbor.model import errors
+from karbor.rpc import client, interface, server, transport
+
+
+class Echo:
+    """A small interface."""
+
+    TOPIC, VERSION = "echo", "1.0"
+
+    @interface.method("call")
+    def double(self, number: int) -> int:
+        raise NotImplementedError
+
+    @interface.method("call")
+    def missing(self, name: str) -> None:
+        raise NotImplementedError
+
+    @interface.method("cast")
+    def wake(self, name: str) -> None:
+        raise NotImplementedError
+
+
+class Server:
+    """Its implementation."""
+
+    def __init__(self):
+        self.woken = threading.Event()
+
+    def double(self, number):
+        return {"twice": number * 2}
+
+    def missing(self, name):
+        raise errors.ResourceNotFound(f"There is no {name}.", detail="secret detail")
+
+    def wake(self, name):
+        self.woken.set()
+
+    def hidden(self):
+        return "never"
+
+
+@pytest.fixture
+def echo():
+    conf = cfg.CONF
+    conf([], project="karbor-test")
+    messaging = oslo_messaging.get_rpc_transport(
+        conf, url=transport.EMBEDDED_URL, allowed_remote_exmods=transport.ERRORS_FROM
+    )
+    implementation = Server()
+    running = server.make_server(Echo, implementation, messaging, host="here")
+    running.start()
+    yield client.make_client(Echo, messaging, timeout=10), implementation
+    running.stop()
+    running.wait()
+    messaging.cleanup()
+
+
+def test_a_call_returns_the_answer(echo):
+    assert echo[0].double(21) == {"twice": 42}
+
+
+def test_a_cast_reaches_the_server(echo):
+    echo[0].wake("x")
+    assert echo[1].woken.wait(10)
+
+
+def test_an_error_of_ours_comes_back_as_itself(echo):
+    with pytest.raises(errors.ResourceNotFound) as caught:
+        echo[0].missing("disk")
+    assert caught.value.message == "There is no disk." and caught.value.status == 404
+
+
+def test_wrong_arguments_fail_at_the_caller(echo):
+    with pytest.raises(TypeError):
+        echo[0].double("a", "b")
+
+
+def test_an_undeclared_method_cannot_be_called(echo):
+    with pytest.raises(AttributeError):
+        echo[0].hidden()
+
+
+def test_a_server_with_another_signature_is_refused():
+    class Wrong(Server):
+        def double(self, other):
+            return other
+
+    with pytest.raises(errors.ConfigurationError):
+        server._endpoint(Echo, Wrong())
