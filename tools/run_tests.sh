@@ -1,0 +1,83 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+# Is this tree right? On a bare Debian 12, installs what the checks need and runs all of them.
+#
+#   tools/run_tests.sh [--quick] [PYTEST ARGUMENT...]
+#
+# In this order: ruff, ruff format, import-linter, mypy, our own lint (tools/lint), generated files, then pytest: unit,
+# tools, contract, functional, format, crash, system. A failing check does not keep the later ones from running; the
+# exit code tells whether all passed. Without a terminal and without questions.
+#
+#   --quick           no system tests: neither root nor servers nor guests are needed
+#   PYTEST ARGUMENT   handed to pytest; a path among them replaces all tests by that path
+#
+# System tests need root: they install (once) and start RabbitMQ, MariaDB and a libvirt of their own, and boot guests.
+set -euo pipefail
+
+top=$(cd "$(dirname "$(realpath "$0")")/.." && pwd)
+# shellcheck source=tools/lib.sh
+. "$top/tools/lib.sh"
+
+quick=
+case "${1-}" in
+    --quick) quick=yes; shift ;;
+    -h | --help) sed -n '5,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
+esac
+[ -n "$quick" ] || need_root "$@"
+export DEBIAN_FRONTEND=noninteractive
+apt_log=$(mktemp)
+exec </dev/null
+cd "$top"
+
+install_packages ca-certificates python3 python3-venv python3-dev gcc libc6-dev pkg-config libvirt-dev qemu-utils
+if [ -z "$quick" ]; then
+    install_packages libvirt-daemon qemu-system-x86 e2fsprogs cpio mount rabbitmq-server mariadb-server-core \
+        mariadb-client-core postgresql
+    package_lists
+fi
+
+venv=$top/.venv
+virtual_environment "$venv"
+wanted=$(fingerprint requirements.txt test-requirements.txt setup.cfg setup.py pyproject.toml)
+if [ "$(cat "$venv/.installed" 2>/dev/null)" != "$wanted" ]; then
+    say "installing Karbor and what its tests need into .venv"
+    # pbr takes the version from git; a tree without usable git metadata gets one by hand.
+    git -C "$top" log -1 >/dev/null 2>&1 || export PBR_VERSION=0.0.1
+    "$venv/bin/pip" install -q --disable-pip-version-check -r requirements.txt -r test-requirements.txt -e "$top" ||
+        die "pip install failed"
+    echo "$wanted" >"$venv/.installed"
+fi
+
+export PATH=$venv/bin:$PATH
+
+failed=()
+check() { # name, command...
+    local name=$1
+    shift
+    say "$name"
+    "$@" || failed+=("$name")
+}
+
+check "ruff" ruff check --quiet .
+check "ruff format" ruff format --check --quiet .
+check "import rule" lint-imports
+check "types" mypy -p karbor
+check "habits" python tools/lint/habits.py
+check "unit tests mirror the product" python tools/lint/mirror.py
+[ ! -e tools/genapi.py ] || check "generated files" python tools/genapi.py --check
+
+paths=()
+marks=()
+[ -z "$quick" ] || marks=(-m "not system and not libvirt")
+for name in unit tools contract functional format crash ${quick:-system}; do
+    [ "$name" != yes ] && [ -d "tests/$name" ] && paths+=("tests/$name")
+done
+for argument in "$@"; do
+    [ ! -e "${argument%%::*}" ] || paths=()
+done
+say "tests"
+[ ${#failed[@]} -eq 0 ] || say "failed before the tests: ${failed[*]}"
+code=0
+python -m pytest "${marks[@]}" "${paths[@]}" "$@" || code=$?
+[ ${#failed[@]} -eq 0 ] || exit 1
+exit "$code"
