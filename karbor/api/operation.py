@@ -20,7 +20,7 @@ import pecan
 import webob
 
 from karbor.api import body as bodies
-from karbor.api import paging
+from karbor.api import paging, tags
 from karbor.api.call import Call, Services
 from karbor.common.context import RequestContext
 from karbor.model import errors
@@ -33,6 +33,7 @@ from karbor.schema.validate import Shape
 LOG = logging.getLogger(__name__)
 Answer = Mapping[str, Any] | None
 Function = Callable[[Any, Call], Answer]
+Tag = Callable[[Mapping[str, Any]], str]
 
 
 def operation(
@@ -45,8 +46,14 @@ def operation(
     parameters: Mapping[str, Schema] | None = None,
     status: int = 200,
     errors: tuple[int, ...] = (),
+    tag: Tag | None = None,
+    repeatable: bool = False,
+    more_rules: tuple[tuple[str, Role, str], ...] = (),
 ) -> Callable[[Function], Any]:
-    """Declare a method of a node as an operation. Its docstring becomes summary and description."""
+    """Declare a method of a node as an operation. Its docstring becomes summary and description.
+
+    ``tag`` gives the entity tag of an answer. A ``repeatable`` operation does its work through ``repeats.once``.
+    """
 
     def declare(function: Function) -> Any:
         summary, _, description = inspect.cleandoc(function.__doc__ or "").partition("\n")
@@ -61,13 +68,20 @@ def operation(
             parameters=parameters or {},
             status=status,
             errors=errors,
+            tagged=tag is not None,
+            repeatable=repeatable,
+            more_rules=more_rules,
         )
         request_shape = Shape(body) if body else None
+        texts = {
+            name: Shape(shape) for name, shape in record.query_parameters.items() if shape.get("type") == "string"
+        }
         answer_shape = Shape(response) if response else None
 
         @pecan.expose(content_type="application/json")
         def served(self: Any, req: webob.Request, _resp: webob.Response) -> webob.Response:
             call = _call(record, self.services, req, request_shape)
+            paging.check(texts, req.GET)
             answer = function(self, call)
             _check_answer(record, self.services, answer, answer_shape)
             return _response(record, answer)
@@ -98,7 +112,22 @@ def _call(record: Operation, services: Services, req: webob.Request, shape: Shap
         page=paging.parse(record.query, req.GET, context, max_limit=services.conf.osapi_max_limit)
         if record.query
         else PageRequest(),
+        method=req.method,
+        headers=_headers(record, req),
     )
+
+
+def _headers(record: Operation, req: webob.Request) -> dict[str, str]:
+    """The declared headers that the request has. Raises InvalidInput for one that is out of shape."""
+    found = {}
+    for name, schema in record.headers(req.method).items():
+        if name in req.headers:
+            found[name] = req.headers[name]
+            try:
+                Shape(schema).check(found[name])
+            except errors.InvalidInput as fault:
+                raise errors.InvalidInput(f"{name}: {fault.message}") from None
+    return found
 
 
 def _body(services: Services, req: webob.Request, shape: Shape | None) -> Any:

@@ -8,15 +8,16 @@ from urllib.parse import quote, urlencode
 import webob
 from webob.multidict import MultiDict
 
-from karbor.api.call import Call
+from karbor.api.call import Call, canonical
 from karbor.common.context import RequestContext
 from karbor.model import errors
 from karbor.model.page import PageRequest
 from karbor.schema.query import ListQuery
+from karbor.schema.validate import Shape
 
 MAX_INT = 0x7FFFFFFF
-_YES = frozenset(("1", "true", "yes", "y", "t", "on"))
-_NO = frozenset(("0", "false", "no", "n", "f", "off"))
+_YES = frozenset(("1", "true", "yes", "y"))
+_NO = frozenset(("0", "false", "no", "n"))
 
 
 def parse(query: ListQuery, params: "MultiDict[str, str]", context: RequestContext, *, max_limit: int) -> PageRequest:
@@ -29,9 +30,26 @@ def parse(query: ListQuery, params: "MultiDict[str, str]", context: RequestConte
         marker=params.get("marker") or None,
         offset=offset if query.offset else 0,
         sort=_sort(query, params),
-        filters={name: params[name] for name in query.filters if params.get(name)},
+        filters={name: _filter(name, params[name]) for name in query.filters if name in params and params[name]},
         project_id=project_id,
     )
+
+
+def _filter(name: str, text: str) -> str:
+    """The text of a filter, an id in its one form."""
+    if not name.endswith("_id"):
+        return text
+    try:
+        return canonical(text)
+    except ValueError:
+        raise errors.InvalidInput(f"{name} is not a uuid.") from None
+
+
+def check(shapes: Mapping[str, Shape], params: "MultiDict[str, str]") -> None:
+    """Raise InvalidInput for the first text in the query string that does not have its declared shape."""
+    for name, text in params.items():
+        if name in shapes and shapes[name].problems(text):
+            raise errors.InvalidInput(f"The parameter {name} in the query string is not valid.")
 
 
 def limit(params: "MultiDict[str, str]", *, max_limit: int) -> int:
@@ -42,7 +60,7 @@ def limit(params: "MultiDict[str, str]", *, max_limit: int) -> int:
 
 def boolean(params: "MultiDict[str, str]", name: str) -> bool:
     """A yes or no as the clients spell it; absent means no. Raises InvalidInput."""
-    text = params.get(name, "").strip().lower()
+    text = params.get(name, "").lower()
     if not text or text in _NO:
         return False
     if text not in _YES:
@@ -54,7 +72,7 @@ def _number(params: "MultiDict[str, str]", name: str, *, lowest: int) -> int | N
     text = params.get(name)
     if text is None:
         return None
-    digits = text.strip().removeprefix("-")
+    digits = text.removeprefix("-")
     if not digits.isascii() or not digits.isdigit() or len(digits) > 20:
         raise errors.InvalidInput(f"{name} param must be an integer")
     value = int(text)
