@@ -3,8 +3,9 @@
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import quote
 
 from oslo_config import cfg
 from webob.multidict import MultiDict
@@ -34,7 +35,8 @@ class Services:
 class Call:
     """One valid, permitted request. ``path`` holds the ids of the URL, ``body`` what lies inside the envelope.
 
-    ``url`` is the address without query string; ``page`` says which part of a list is asked for.
+    ``url`` is the address without query string; ``page`` says which part of a list is asked for. ``headers`` holds
+    those that the operation declares, and no others.
     """
 
     services: Services
@@ -46,6 +48,8 @@ class Call:
     url: str
     base_url: str
     page: PageRequest = PageRequest()
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def project_id(self) -> str:
@@ -57,6 +61,10 @@ class Call:
         """The project that a thing must belong to so that the caller can see it; None where all are seen."""
         return None if self.context.sees_all_projects else self.project_id
 
+    def href(self, path: str) -> str:
+        """The address of something below the caller's project, as clients reach it."""
+        return f"{self.base_url}/v1/{quote(self.project_id, safe='~:@')}{path}"
+
     def allow(self, *, project_id: str) -> None:
         """Check the rule of this operation against a thing of that project. Raises Forbidden.
 
@@ -64,6 +72,10 @@ class Call:
         """
         if self.rule is not None and project_id != self.project_id:
             self.services.policy.check(self.rule, self.context, project_id=project_id)
+
+    def require(self, rule: str, *, project_id: str) -> None:
+        """Check one of the operation's other rules against a thing of that project. Raises Forbidden."""
+        self.services.policy.check(rule, self.context, project_id=project_id)
 
 
 def canonical(text: str) -> str:

@@ -73,9 +73,7 @@ def operation(
             more_rules=more_rules,
         )
         request_shape = Shape(body) if body else None
-        texts = {
-            name: Shape(shape) for name, shape in record.query_parameters.items() if shape.get("type") == "string"
-        }
+        texts = {name: Shape(shape) for name, shape in record.query_parameters.items() if shape.get("type") == "string"}
         answer_shape = Shape(response) if response else None
 
         @pecan.expose(content_type="application/json")
@@ -84,7 +82,13 @@ def operation(
             paging.check(texts, req.GET)
             answer = function(self, call)
             _check_answer(record, self.services, answer, answer_shape)
-            return _response(record, answer)
+            response = _response(record, answer)
+            if tag is None or answer is None:
+                return response
+            response.etag = tag(answer)
+            if tags.unchanged(call, response.etag):
+                return webob.Response(status=304, etag=response.etag, content_type=None)
+            return response
 
         served.operation = record  # type: ignore[attr-defined]
         served.__doc__ = function.__doc__
@@ -119,7 +123,7 @@ def _call(record: Operation, services: Services, req: webob.Request, shape: Shap
 
 def _headers(record: Operation, req: webob.Request) -> dict[str, str]:
     """The declared headers that the request has. Raises InvalidInput for one that is out of shape."""
-    found = {}
+    found: dict[str, str] = {}
     for name, schema in record.headers(req.method).items():
         if name in req.headers:
             found[name] = req.headers[name]

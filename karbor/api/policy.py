@@ -44,15 +44,10 @@ def rules_for(endpoints: Sequence[Endpoint]) -> list[policy.RuleDefault]:
     found: list[policy.RuleDefault] = list(BASE_RULES)
     for endpoint in endpoints:
         declared = endpoint.operation
-        if declared.rule is not None:
-            found.append(
-                policy.DocumentedRuleDefault(
-                    declared.rule,
-                    _CHECKS[declared.role],
-                    declared.summary,
-                    [{"path": endpoint.path, "method": endpoint.method}],
-                )
-            )
+        own = ((declared.rule, declared.role, declared.summary),) if declared.rule is not None else ()
+        place = [{"path": endpoint.path, "method": endpoint.method}]
+        for name, role, text in (*own, *declared.more_rules):
+            found.append(policy.DocumentedRuleDefault(name, _CHECKS[role], text, place))
     return found
 
 

@@ -9,7 +9,9 @@
         ResourceNotFound               a protected resource (domain, disk, server) is not there
         ObjectNotFound                 an object is not in the bank
       Conflict                    409  the state of the thing does not allow this now
+      PreconditionFailed          412  the request has a condition (If-Match) that does not hold
       TooLarge                    413  body or quota
+        TooMany                        more requests than one client may send; after a while they are taken again
       NotSupported                501
       Unavailable                 503  try again later
         BankUnavailable                the bank cannot be reached, or is not the bank it was
@@ -93,10 +95,26 @@ class Conflict(KarborError):
     code, status = "conflict", 409
 
 
+class PreconditionFailed(KarborError):
+    """The thing has changed since you saw it."""
+
+    code, status = "precondition_failed", 412
+
+
 class TooLarge(KarborError):
     """The request is larger than allowed."""
 
     code, status = "too_large", 413
+
+
+class TooMany(TooLarge):
+    """There are too many requests. Try again later."""
+
+    code, permanent = "too_many", False
+
+    def __init__(self, message: str = "", *, retry_after: int = 1, detail: str = "", next_action: str = "") -> None:
+        super().__init__(message, detail=detail, next_action=next_action)
+        self.retry_after = retry_after  # seconds
 
 
 class NotSupported(KarborError):

@@ -19,6 +19,7 @@ _REASONS = {
     404: "There is no such thing, or it belongs to another project.",
     405: "The method is not allowed here.",
     409: "The state of the thing does not allow this now.",
+    412: "The thing is not the one that the condition of the request names.",
     413: "The request is too large, or a quota is used up.",
     500: "The service met an internal fault.",
     501: "This is not supported.",
@@ -78,6 +79,7 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
         found["x-role"] = declared.role
     parameters = [_parameter("path", name, schema) for name, schema in endpoint.path_parameters.items()]
     parameters += [_parameter("query", name, schema) for name, schema in declared.query_parameters.items()]
+    parameters += [_parameter("header", name, schema) for name, schema in declared.headers(endpoint.method).items()]
     if parameters:
         found["parameters"] = parameters
     if declared.body:
@@ -101,10 +103,18 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     if declared.response:
         content = {"schema": declared.response, "example": sample(declared.response)}
         good["content"] = {"application/json": content}
+    if declared.tagged and endpoint.method != "DELETE":
+        text = "Names this state of the thing; for If-Match and If-None-Match."
+        good["headers"] = {"ETag": {"description": text, "schema": {"type": "string"}}}
     found = {str(declared.status): good}
+    asked = declared.headers(endpoint.method)
+    if "If-None-Match" in asked:
+        found["304"] = {"description": "It is still the same. Only where the request has If-None-Match."}
     always = {400, 405, 413, 500, 503} | ({401, 403} if declared.rule else set())
     if endpoint.path_parameters:
         always.add(404)  # also where an id holds a slash
+    always |= {412} if "If-Match" in asked else set()
+    always |= {409} if "Idempotency-Key" in asked else set()
     for status in sorted(always | set(declared.errors)):
         found[str(status)] = {"$ref": f"#/components/responses/{status}"}
     return found

@@ -9,9 +9,24 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from karbor.schema.query import ListQuery
-from karbor.schema.types import Schema
+from karbor.schema.types import END, Schema
 
 Role = Literal["reader", "member", "admin"]
+
+IDEMPOTENCY_KEY: Schema = {
+    "type": "string",
+    "pattern": r"^[!-~]{1,255}" + END,
+    "description": "A text of your choice: the same request with the same key gets the first answer for a day, and"
+    " nothing is done twice. With another request the key is refused.",
+}
+_IF_MATCH: Schema = {
+    "type": "string",
+    "description": "The ETag that you saw: where the thing has changed since, nothing is done and the answer is 412.",
+}
+_IF_NONE_MATCH: Schema = {
+    "type": "string",
+    "description": "The ETag that you saw: where the thing is still the same, the answer is 304 without a body.",
+}
 
 
 @dataclass(frozen=True)
@@ -28,11 +43,28 @@ class Operation:
     parameters: Mapping[str, Schema] = field(default_factory=dict)
     status: int = 200
     errors: tuple[int, ...] = ()
+    #: The thing has an entity tag: answers carry it, and a change may be asked for under its condition.
+    tagged: bool = False
+    #: The request may carry a key under which a repetition gets the first answer.
+    repeatable: bool = False
+    #: Rules beside ``rule`` that some requests must meet as well: (name, role, what it allows).
+    more_rules: tuple[tuple[str, Role, str], ...] = ()
 
     @property
     def query_parameters(self) -> dict[str, Schema]:
         """Every parameter of the query string."""
         return {**(self.query.parameters if self.query else {}), **self.parameters}
+
+    def headers(self, method: str) -> dict[str, Schema]:
+        """The headers of a request with this method that change what it does."""
+        found: dict[str, Schema] = {}
+        if self.repeatable:
+            found["Idempotency-Key"] = IDEMPOTENCY_KEY
+        if self.tagged and method == "GET":
+            found["If-None-Match"] = _IF_NONE_MATCH
+        if self.tagged and method in ("PUT", "DELETE"):
+            found["If-Match"] = _IF_MATCH
+        return found
 
 
 @dataclass(frozen=True)

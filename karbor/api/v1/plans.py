@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from karbor.api import paging, parameters
+from karbor.api import paging, parameters, tags
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
@@ -32,6 +32,11 @@ QUERY = ListQuery(
     offset=True,
     tenants=True,
 )
+
+
+def tag(answer: Mapping[str, Any]) -> str:
+    """The entity tag of an answer with one plan: what its owner can change, and nothing that runs of it change."""
+    return tags.tag_of(answer["plan"], without=views.VOLATILE)
 
 
 def _check_resources(
@@ -64,18 +69,19 @@ def _check_duplicates(given: Sequence[Mapping[str, Any]]) -> None:
 class Plan(Node):
     """``/plans/{id}``"""
 
-    @operation("plan:get", response=PLAN.show, errors=(400, 404))
+    @operation("plan:get", response=PLAN.show, errors=(400, 404), tag=tag)
     def get(self, call: Call) -> Answer:
         """Show a plan."""
-        return {"plan": views.plan(self._plan(call))}
+        return _shown(self._plan(call))
 
-    @operation("plan:update", role="member", body=PLAN.update, response=PLAN.show, errors=(400, 404, 503))
+    @operation("plan:update", role="member", body=PLAN.update, response=PLAN.show, errors=(400, 404, 503), tag=tag)
     def put(self, call: Call) -> Answer:
         """Change a plan.
 
         Only a suspended plan can be changed, except for its status.
         """
         before = self._plan(call)
+        _require(call, before)
         changes = _changes(before, call.body)
         if "resources" in changes:
             _check_duplicates(call.body["resources"])
@@ -85,16 +91,25 @@ class Plan(Node):
 
         def change(rows: Transaction) -> Value:
             now = rows.plans.get(before.id, project_id=before.project_id)
+            _require(call, now)
             return rows.plans.update(replace(now, **_changes(now, call.body)))
 
         after = call.services.database.retrying(change) if changes else before
-        return {"plan": views.plan(after)}
+        return _shown(after)
 
-    @operation("plan:delete", role="member", status=204, errors=(400, 404))
+    @operation("plan:delete", role="member", status=204, errors=(400, 404, 409), tag=tag)
     def delete(self, call: Call) -> Answer:
-        """Delete a plan. Its checkpoints stay."""
+        """Delete a plan.
+
+        Its checkpoints stay. Refused while a scheduled operation refers to it.
+        """
         plan = self._plan(call)
-        call.services.database.retrying(lambda rows: rows.plans.delete(plan.id))
+
+        def delete(rows: Transaction) -> None:
+            _require(call, rows.plans.get(plan.id, project_id=plan.project_id))
+            rows.plans.delete(plan.id)
+
+        call.services.database.retrying(delete)
         LOG.info("plan deleted plan=%s project=%s request=%s", plan.id, plan.project_id, call.context.request_id)
         return None
 
@@ -103,6 +118,15 @@ class Plan(Node):
             plan = rows.plans.get(call.path["plan_id"], project_id=call.scope)
         call.allow(project_id=plan.project_id)
         return plan
+
+
+def _shown(plan: Value) -> dict[str, Any]:
+    return {"plan": views.plan(plan)}
+
+
+def _require(call: Call, plan: Value) -> None:
+    """Raise PreconditionFailed where the client saw another state of the plan."""
+    tags.require(call, tag(_shown(plan)))
 
 
 def _changes(plan: Value, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,7 +152,7 @@ class Plans(Node):
             page = rows.plans.list(call.page)
         return paging.listing(call, "plans", [views.plan(plan) for plan in page.items], full=page.full)
 
-    @operation("plan:create", role="member", body=PLAN.create, response=PLAN.show, errors=(400, 413, 503))
+    @operation("plan:create", role="member", body=PLAN.create, response=PLAN.show, errors=(400, 413, 503), tag=tag)
     def post(self, call: Call) -> Answer:
         """Create a plan."""
         body = call.body
@@ -149,7 +173,7 @@ class Plans(Node):
         )
         made = call.services.database.retrying(lambda rows: rows.plans.create(plan))
         LOG.info("plan created plan=%s project=%s request=%s", plan.id, plan.project_id, call.context.request_id)
-        return {"plan": views.plan(made)}
+        return _shown(made)
 
 
 def _provider(call: Call, provider_id: str) -> ProviderInfo:

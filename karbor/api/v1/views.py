@@ -14,6 +14,9 @@ from karbor.model.provider import ProviderInfo
 from karbor.model.restore import Restore
 from karbor.schema.nouns.provider import SCHEMAS
 
+#: Fields of a plan that change without anybody changing the plan.
+VOLATILE = ("summary", "links")
+
 
 def moment(value: datetime | None) -> str | None:
     """A point in time, or null."""

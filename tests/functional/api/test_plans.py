@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Can plans be made, changed and removed, and is everything wrong with one told at once?"""
 
+import json
+
 import pytest
 
-from tests.support.api import OTHER_PROJECT, PROVIDER, SERVER, VOLUME, provider_info
+from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER, SERVER, VOLUME, provider_info
 
 VM = {"id": SERVER, "type": "OS::Nova::Server", "name": "vm"}
 BODY = {"name": "p1", "provider_id": PROVIDER, "resources": [VM], "parameters": {}}
@@ -160,3 +162,49 @@ def test_filters_find_parts_of_texts_and_nothing_is_special_in_them(api):
     assert [plan["name"] for plan in api.get("/plans", name="None")["plans"]] == ["None"]
     assert [plan["name"] for plan in api.get("/plans", description="about al")["plans"]] == ["alpha"]
     assert api.get("/plans", status="started") == {"plans": []}
+
+
+def raw(api, method, path, body=None, **headers):
+    """The whole response; headers are given as If_Match="..."."""
+    data = None if body is None else json.dumps(body).encode()
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return api.raw(method, f"/v1/{PROJECT}{path}", data=data, headers=named)
+
+
+def test_the_tag_of_a_plan_is_the_same_in_every_answer_and_changes_with_the_plan(api):
+    made = raw(api, "POST", "/plans", {"plan": BODY})
+    path = f"/plans/{made.json['plan']['id']}"
+    assert made.headers["ETag"].startswith('"')  # strong
+    assert raw(api, "GET", path).headers["ETag"] == made.headers["ETag"]
+    changed = raw(api, "PUT", path, {"plan": {"name": "n2"}}, If_Match=made.headers["ETag"])
+    assert changed.status_int == 200
+    assert changed.headers["ETag"] != made.headers["ETag"]
+    assert raw(api, "GET", path).headers["ETag"] == changed.headers["ETag"]
+
+
+@pytest.mark.parametrize(("method", "body"), [("PUT", {"plan": {"name": "n2"}}), ("DELETE", None)])
+@pytest.mark.parametrize("condition", ['"0123"', 'W/"{}"', "nonsense"])
+def test_a_plan_that_is_not_the_one_that_was_seen_stays_as_it_is(api, method, body, condition):
+    plan = api.plan()
+    path = f"/plans/{plan['id']}"
+    seen = raw(api, "GET", path).headers["ETag"].strip('"')
+    answer = raw(api, method, path, body, If_Match=condition.replace("{}", seen))
+    assert answer.status_int == 412
+    assert "changed" in answer.json["computeFault"]["message"]
+    assert api.get(path) == {"plan": plan}
+
+
+@pytest.mark.parametrize("condition", ["*", '"other", "{}"'])
+def test_a_condition_that_holds_lets_the_change_through(api, condition):
+    path = f"/plans/{api.plan()['id']}"
+    seen = raw(api, "GET", path).headers["ETag"].strip('"')
+    assert raw(api, "DELETE", path, If_Match=condition.replace("{}", seen)).status_int == 204
+
+
+def test_nothing_but_a_condition_of_the_client_is_answered_without_a_body(api):
+    path = f"/plans/{api.plan()['id']}"
+    seen = raw(api, "GET", path).headers["ETag"]
+    assert raw(api, "GET", path).status_int == 200
+    same = raw(api, "GET", path, If_None_Match=seen)
+    assert (same.status_int, same.body, same.headers["ETag"]) == (304, b"", seen)
+    assert raw(api, "GET", path, If_None_Match='"other"').status_int == 200
