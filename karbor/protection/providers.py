@@ -14,10 +14,11 @@ from typing import Any
 
 from oslo_config import cfg
 
-from karbor.common import loading
+from karbor.common import faultpoints, loading
 from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.model.provider import ProviderInfo
+from karbor.protection.watchedbank import WatchedBank
 from karbor.sdk.bank import Bank
 from karbor.sdk.environment import Environment
 from karbor.sdk.protection import Protection
@@ -160,6 +161,8 @@ class ProviderRegistry:
         if provider_id in self._providers:
             raise errors.ConfigurationError(f"Another provider file has the id {provider_id} already.")
         bank = self._plugin(conf, conf.provider.bank, Bank)
+        if faultpoints.armed():
+            bank = WatchedBank(bank)
         protections: dict[str, Protection] = {}
         names: dict[str, str] = {}
         for name in conf.provider.plugin:

@@ -17,6 +17,7 @@ from taskflow.patterns import graph_flow
 from taskflow.persistence import models
 from taskflow.types import failure
 
+from karbor.common import faultpoints
 from karbor.db.database import Database
 from karbor.db.flowstore import FencedBackend, lease_was_lost
 from karbor.model import errors
@@ -53,7 +54,10 @@ class _Task(task.Task):  # type: ignore[misc]
     def execute(self, **results: Any) -> Any:
         try:
             self._control.check()
-            return _plain_json(self._performer.perform(self._step, results))
+            faultpoints.reach(self._point("step", "before"))
+            answer = _plain_json(self._performer.perform(self._step, results))
+            faultpoints.reach(self._point("step", "after"))
+            return answer
         except errors.LeaseLost:
             raise
         except SQLAlchemyError as fault:  # without the database nobody can tell whose job this is
@@ -71,7 +75,13 @@ class _Task(task.Task):  # type: ignore[misc]
         if self._control.lost or (isinstance(result, failure.Failure) and result.check(errors.LeaseLost)):
             return
         own = {} if isinstance(result, failure.Failure) else {self._step.name: result}
+        faultpoints.reach(self._point("undo", "before"))
         self._performer.undo(self._step, {**results, **own})
+        faultpoints.reach(self._point("undo", "after"))
+
+    def _point(self, what: str, edge: str) -> str:
+        type_ = f"@{self._step.key.type}" if self._step.key else ""
+        return f"{what}:{self._control.job.operation}.{self._step.phase}{type_}:{edge}"
 
 
 def _plain_json(value: Any) -> Any:

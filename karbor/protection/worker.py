@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from karbor.common import faultpoints
 from karbor.model import errors
 from karbor.model.checkpoint import Reason
 from karbor.model.operation import Job
@@ -138,7 +139,9 @@ class Worker:
             self._wake.set()
 
     def _attempt(self, control: Control) -> None:
-        operation = OPERATIONS[control.job.operation](self._parts, control)
+        kind = control.job.operation
+        faultpoints.reach(f"job:{kind}.taken:after")
+        operation = OPERATIONS[kind](self._parts, control)
         try:
             steps = operation.plan()
         except errors.LeaseLost:
@@ -147,11 +150,13 @@ class Worker:
             operation.note_failure(reason_of(fault, resource="", step="plan"), fault)
             self._failed(control, operation)
             return
+        faultpoints.reach(f"job:{kind}.planned:after")
         try:
             well = self._run_flow(control, operation, steps)
         except errors.Unavailable:
             self._give_back(control)
             return
+        faultpoints.reach(f"job:{kind}.flow:after")
         if well:
             operation.ended_well()
             self._finish(control, well=True)
@@ -183,10 +188,12 @@ class Worker:
     def _finish(self, control: Control, *, well: bool, error: str | None = None) -> None:
         job = control.job
         self._flush(control)
+        faultpoints.reach(f"job:{job.operation}.end:before")
         status = LOGGED[job.operation][0 if well else 1]
         with self._parts.database.write() as rows:
             rows.jobs.finish(job, "done" if well else "failed")
             rows.operation_logs.finish(job.id, status=status, ended_at=self._parts.clock.now(), error_info=error)
+        faultpoints.reach(f"job:{job.operation}.end:after")
         self._runner.forget(job)
         LOG.info("job ended job=%s operation=%s status=%s", job.id, job.operation, status)
 
