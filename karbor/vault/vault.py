@@ -16,13 +16,15 @@ from karbor.model import errors
 from karbor.sdk.bank import Bank
 from karbor.sdk.streams import Advance, Source, StreamInfo, StreamReader
 from karbor.vault import format
+from karbor.vault.copy import Pair, StreamCopy
 from karbor.vault.keyring import Keyring
 from karbor.vault.keys import DomainKeys, MasterKey
 from karbor.vault.readback import ReadBack, Written
 from karbor.vault.reader import ChunkedReader
-from karbor.vault.recipe import FANOUT, LEAF_SPAN, Tree
+from karbor.vault.recipe import Tree
 from karbor.vault.records import Records
-from karbor.vault.session import Session
+from karbor.vault.root import Origin, StreamRoot
+from karbor.vault.session import TICK, Session
 from karbor.vault.store import ChunkStore
 from karbor.vault.writer import StreamWriter
 
@@ -82,6 +84,7 @@ class Domain:
         self._project_id = project_id
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
+        self._copying = threading.Lock()  # held while a stream is copied into this domain
 
     def close(self) -> None:
         with self._lock:
@@ -101,29 +104,63 @@ class Domain:
         store.follow()
         with Session(store, still_wanted=lambda: advance(0)) as session:
             writer = StreamWriter(store, session, source=source, base=base)
-            root = writer.write(advance, threads=self._vault.threads)
+            top = writer.write(advance, threads=self._vault.threads)
             session.finish()
             advance(0)  # the last moment to be told that the lease is lost
-            stream_id = secrets.token_hex(16)
-            name = format.stream_name(stream_id)
-            document = {
-                "version": format.VERSION,
-                "size": source.size,
-                "root": root.hex() if root else None,
-                "leaf": LEAF_SPAN,
-                "fanout": FANOUT,
-                "base": base_id,
-                "created": iso(self._vault.clock.now()),
-            }
-            data = store.codec.seal_document(name, document)
-            self._vault.bank.put_if_absent(store.prefix + name, data)
-            return StreamInfo(
-                id=stream_id,
-                size=source.size,
-                bytes_read=writer.bytes_read,
-                bytes_stored=session.stored + len(data),
-                packs=tuple(session.index_names),
-            )
+            root = StreamRoot(source.size, top, base_id, iso(self._vault.clock.now()))
+            return self._put_root(store, session, root, bytes_read=writer.bytes_read)
+
+    def copy_stream(self, stream_id: str, to: "Domain", advance: Advance, *, earlier: Sequence[str] = ()) -> StreamInfo:
+        """Store a stream of this domain in another one, which may lie in another bank; durable when this returns.
+
+        Content that is known there is not sent; so after any failure it may be called again. ``earlier`` are ids of
+        streams over there that may be copies of streams of this domain: what one of them has in common with this
+        stream is not even read. ``advance`` is told how far in the stream we are (its sum is the size), and 0 while we
+        wait. ``bytes_read`` of the answer counts the bytes opened here; all else is as in ``write_stream``. Streams are
+        copied into a domain one after the other, so that what they share is sent once.
+        """
+        here, there = self._existing(f"stream {stream_id}").store, to._for_writing().store
+        while not to._copying.acquire(timeout=TICK):
+            advance(0)
+        try:
+            there.follow()
+            tree = self._tree(here, stream_id)[0]
+            base_id, pair = self._earlier_copy(here, there, earlier)
+            with Session(there, still_wanted=lambda: advance(0)) as session:
+                copy = StreamCopy(here, there, session, tree=tree, pair=pair)
+                top = copy.run(advance, threads=self._vault.threads)
+                session.finish()
+                advance(0)
+                origin = self._origin(here, stream_id)
+                root = StreamRoot(tree.size, top, base_id, iso(to._vault.clock.now()), origin)
+                return to._put_root(there, session, root, bytes_read=copy.bytes_read)
+        finally:
+            to._copying.release()
+
+    def _earlier_copy(
+        self, here: ChunkStore, there: ChunkStore, candidates: Sequence[str]
+    ) -> tuple[str | None, Pair | None]:
+        """The first of the candidates that says it is a copy of a stream that is still here."""
+        for candidate in candidates:
+            try:
+                root = _root(there, candidate)
+                if root.copy_of is not None and root.copy_of == self._origin(here, root.copy_of.stream):
+                    original = self._tree(here, root.copy_of.stream)[0]
+                    return candidate, Pair(original, Tree(there, root.top, root.size))
+            except (errors.ObjectNotFound, errors.IntegrityError):
+                continue  # a candidate spares work; without it everything is looked at
+        return None, None
+
+    def _origin(self, here: ChunkStore, stream_id: str) -> Origin:
+        return Origin(self._vault.bank.identity(), here.prefix.removeprefix(format.DOMAINS).rstrip("/"), stream_id)
+
+    def _put_root(self, store: ChunkStore, session: Session, root: StreamRoot, *, bytes_read: int) -> StreamInfo:
+        stream_id = secrets.token_hex(16)
+        name = format.stream_name(stream_id)
+        data = store.codec.seal_document(name, root.to_dict())
+        store.bank.put_if_absent(store.prefix + name, data)
+        stored = session.stored + len(data)
+        return StreamInfo(stream_id, root.size, bytes_read, stored, tuple(session.index_names))
 
     def has_stream(self, stream_id: str) -> bool:
         """Whether the stream can be opened and can be a base."""
@@ -182,12 +219,8 @@ class Domain:
         self._for_writing().records.delete(kind, record_id)
 
     def _tree(self, store: ChunkStore, stream_id: str) -> tuple[Tree, str | None]:
-        name = format.stream_name(stream_id)
-        document = store.codec.open_document(name, self._vault.bank.get(store.prefix + name))
-        if (document["version"], document["leaf"], document["fanout"]) != (format.VERSION, LEAF_SPAN, FANOUT):
-            raise errors.NotSupported("This stream was written by another version.", detail=name)
-        root = document["root"]
-        return Tree(store, bytes.fromhex(root) if root else None, document["size"]), document["base"]
+        root = _root(store, stream_id)
+        return Tree(store, root.top, root.size), root.base_id
 
     def _existing(self, what: str) -> _Opened:
         opened = self._for_reading()
@@ -222,3 +255,9 @@ class Domain:
             compression_level=vault.compression_level,
         )
         return _Opened(store, Records(vault.bank, prefix=store.prefix, codec=store.codec, clock=vault.clock))
+
+
+def _root(store: ChunkStore, stream_id: str) -> StreamRoot:
+    """Raises ObjectNotFound, IntegrityError, NotSupported."""
+    name = format.stream_name(stream_id)
+    return StreamRoot.from_dict(store.codec.open_document(name, store.bank.get(store.prefix + name)), name=name)
