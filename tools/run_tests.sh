@@ -5,8 +5,8 @@
 #   tools/run_tests.sh [--quick] [PYTEST ARGUMENT...]
 #
 # In this order: ruff, ruff format, import-linter, mypy, our own lint (tools/lint), generated files, then pytest: unit,
-# tools, contract, functional, format, crash, system. A failing check does not keep the later ones from running; the
-# exit code tells whether all passed. Without a terminal and without questions.
+# tools, contract, functional, fuzz, format, crash, system. A failing check does not keep the later ones from running;
+# the exit code tells whether all passed. Without a terminal and without questions.
 #
 #   --quick           no system tests: neither root nor servers nor guests are needed
 #   PYTEST ARGUMENT   handed to pytest; a path among them replaces all tests by that path
@@ -69,7 +69,7 @@ check "unit tests mirror the product" python tools/lint/mirror.py
 paths=()
 marks=()
 [ -z "$quick" ] || marks=(-m "not system and not libvirt")
-for name in unit tools contract functional format crash ${quick:-system}; do
+for name in unit tools contract functional fuzz format crash ${quick:-system}; do
     [ "$name" != yes ] && [ -d "tests/$name" ] && paths+=("tests/$name")
 done
 for argument in "$@"; do

@@ -12,10 +12,9 @@ from karbor.api.call import Call, canonical
 from karbor.common.context import RequestContext
 from karbor.model import errors
 from karbor.model.page import PageRequest
-from karbor.schema.query import ListQuery
+from karbor.schema.query import MAX_INT, ListQuery
 from karbor.schema.validate import Shape
 
-MAX_INT = 0x7FFFFFFF
 _YES = frozenset(("1", "true", "yes", "y"))
 _NO = frozenset(("0", "false", "no", "n"))
 
@@ -78,7 +77,7 @@ def _number(params: "MultiDict[str, str]", name: str, *, lowest: int) -> int | N
     value = int(text)
     if value < lowest:
         raise errors.InvalidInput(f"{name} param must be {'positive' if lowest else 'zero or positive'}")
-    if value > MAX_INT and name == "offset":
+    if value > MAX_INT:
         raise errors.InvalidInput(f"{name} param must be at most {MAX_INT}")
     return value
 

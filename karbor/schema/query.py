@@ -11,12 +11,18 @@ _YES_OR_NO = "|".join(
     "".join(f"[{letter.upper()}{letter}]" for letter in word) for word in ("yes", "no", "y", "n", "true", "false")
 )
 
+MAX_INT = 0x7FFFFFFF
 PAGING: dict[str, Schema] = {
-    "limit": {"type": "integer", "minimum": 1, "description": "At most this many things; capped by osapi_max_limit."},
+    "limit": {
+        "type": "integer",
+        "minimum": 1,
+        "maximum": MAX_INT,
+        "description": "At most this many things; capped by osapi_max_limit.",
+    },
     "marker": {"type": "string", "description": "Id of the last thing already seen; the page starts behind it."},
 }
 OFFSET: dict[str, Schema] = {
-    "offset": {"type": "integer", "minimum": 0, "maximum": 0x7FFFFFFF, "description": "Leave out this many things."},
+    "offset": {"type": "integer", "minimum": 0, "maximum": MAX_INT, "description": "Leave out this many things."},
 }
 TENANTS: dict[str, Schema] = {
     "all_tenants": {

@@ -11,6 +11,7 @@ from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
 from karbor.model import errors
 from karbor.schema.nouns.protectable import INSTANCE, TYPE, TYPES
+from karbor.schema.query import PAGING
 from karbor.schema.types import END, RESOURCE_TYPE, Schema
 
 PARAMETERS_LIMIT = 4096
@@ -22,8 +23,7 @@ _PARAMETERS: dict[str, Schema] = {
     }
 }
 _PAGE: dict[str, Schema] = {
-    "limit": {"type": "integer", "minimum": 1, "description": "At most this many; capped by osapi_max_limit."},
-    "marker": {"type": "string", "description": "Id of the last one already seen."},
+    **PAGING,
     "type": {"type": "string", "description": "Without effect; old clients send it."},
 }
 _INSTANCE_ID: Schema = {
