@@ -13,7 +13,7 @@ _armed: list[Reached] = []
 
 
 def arm(reached: Reached) -> None:
-    """From now on ``reached`` is called with the name of each point, in the thread that is there. It may never return."""
+    """From now on ``reached`` is called with each point's name, in the thread that is there. It may never return."""
     _armed.append(reached)
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a write to a bank become a point where a test can stop the world? Only tests put this bank around another."""
+"""How does a write to a bank become a point where a test can stop the world? Only tests use this bank."""
 
 from collections.abc import Sequence
 
