@@ -110,6 +110,17 @@ def restore_steps(graph: ResourceGraph, has: Has) -> list[Step]:
     return order.steps
 
 
+def copy_steps(graph: ResourceGraph, has: Has) -> list[Step]:
+    """Steps of a copy: every resource that has something to copy, in no order; then read back and commit."""
+    order = _Order(graph, has)
+    for node in graph:
+        if has(node.key, "copy"):
+            order.add(node.key, "copy", ())
+    order.steps.append(Step(READ_BACK, READ_BACK, None, tuple(step.name for step in order.steps)))
+    order.steps.append(Step(COMMIT, COMMIT, None, tuple(step.name for step in order.steps)))
+    return order.steps
+
+
 def delete_steps(graph: ResourceGraph, has: Has) -> list[Step]:
     """Steps of a delete: what lies outside the bank first, then the record."""
     order = _Order(graph, has)

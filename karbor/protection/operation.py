@@ -92,6 +92,11 @@ class Operation(abc.ABC):
         """What is saved of a resource in the checkpoint at hand."""
         return None
 
+    @property
+    def saved_in(self) -> Domain:
+        """Where the streams of ``saved`` lie."""
+        return self.domain
+
     def earlier(self, key: ResourceKey) -> Sequence[EarlierPoint]:
         """Earlier points of a resource, newest first."""
         return ()
@@ -166,6 +171,7 @@ class Operation(abc.ABC):
             options=self.options(plugin, options_for(self.parameters, key.type, key.id)),
             results=results,
             saved=self.saved(key),
+            saved_in=self.saved_in,
             earlier=self.earlier(key),
         )
 

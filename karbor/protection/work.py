@@ -17,10 +17,12 @@ from karbor.vault.vault import Domain
 
 
 class VaultStreams(Streams):
-    """Streams of one resource, kept in the vault of the provider under the project's keys."""
+    """Streams of one resource, kept in the vault of the provider under the project's keys. Those that were saved lie
+    in ``saved_in``."""
 
-    def __init__(self, domain: Domain, control: Control, saved: SavedResource | None) -> None:
+    def __init__(self, domain: Domain, control: Control, saved: SavedResource | None, saved_in: Domain) -> None:
         self._domain = domain
+        self._saved_in = saved_in
         self._control = control
         self._saved = saved
 
@@ -33,7 +35,7 @@ class VaultStreams(Streams):
     def read(self, name: str) -> StreamReader:
         if self._saved is None or name not in self._saved.streams:
             raise errors.IntegrityError(f"The checkpoint holds no stream {name!r} of this resource.")
-        return self._domain.open_stream(self._saved.streams[name])
+        return self._saved_in.open_stream(self._saved.streams[name])
 
 
 class StepWork(protection.Work):
@@ -50,6 +52,7 @@ class StepWork(protection.Work):
         options: Any,
         results: Mapping[str, Any],
         saved: SavedResource | None = None,
+        saved_in: Domain | None = None,
         earlier: Sequence[protection.EarlierPoint] = (),
     ) -> None:
         node = graph[key]
@@ -68,7 +71,7 @@ class StepWork(protection.Work):
             for child in node.children
             if step_name(child, "restore") in results
         }
-        self.streams = VaultStreams(domain, control, saved)
+        self.streams = VaultStreams(domain, control, saved, saved_in or domain)
         self._control = control
 
     def expect(self, total_bytes: int) -> None:

@@ -15,7 +15,11 @@ method                order                 purpose
 ====================  ====================  =====================================================================
 
 Restore: ``restore_prepare`` (parent before child: decide names and places, refuse conflicts), ``restore`` (child before
-parent: build), ``restore_abandon`` (after a failure: remove what was built).
+parent: build), ``restore_abandon`` (after a failure: remove what was built). ``restore_plan`` (parent before child)
+tells without doing anything what the other two would do.
+
+Copy: what lies in the bank is copied by the engine. ``copy`` is for plug-ins that keep something outside of it (those
+with ``delete``); one that has ``delete`` and no ``copy`` cannot be copied. ``copy_abandon``: after a failure.
 
 Conditions:
 
@@ -37,6 +41,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from karbor.model.checkpoint import SavedResource
+from karbor.model.errors import KarborError
 from karbor.model.resource import Resource, ResourceKey
 from karbor.sdk.environment import Environment
 from karbor.sdk.options import Options
@@ -80,10 +85,29 @@ class Restored:
     result: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class RestorePlan:
+    """What ``restore_plan`` returns: what a restore with these options would do now.
+
+    ``creates``, ``replaces`` and ``keeps`` are entries ``{"name": ..., "place": ...}``; the place may be left out.
+    ``keeps`` is what stays although somebody might think otherwise. ``bytes`` is what will be written. ``conflicts`` are
+    the errors for which ``restore_prepare`` would refuse, the first of them first; ``warnings`` are texts for people.
+    ``decided`` is what ``restore_prepare`` would have returned; the plans of the children see it as its result.
+    """
+
+    creates: Sequence[Mapping[str, str]] = ()
+    replaces: Sequence[Mapping[str, str]] = ()
+    keeps: Sequence[Mapping[str, str]] = ()
+    bytes: int = 0
+    conflicts: Sequence[KarborError] = ()
+    warnings: Sequence[str] = ()
+    decided: Mapping[str, Any] | None = None
+
+
 class Work(abc.ABC):
     """One resource in one operation: the only argument of every method of a Protection."""
 
-    operation: str  # "protect" | "restore" | "delete"
+    operation: str  # "protect" | "restore" | "copy" | "delete"
     operation_id: str  # the job id; the same in every attempt and on every worker
     checkpoint_id: str
     provider_id: str
@@ -93,7 +117,7 @@ class Work(abc.ABC):
     parent: Resource | None
     children: Sequence[tuple[ResourceKey, Resource]]
     options: Any  # the plug-in's Protect or Restore options, checked
-    saved: SavedResource | None  # restore, delete: what protect returned then
+    saved: SavedResource | None  # restore, copy, delete: what protect returned then
     earlier: Sequence[EarlierPoint]  # protect: newest first, at most a handful
     results: Mapping[str, Any]  # phase -> what this resource's earlier phases returned
     parent_results: Mapping[str, Any]  # phase -> what the parent's phases returned so far
@@ -126,6 +150,9 @@ class Protection(abc.ABC):
 
     class Restore(Options):
         """Parameters of a restore for this type: none."""
+
+    class Copy(Options):
+        """Parameters of a copy for this type: none."""
 
     class Saved(Options):
         """What is saved of a resource of this type: nothing."""
@@ -163,6 +190,24 @@ class Protection(abc.ABC):
     def restore_abandon(self, work: Work) -> None:
         """See the module text."""
 
+    def restore_plan(self, work: Work) -> RestorePlan:
+        """Say what a restore with these options would do. Changes nothing; ``work.operation_id`` is all zeroes.
+
+        Where ``conflicts`` is empty, ``restore_prepare`` would not refuse as things stand, and the other way round.
+        """
+        raise NotImplementedError
+
+    def copy(self, work: Work) -> Protected | None:
+        """Copy what this resource keeps outside the bank for the new checkpoint, which lies in another bank.
+
+        ``work.saved`` and ``work.streams.read`` are those of the old checkpoint, ``work.streams.write`` stores in the
+        new one. Of the answer count ``saved`` and ``streams``, which are added to those that the engine copied; None:
+        what was saved is right for the copy, too.
+        """
+
+    def copy_abandon(self, work: Work) -> None:
+        """Remove what ``copy`` made for a checkpoint that failed."""
+
     def delete(self, work: Work) -> None:
         """Remove what lies outside the bank (a volume snapshot in the cloud). Streams are not its business."""
 
@@ -170,3 +215,8 @@ class Protection(abc.ABC):
     def has(cls, phase: str) -> bool:
         """Whether this plug-in really has that phase."""
         return getattr(cls, phase) is not getattr(Protection, phase)
+
+    @classmethod
+    def can_copy(cls) -> bool:
+        """Whether a checkpoint of such resources can be copied to another bank: nothing of it may be left behind."""
+        return cls.has("copy") or not cls.has("delete")
