@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How is the WSGI application of karbor-api put together?
 
-From outside in: health check, request id, error layer, body limit, login, pecan.
+From outside in: addresses as the reverse proxy saw them (where that is on), other origins (where some are allowed),
+health check, request id, error layer, body limit, login with the bound of each project, pecan.
 """
 
 from collections.abc import Callable, Iterable
@@ -10,7 +11,7 @@ from typing import Any
 
 import pecan
 from oslo_config import cfg
-from oslo_middleware import healthcheck
+from oslo_middleware import cors, http_proxy_to_wsgi
 from oslo_middleware.request_id import RequestId
 from webob.multidict import NestedMultiDict
 
@@ -19,6 +20,9 @@ from karbor.api.auth import Authentication, NoAuth, Strategy, check_listen
 from karbor.api.basic import HttpBasic
 from karbor.api.call import Services
 from karbor.api.faults import WSGI, Faults
+from karbor.api.health import Health
+from karbor.api.keystone import Keystone
+from karbor.api.limits import Concurrency, Rate
 from karbor.api.policy import Policy
 from karbor.api.v1.tree import ENDPOINTS, Root
 from karbor.common.clock import Clock
@@ -54,7 +58,10 @@ class BodyLimit:
 def make_app(conf: cfg.ConfigOpts, *, database: Database, protection: Protection, clock: Clock) -> WSGI:
     """The WSGI application. Raises ConfigurationError where the settings do not allow it to serve."""
     settings.register_opts(conf)
-    services = Services(conf, database, protection, clock, Policy(conf, ENDPOINTS), ENDPOINTS)
+    strategy = _strategy(conf, clock)
+    policy = Policy(conf, ENDPOINTS)
+    work_rate = Rate(conf.project_work_per_minute, clock=clock, what="calls of this project that begin work")
+    services = Services(conf, database, protection, clock, policy, ENDPOINTS, work_rate)
     application: WSGI = pecan.make_app(
         Root(services),
         guess_content_type_from_ext=False,
@@ -62,17 +69,16 @@ def make_app(conf: cfg.ConfigOpts, *, database: Database, protection: Protection
         use_context_locals=False,
         request_cls=_Request,
     )
-    application = Authentication(application, _strategy(conf, clock))
+    concurrency = Concurrency(conf.project_concurrent_requests, what="requests of this project")
+    application = Authentication(application, strategy, policy=policy, concurrency=concurrency)
     application = BodyLimit(application, limit=conf.max_request_body_size)
-    application = Faults(application)
-    application = RequestId(application)
-    health: WSGI = healthcheck.Healthcheck(None, conf)
-
-    def serve(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-        inner = health if environ.get("PATH_INFO") == "/healthcheck" else application
-        return inner(environ, start_response)
-
-    return serve
+    application = Faults(application, challenge=strategy.challenge)
+    application = Health(RequestId(application), conf, database)
+    if conf.cors.allowed_origin:
+        application = cors.CORS(application, conf)
+    if conf.oslo_middleware.enable_proxy_headers_parsing:
+        application = http_proxy_to_wsgi.HTTPProxyToWSGI(application, conf)
+    return application
 
 
 def _strategy(conf: cfg.ConfigOpts, clock: Clock) -> Strategy:
@@ -83,8 +89,7 @@ def _strategy(conf: cfg.ConfigOpts, clock: Clock) -> Strategy:
             raise errors.ConfigurationError(
                 "auth_strategy = http_basic needs a file of users.", next_action="set http_basic_auth_user_file"
             )
-        return HttpBasic(Path(conf.http_basic_auth_user_file), clock=clock)
-    raise errors.ConfigurationError(
-        f"auth_strategy = {conf.auth_strategy} is not available in this release.",
-        next_action="use http_basic, or noauth on a loopback address",
-    )
+        return HttpBasic(
+            Path(conf.http_basic_auth_user_file), clock=clock, failed_per_minute=conf.failed_logins_per_minute
+        )
+    return Keystone(conf)

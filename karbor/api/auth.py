@@ -5,13 +5,16 @@ The strategies answer with a context or raise Unauthorized. The project in the U
 """
 
 import ipaddress
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Protocol
 
 import webob
 from oslo_config import cfg
 
 from karbor.api.faults import WSGI
+from karbor.api.limits import Concurrency
+from karbor.api.policy import Policy
+from karbor.common import context as contexts
 from karbor.common.context import RequestContext
 from karbor.model import errors
 
@@ -20,7 +23,9 @@ PUBLIC = frozenset(("", "v1", "v1/openapi.json"))
 
 
 class Strategy(Protocol):
-    """A way to log in."""
+    """A way to log in. ``challenge`` tells a refused client how: the value of WWW-Authenticate."""
+
+    challenge: str
 
     def identify(self, request: webob.Request, *, project_id: str) -> RequestContext:
         """The context of a request for that project. Raises Unauthorized."""
@@ -29,6 +34,8 @@ class Strategy(Protocol):
 
 class NoAuth:
     """Everybody is an administrator of the project they name. Only for a service that listens on loopback."""
+
+    challenge = ""
 
     def identify(self, request: webob.Request, *, project_id: str) -> RequestContext:
         """``X-Auth-Token: USER:PROJECT``, or ``X-Auth-User``, or nothing at all: then the URL names the project."""
@@ -53,26 +60,45 @@ def context_for(request: webob.Request, *, user: str, project_id: str, roles: It
         project_id=project_id,
         roles=sorted(held),
         is_admin="admin" in held,
-        request_id=request.environ.get("openstack.request_id"),
+        **request_ids(request.environ),
     )
 
 
-class Authentication:
-    """The layer. Sets ``karbor.context`` in the environment for everything that is not public."""
+def request_ids(environ: Mapping[str, Any]) -> dict[str, Any]:
+    """The id of this request, and the one that a calling service gave for the whole chain of requests."""
+    return {
+        "request_id": environ.get("openstack.request_id"),
+        "global_request_id": environ.get("openstack.global_request_id"),
+    }
 
-    def __init__(self, application: WSGI, strategy: Strategy) -> None:
+
+class Authentication:
+    """The layer. Sets ``karbor.context`` in the environment for everything that is not public.
+
+    A token for the whole system has no project: its requests are about the project that the URL names.
+    """
+
+    def __init__(self, application: WSGI, strategy: Strategy, *, policy: Policy, concurrency: Concurrency) -> None:
         self._application = application
         self._strategy = strategy
+        self._policy = policy
+        self._concurrency = concurrency
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        contexts.begin(**request_ids(environ))
         path = environ.get("PATH_INFO", "").encode("latin-1").decode().strip("/")
         version, _, rest = path.partition("/")
         if path not in PUBLIC and version == "v1":
             project_id = rest.partition("/")[0]
             context = self._strategy.identify(webob.Request(environ), project_id=project_id)
+            if context.project_id is None and context.system_scope:
+                context.project_id = project_id
             if context.project_id != project_id:
                 raise errors.InvalidInput("Malformed request url")
+            self._policy.grade(context)
             environ["karbor.context"] = context
+            with self._concurrency.hold(project_id):
+                return self._application(environ, start_response)
         return self._application(environ, start_response)
 
 
@@ -82,7 +108,7 @@ def check_listen(conf: cfg.ConfigOpts) -> None:
         return
     raise errors.ConfigurationError(
         f"auth_strategy = noauth makes everybody an administrator, so it may not listen on {conf.osapi_karbor_listen}.",
-        next_action="set osapi_karbor_listen = 127.0.0.1, or auth_strategy = http_basic",
+        next_action="set osapi_karbor_listen = 127.0.0.1, or another auth_strategy",
     )
 
 

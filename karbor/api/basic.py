@@ -10,6 +10,7 @@ import binascii
 import hashlib
 import hmac
 import logging
+import os
 import re
 import secrets
 import threading
@@ -21,6 +22,7 @@ import bcrypt
 import webob
 
 from karbor.api.auth import context_for
+from karbor.api.limits import Rate
 from karbor.common.clock import Clock
 from karbor.common.context import RequestContext
 from karbor.model import errors
@@ -29,6 +31,7 @@ LOG = logging.getLogger(__name__)
 ROLES = frozenset(("reader", "member", "admin"))
 CACHE_SECONDS = 60.0
 CACHE_SIZE = 1000
+HASHING_SECONDS = 10.0  # that a login waits for others whose passwords are being looked at
 _HASH = re.compile(r"\$2[abxy]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _REFUSED = "The user name or the password is wrong."
 
@@ -47,14 +50,19 @@ class HttpBasic:
     """Checks passwords against the file. ``_lock`` guards everything but the hashing itself.
 
     A wrong password costs as much as an unknown user. A right one is remembered for a minute under a keyed hash, so
-    that not every request pays for bcrypt.
+    that not every request pays for bcrypt. Of the others, one for each processor is looked at at a time, and an address
+    that sent too many wrong ones waits.
     """
 
-    def __init__(self, path: Path, *, clock: Clock) -> None:
+    challenge = 'Basic realm="karbor"'
+
+    def __init__(self, path: Path, *, clock: Clock, failed_per_minute: int = 0) -> None:
         self._path = path
         self._clock = clock
         self._lock = threading.Lock()
         self._secret = secrets.token_bytes(32)
+        self._failed = Rate(failed_per_minute, clock=clock, what="failed logins")
+        self._hashing = threading.BoundedSemaphore(os.cpu_count() or 1)
         self._known: dict[bytes, tuple[User, float]] = {}
         self._stamp: tuple[int, int] | None = None
         self._users: Mapping[str, User] = {}
@@ -62,12 +70,12 @@ class HttpBasic:
         self._load()
 
     def identify(self, request: webob.Request, *, project_id: str) -> RequestContext:
-        """The context of the user. Raises Unauthorized."""
+        """The context of the user. Raises Unauthorized, TooMany, Unavailable."""
         name, password = _credentials(request)
-        user = self._verify(name, password)
+        user = self._verify(name, password, address=request.remote_addr or "")
         return context_for(request, user=user.name, project_id=user.project_id, roles=user.roles)
 
-    def _verify(self, name: str, password: bytes) -> User:
+    def _verify(self, name: str, password: bytes, *, address: str) -> User:
         with self._lock:
             self._reload()
             users, dummy = self._users, self._dummy
@@ -75,10 +83,12 @@ class HttpBasic:
             remembered = self._known.get(mark)
             if remembered and remembered[1] > self._clock.monotonic():
                 return remembered[0]
+        self._failed.check(address)
         user = users.get(name)
-        right = _matches(password, user.hash if user else dummy)
+        right = self._matches(password, user.hash if user else dummy)
         if user is None or not right:
-            LOG.info("login refused user=%r", name[:64])
+            LOG.info("login refused user=%r address=%s", name[:64], address)
+            self._failed.take(address)
             raise errors.Unauthorized(_REFUSED)
         with self._lock:
             if len(self._known) >= CACHE_SIZE:
@@ -86,6 +96,16 @@ class HttpBasic:
             if users is self._users:
                 self._known[mark] = (user, self._clock.monotonic() + CACHE_SECONDS)
         return user
+
+    def _matches(self, password: bytes, hashed: bytes) -> bool:
+        if not self._hashing.acquire(timeout=HASHING_SECONDS):
+            raise errors.Unavailable("Too many logins are being looked at. Try again later.")
+        try:
+            return bcrypt.checkpw(password[:72], hashed) and len(password) <= 72
+        except ValueError:
+            return False
+        finally:
+            self._hashing.release()
 
     def _reload(self) -> None:
         """Take over a changed file; a broken one is logged, and the users of before stay."""
@@ -135,13 +155,6 @@ def stand_in(users: Iterable[User]) -> bytes:
     """A hash that no password fits, and that costs as much to try as the dearest of the users'."""
     costs = [int(user.hash.split(b"$")[2]) for user in users]
     return bcrypt.gensalt(max(costs, default=10)) + b"." * 31
-
-
-def _matches(password: bytes, hashed: bytes) -> bool:
-    try:
-        return bcrypt.checkpw(password[:72], hashed) and len(password) <= 72
-    except ValueError:
-        return False
 
 
 def _credentials(request: webob.Request) -> tuple[str, bytes]:

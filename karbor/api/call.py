@@ -10,6 +10,7 @@ from urllib.parse import quote
 from oslo_config import cfg
 from webob.multidict import MultiDict
 
+from karbor.api.limits import Rate
 from karbor.api.policy import Policy
 from karbor.common.clock import Clock
 from karbor.common.context import RequestContext
@@ -28,7 +29,8 @@ class Services:
     protection: Protection
     clock: Clock
     policy: Policy
-    endpoints: tuple[Endpoint, ...] = ()
+    endpoints: tuple[Endpoint, ...]
+    work_rate: Rate
 
 
 @dataclass(frozen=True)

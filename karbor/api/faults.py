@@ -2,12 +2,12 @@
 """How is every error told to the client, whatever raised it?
 
 One layer around the whole application. An error body is an object whose first value is an object with ``message``: old
-clients read exactly that. Internals go to the log, once, with the request id.
+clients read exactly that. Internals go to the log, once, with the request id, which the body names as well.
 """
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import webob
@@ -44,25 +44,32 @@ _DATABASE_AWAY = (
 )
 
 
-def body(status: int, message: str) -> dict[str, dict[str, Any]]:
-    """The error body for a status."""
-    return {ENVELOPES.get(status, "computeFault"): {"code": status, "message": message}}
-
-
-def answer(status: int, message: str, headers: dict[str, str] | None = None) -> webob.Response:
+def answer(
+    status: int, message: str, headers: Mapping[str, str] | None = None, *, request_id: str | None = None
+) -> webob.Response:
     """An error as a response."""
-    response = webob.Response(status=status, json_body=body(status, message))
-    response.headers.update(headers or {})
+    inner: dict[str, Any] = {"code": status, "message": message}
+    if request_id:
+        inner["request_id"] = request_id
+    sent = dict(headers or {})
     if status == 503:
-        response.headers.setdefault("Retry-After", "10")
+        sent.setdefault("Retry-After", "10")
+    if status == 413 and "Retry-After" in sent:
+        inner["retryAfter"] = sent["Retry-After"]
+    response = webob.Response(status=status, json_body={ENVELOPES.get(status, "computeFault"): inner})
+    response.headers.update(sent)
     return response
 
 
 class Faults:
-    """The outermost layer of our own: nothing but JSON leaves it, and no exception."""
+    """The outermost layer of our own: nothing but JSON leaves it, and no exception.
 
-    def __init__(self, application: WSGI) -> None:
+    ``challenge`` tells whoever was refused how to log in.
+    """
+
+    def __init__(self, application: WSGI, *, challenge: str = "") -> None:
         self._application = application
+        self._challenge = challenge
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ["HTTP_ACCEPT"] = "application/json"  # there is nothing else to choose from
@@ -77,20 +84,25 @@ class Faults:
             return self._told(fault, request_id)
         except _DATABASE_AWAY as fault:
             LOG.error("database not usable request=%s cause=%s", request_id, fault)
-            return answer(503, "The database cannot be used just now. Try again later.")
+            text = "The database cannot be used just now. Try again later."
+            return answer(503, text, request_id=request_id)
         except Exception:  # the edge of HTTP: whatever it is, the client gets an answer in its form
             LOG.exception("request failed request=%s", request_id)
-            return answer(500, _INTERNAL)
-        return _in_shape(response)
+            return answer(500, _INTERNAL, request_id=request_id)
+        return _in_shape(response, request_id)
 
-    def _told(self, fault: errors.KarborError, request_id: object) -> webob.Response:
+    def _told(self, fault: errors.KarborError, request_id: str | None) -> webob.Response:
         if fault.status >= 500:
             level = logging.ERROR if fault.status == 500 else logging.WARNING
             LOG.log(level, "request failed request=%s code=%s %s", request_id, fault.code, fault.operator_text())
         if fault.status == 500:
-            return answer(500, _INTERNAL)
-        headers = {"WWW-Authenticate": 'Basic realm="karbor"'} if fault.status == 401 else None
-        return answer(fault.status, fault.message, headers)
+            return answer(500, _INTERNAL, request_id=request_id)
+        headers = {}
+        if fault.status == 401 and self._challenge:
+            headers["WWW-Authenticate"] = self._challenge
+        if isinstance(fault, errors.TooMany):
+            headers["Retry-After"] = str(fault.retry_after)
+        return answer(fault.status, fault.message, headers, request_id=request_id)
 
 
 def _check_text(environ: dict[str, Any]) -> None:
@@ -102,13 +114,13 @@ def _check_text(environ: dict[str, Any]) -> None:
         raise errors.InvalidInput("Malformed request url") from fault
 
 
-def _in_shape(response: webob.Response) -> webob.Response:
+def _in_shape(response: webob.Response, request_id: str | None) -> webob.Response:
     """An error that a library answered in its own words, in ours."""
     if response.status_int < 400 or response.content_type == "application/json" and _is_ours(response):
         return response
     text = _TEXTS.get(response.status_int, _INTERNAL if response.status_int >= 500 else response.status)
     kept = {name: response.headers[name] for name in ("Allow", "WWW-Authenticate") if name in response.headers}
-    return answer(response.status_int, text, kept)
+    return answer(response.status_int, text, kept, request_id=request_id)
 
 
 def _is_ours(response: webob.Response) -> bool:

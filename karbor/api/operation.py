@@ -48,11 +48,13 @@ def operation(
     errors: tuple[int, ...] = (),
     tag: Tag | None = None,
     repeatable: bool = False,
+    begins_work: bool = False,
     more_rules: tuple[tuple[str, Role, str], ...] = (),
 ) -> Callable[[Function], Any]:
     """Declare a method of a node as an operation. Its docstring becomes summary and description.
 
-    ``tag`` gives the entity tag of an answer. A ``repeatable`` operation does its work through ``repeats.once``.
+    ``tag`` gives the entity tag of an answer. A ``repeatable`` operation does its work through ``repeats.once``. One
+    that ``begins_work`` counts against project_work_per_minute.
     """
 
     def declare(function: Function) -> Any:
@@ -70,6 +72,7 @@ def operation(
             errors=errors,
             tagged=tag is not None,
             repeatable=repeatable,
+            begins_work=begins_work,
             more_rules=more_rules,
         )
         request_shape = Shape(body) if body else None
@@ -103,6 +106,8 @@ def _call(record: Operation, services: Services, req: webob.Request, shape: Shap
         if "karbor.context" not in req.environ:
             raise errors.Unauthorized()
         services.policy.check(record.rule, context, project_id=str(context.project_id))
+        if record.begins_work:
+            services.work_rate.take(str(context.project_id))
     base_url = services.conf.osapi_karbor_base_URL or ""
     return Call(
         services=services,

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may do what? The rules are declared with the operations; here they get their roles and are evaluated.
 
-Roles: reader sees, member also makes and removes, admin does so in every project. ``member`` implies ``reader`` and
-``admin`` implies both. A policy file (``policy.yaml``) may replace each rule.
+Roles: reader sees, member also makes and removes, admin does so in every project. A token for the whole system
+(``system_scope:all``) belongs to no project: its reader sees every project, its admin does everything. Each rule is
+evaluated against the thing it is about. A policy file (``policy.yaml``) may replace each rule.
 """
 
 import threading
@@ -19,15 +20,19 @@ from karbor.schema.operation import Endpoint
 BASE_RULES = (
     policy.RuleDefault("context_is_admin", "role:admin", "Who is an administrator."),
     policy.RuleDefault(
-        "admin_api", "is_admin:True or (role:admin and is_admin_project:True)", "Calls for administrators only."
+        "admin_api",
+        "is_admin:True or (rule:context_is_admin and (is_admin_project:True or system_scope:all))",
+        "Calls for administrators only.",
     ),
+    policy.RuleDefault("system_reader", "role:reader and system_scope:all", "Whoever may look at the whole system."),
+    policy.RuleDefault("all_projects", "rule:admin_api or rule:system_reader", "Whoever sees things of all projects."),
     policy.RuleDefault(
         "admin_or_owner", "rule:admin_api or project_id:%(project_id)s", "Administrators, and whose project it is."
     ),
     policy.RuleDefault("default", "rule:admin_or_owner", "Whatever has no rule of its own."),
     policy.RuleDefault(
         "project_reader",
-        "rule:admin_api or ((role:reader or role:member) and project_id:%(project_id)s)",
+        "rule:all_projects or ((role:reader or role:member) and project_id:%(project_id)s)",
         "Whoever may see what belongs to the project.",
     ),
     policy.RuleDefault(
@@ -37,6 +42,7 @@ BASE_RULES = (
     ),
 )
 _CHECKS = {"reader": "rule:project_reader", "member": "rule:project_member", "admin": "rule:admin_api"}
+_SCOPES = ["project", "system"]
 
 
 def rules_for(endpoints: Sequence[Endpoint]) -> list[policy.RuleDefault]:
@@ -45,9 +51,11 @@ def rules_for(endpoints: Sequence[Endpoint]) -> list[policy.RuleDefault]:
     for endpoint in endpoints:
         declared = endpoint.operation
         own = ((declared.rule, declared.role, declared.summary),) if declared.rule is not None else ()
-        place = [{"path": endpoint.path, "method": endpoint.method}]
+        place: list[policy.Operation] = [{"path": endpoint.path, "method": endpoint.method}]
         for name, role, text in (*own, *declared.more_rules):
-            found.append(policy.DocumentedRuleDefault(name, _CHECKS[role], text, place))
+            looks = role == "admin" and endpoint.method == "GET"  # what only administrators do, others may look at
+            check = "rule:all_projects" if looks else _CHECKS[role]
+            found.append(policy.DocumentedRuleDefault(name, check, text, place, scope_types=_SCOPES))
     return found
 
 
@@ -81,15 +89,26 @@ class Policy:
 
     def check(self, rule: str, context: RequestContext, *, project_id: str) -> None:
         """Raise Forbidden unless ``context`` may do ``rule`` with a thing of ``project_id``."""
+        if not self._allows(rule, context, project_id=project_id):
+            raise errors.Forbidden(f"You are not allowed to do this: {rule}.")
+
+    def grade(self, context: RequestContext) -> None:
+        """Note in ``context`` what holds whichever operation follows: is this an administrator, who sees what?"""
+        project_id = str(context.project_id)
+        context.is_admin = self._allows("admin_api", context, project_id=project_id)
+        context.sees_all_projects = self._allows("all_projects", context, project_id=project_id)
+
+    def _allows(self, rule: str, context: RequestContext, *, project_id: str) -> bool:
         credentials: dict[str, Any] = {
             "user_id": context.user_id,
-            "project_id": context.project_id,
+            "project_id": None if context.system_scope else context.project_id,
+            "domain_id": context.domain_id,
             "roles": context.roles,
+            "service_roles": context.service_roles,
             "is_admin": context.is_admin,
             "is_admin_project": context.is_admin_project,
             "system_scope": context.system_scope,
+            "system": context.system_scope,  # by this name oslo.policy tells the scopes apart
         }
         with self._lock:
-            allowed = self._enforcer.enforce(rule, {"project_id": project_id}, credentials)
-        if not allowed:
-            raise errors.Forbidden(f"You are not allowed to do this: {rule}.")
+            return bool(self._enforcer.enforce(rule, {"project_id": project_id}, credentials))

@@ -7,12 +7,19 @@ from oslo_context import context
 
 
 class RequestContext(context.RequestContext):
-    """oslo.context's RequestContext; ``project_id``, ``user_id``, ``roles`` and ``request_id`` are what we use."""
+    """oslo.context's RequestContext; ``project_id``, ``user_id``, ``roles`` and ``request_id`` are what we use.
 
-    @property
-    def sees_all_projects(self) -> bool:
-        """Whether an all-tenants list may be asked for."""
-        return bool(self.is_admin)
+    ``sees_all_projects``: whether things of every project are shown, and an all-tenants list may be asked for.
+    """
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        super().__init__(*values, **named)
+        self.sees_all_projects = bool(self.is_admin)
+
+
+def begin(*, request_id: str | None, global_request_id: str | None = None) -> None:
+    """From here on, log lines and calls of this thread belong to that request, whatever it did before."""
+    RequestContext(request_id=request_id, global_request_id=global_request_id, overwrite=True)
 
 
 def for_service(**values: Any) -> RequestContext:

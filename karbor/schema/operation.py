@@ -47,6 +47,8 @@ class Operation:
     tagged: bool = False
     #: The request may carry a key under which a repetition gets the first answer.
     repeatable: bool = False
+    #: It begins work: how many of them a project may send in a minute has a bound.
+    begins_work: bool = False
     #: Rules beside ``rule`` that some requests must meet as well: (name, role, what it allows).
     more_rules: tuple[tuple[str, Role, str], ...] = ()
 

@@ -116,7 +116,7 @@ def test_versions_need_no_login(api):
 @pytest.mark.parametrize(
     ("values", "reason"),
     [
-        ({"auth_strategy": "keystone"}, "keystone is not available in this release"),
+        ({"auth_strategy": "keystone"}, "needs a login of the service itself"),
         ({"auth_strategy": "http_basic"}, "needs a file of users"),
         ({"auth_strategy": "http_basic", "http_basic_auth_user_file": "/nonexistent"}, "cannot be read"),
     ],

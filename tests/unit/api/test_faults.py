@@ -11,13 +11,13 @@ from karbor.api.faults import ENVELOPES, Faults
 from karbor.model import errors
 
 
-def answer(fault, path="/x"):
+def answer(fault, path="/x", **more):
     def application(environ, start_response):
         if isinstance(fault, webob.Response):
             return fault(environ, start_response)
         raise fault
 
-    return webob.Request.blank(path, headers={"Accept": "text/html"}).get_response(Faults(application))
+    return webob.Request.blank(path, headers={"Accept": "text/html"}).get_response(Faults(application, **more))
 
 
 def every_error(cls=errors.KarborError):
@@ -70,7 +70,15 @@ def test_a_url_that_is_no_text_is_malformed(path):
 
 
 def test_a_refused_login_says_how_to_log_in():
-    assert answer(errors.Unauthorized()).headers["WWW-Authenticate"] == 'Basic realm="karbor"'
+    told = answer(errors.Unauthorized(), challenge='Basic realm="karbor"')
+    assert told.headers["WWW-Authenticate"] == 'Basic realm="karbor"'
+    assert "WWW-Authenticate" not in answer(errors.Unauthorized()).headers
+
+
+def test_a_bound_that_is_reached_says_when_to_come_back():
+    told = answer(errors.TooMany("Slow down.", retry_after=7))
+    assert (told.status_int, told.headers["Retry-After"]) == (413, "7")
+    assert told.json["overLimit"] == {"code": 413, "message": "Slow down.", "retryAfter": "7"}
 
 
 def test_a_good_answer_passes_unchanged():

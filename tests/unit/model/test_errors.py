@@ -63,4 +63,11 @@ def test_users_do_not_read_the_cause():
 
 def test_waiting_may_help_where_the_fault_may_pass_and_only_there():
     passing = {error.__name__ for error in CLASSES if not error.permanent}
-    assert passing == {"Unavailable", "BankUnavailable", "HypervisorUnavailable", "CaptureLost", "LeaseLost"}
+    assert passing == {
+        "TooMany",
+        "Unavailable",
+        "BankUnavailable",
+        "HypervisorUnavailable",
+        "CaptureLost",
+        "LeaseLost",
+    }
