@@ -14,7 +14,7 @@ from karbor.model.progress import Progress, eta
 class Control:
     """The live side of one job in this process. Steps call ``check`` and ``advance``; the ticker calls the rest.
 
-    ``_lock`` guards everything but ``_stop``, which is only ever set once.
+    ``_lock`` guards everything but ``_stop`` and ``_cancelled``, which are only ever set.
     """
 
     def __init__(self, job: Job, *, clock: Clock) -> None:
@@ -23,6 +23,7 @@ class Control:
         self._clock = clock
         self._lock = threading.Lock()
         self._stop: errors.KarborError | None = None
+        self._cancelled = False
         self._expected: dict[str, int] = {}
         self._progress = Progress()
         self._since: float | None = None
@@ -35,8 +36,14 @@ class Control:
 
     def cancel(self) -> None:
         """Somebody asked for the end of this work."""
+        self._cancelled = True
         if self._stop is None:
-            self._stop = errors.Cancelled("The operation was cancelled by its owner.")
+            self._stop = errors.Cancelled()
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether somebody asked for the end of this work, also where it was ending already for another reason."""
+        return self._cancelled
 
     def abort(self) -> None:
         """Another step of this job failed: the steps that still run shall end soon."""

@@ -60,6 +60,9 @@ class RestoreOperation(Operation):
     def ended_badly(self, reason: Reason) -> None:
         text = f"{reason.step}: {reason.cause}" + (f" Next: {reason.next_action}." if reason.next_action else "")
         with self.parts.database.write() as rows:
+            for key, status in rows.restores.get(self.restore_id).resources_status.items():
+                if status == "available":  # it was, until everything was undone
+                    rows.restores.set_resource(self.restore_id, key, "error", "It was removed again.")
             if not reason.resource:
                 rows.restores.set_resource(self.restore_id, f"Checkpoint#{self.checkpoint_id}", "error", text)
             rows.restores.transition(self.restore_id, "fail", finished_at=self.parts.clock.now())

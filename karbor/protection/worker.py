@@ -119,6 +119,8 @@ class Worker:
             return False
         LOG.info("job taken job=%s operation=%s attempt=%s fence=%s", job.id, job.operation, job.attempts, job.fence)
         control = Control(job, clock=self._parts.clock)
+        if job.cancel_requested:
+            control.cancel()
         thread = threading.Thread(target=self._run, args=(control,), name=f"job-{job.id[:8]}", daemon=True)
         with self._lock:
             self._running[job.id] = (control, thread)
@@ -143,6 +145,8 @@ class Worker:
         faultpoints.reach(f"job:{kind}.taken:after")
         operation = OPERATIONS[kind](self._parts, control)
         try:
+            if not self._runner.resumable(control.job):
+                control.check()  # cancelled before anything was begun: then nothing needs to be undone
             steps = operation.plan()
         except errors.LeaseLost:
             raise
@@ -174,6 +178,8 @@ class Worker:
     def _failed(self, control: Control, operation: Operation) -> None:
         """Try again where the fault may pass; otherwise let it be known."""
         failure = control.job.payload.get("failure") or {}
+        if failure.get("again") and self._is_cancelled(control):
+            failure = reason_of(errors.Cancelled(), resource="", step=failure.get("step", "")).to_dict()
         if failure.get("again") and control.job.attempts < self._settings.attempts:
             LOG.info("job will be tried again job=%s cause=%s", control.job.id, failure.get("cause"))
             self._runner.forget(control.job)
@@ -184,6 +190,13 @@ class Worker:
         reason = Reason(**{name: failure.get(name, "") for name in ("resource", "step", "cause", "next_action")})
         operation.ended_badly(reason)
         self._finish(control, well=False, error=f"{reason.resource} {reason.step}: {reason.cause}".strip())
+
+    def _is_cancelled(self, control: Control) -> bool:
+        """Whether somebody asked for the end of the job, perhaps since its last sign of life."""
+        if control.cancelled:
+            return True
+        with self._parts.database.read() as rows:
+            return rows.jobs.get(control.job.id).cancel_requested
 
     def _finish(self, control: Control, *, well: bool, error: str | None = None) -> None:
         job = control.job

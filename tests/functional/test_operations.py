@@ -58,20 +58,25 @@ class House:
         self.bank.initialise()
         clock = Clock()
         vault = Vault(self.bank, master_key=MasterKey(b"k" * 32), cache_dir=root / "cache", clock=clock)
+        self.plugin = protection(protection.Settings(), environment)
         provider = Provider(
             ProviderInfo(PROVIDER, "sample"),
             self.bank,
-            {TYPE: protection(protection.Settings(), environment)},
+            {TYPE: self.plugin},
             {TYPE: "sample"},
             open_vault=lambda _bank: vault,
         )
         self.vault = vault
         self.database = Database(f"sqlite:///{root}/db.sqlite", clock=clock)
         self.database.upgrade()
-        parts = Parts(self.database, OneProvider(provider), ProtectableRegistry([self.protectable]), clock)
+        self._parts = Parts(self.database, OneProvider(provider), ProtectableRegistry([self.protectable]), clock)
         self.executor = ThreadPoolExecutor(2)
+        self.open()
+
+    def open(self):
+        """Put a worker to work; ``worker.stop`` sends it home."""
         settings = JobSettings(lease=5, poll=0.1, attempts=2, retry_delay=0)
-        self.worker = Worker(parts, self.executor, settings, owner="me", host="here")
+        self.worker = Worker(self._parts, self.executor, settings, owner="me", host="here")
         self.worker.start()
 
     def close(self):
@@ -84,8 +89,12 @@ class House:
         roots = resources or [self.protectable.list(PROJECT)[0].to_dict()]
         return {"id": str(uuid.uuid4()), "name": "p", "provider_id": PROVIDER, "resources": roots, "parameters": {}}
 
-    def ask(self, operation, *, checkpoint_id, restore=None, plan=None):
-        """What the API does: rows in one transaction, then a word to the worker."""
+    def ask(self, operation, **what):
+        """Have it done; returns the job as it ended."""
+        return self.ended(self.book(operation, **what))
+
+    def book(self, operation, *, checkpoint_id, restore=None, plan=None):
+        """What the API does: rows in one transaction, then a word to the worker. Returns the id of the job."""
         job_id = str(uuid.uuid4())
         with self.database.write() as rows:
             if plan is not None:
@@ -102,9 +111,9 @@ class House:
                 Job(job_id, operation, PROJECT, PROVIDER, checkpoint_id=checkpoint_id, restore_id=restore_id)
             )
         self.worker.wake()
-        return self._ended(job_id)
+        return job_id
 
-    def _ended(self, job_id):
+    def ended(self, job_id):
         for _ in range(600):
             with self.database.read() as rows:
                 job = rows.jobs.get(job_id)
