@@ -96,6 +96,16 @@ def _body(value):
     return found
 
 
+def _plan_update(case):
+    """Only a suspended plan can be changed: status alone is tried on one that nothing else is done with."""
+    plan = case.body.get("plan")
+    if case.method == "PUT" and isinstance(plan, dict) and "plan_id" in case.path_parameters:
+        alone = set(plan) == {"status"}
+        case.path_parameters["plan_id"] = known(PROJECT, "plan", 1 if alone else 0)
+        if not alone:
+            plan.pop("status", None)
+
+
 def give_meaning(case):
     """Change the parts of a request that are valid."""
     bad = {place for place, part in case.meta.components.items() if part.mode.is_negative}
@@ -105,5 +115,7 @@ def give_meaning(case):
         _query(case)
     if ParameterLocation.BODY not in bad and isinstance(case.body, dict):
         case.body = _body(case.body)
+        if ParameterLocation.PATH not in bad:
+            _plan_update(case)
     if ParameterLocation.HEADER not in bad and "If-Match" in case.headers and _number(case.headers) % 4:
         case.headers["If-Match"] = "*"

@@ -1,0 +1,145 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is each operation asked about the caller's own things, and about those of a stranger?
+
+Made from the declared endpoints. What cannot follow from a declaration (bodies, and what an id in a URL names) is told
+here once; an endpoint that is not told of fails a test.
+"""
+
+from dataclasses import dataclass, field
+from urllib.parse import urlencode
+
+from karbor.api.v1.tree import ENDPOINTS
+from tests.fuzz.population import MARKS, RESOURCE, known, unknown
+from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER
+
+#: Names of ids (in paths, bodies and filters) to the noun that they name. Each noun belongs to a project.
+OWNED = {
+    "plan_id": "plan",
+    "checkpoint_id": "checkpoint",
+    "restore_id": "restore",
+    "operation_log_id": "operation_log",
+}
+#: Names of ids that are the same for all, with a value that is there.
+SHARED = {
+    "provider_id": PROVIDER,
+    "resource_type": "OS::Nova::Server",
+    "resource_id": RESOURCE["id"],
+}
+#: Names of ids that are projects.
+PROJECTS = ()
+#: What a list holds, by the last part of its path; None where it is the same for all.
+COLLECTIONS = {
+    "plans": "plan",
+    "checkpoints": "checkpoint",
+    "restores": "restore",
+    "operation_logs": "operation_log",
+    "instances": "volume",
+    "providers": None,
+    "protectables": None,
+}
+
+
+def _plan(ids):
+    return {"name": "p", "provider_id": ids["provider_id"], "resources": [RESOURCE], "parameters": {}}
+
+
+#: Operation to its body, made of ids.
+BODIES = {
+    "plan_create": lambda ids: {"plan": _plan(ids)},
+    "plan_update": lambda ids: {"plan": {"name": "changed"}},
+    "provider_checkpoint_create": lambda ids: {"checkpoint": {"plan_id": ids["plan_id"]}},
+    "restore_create": lambda ids: {
+        "restore": {"provider_id": ids["provider_id"], "checkpoint_id": ids["checkpoint_id"], "parameters": {}}
+    },
+}
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request. ``what`` says whose id stands where."""
+
+    endpoint: object
+    what: str
+    url: str
+    body: object = None
+    headers: dict = field(default_factory=dict)
+
+
+def ids_of(project):
+    """The ids of what the project owns, and of what is everybody's."""
+    return {
+        **{name: known(project, noun) for name, noun in OWNED.items()},
+        **SHARED,
+        **dict.fromkeys(PROJECTS, project),
+        "project_id": project,
+    }
+
+
+def unknown_ids():
+    """Ids of the same names that name nothing."""
+    owned = {name: unknown(noun) for name, noun in OWNED.items()}
+    return {**owned, **SHARED, **dict.fromkeys(PROJECTS, "f" * 32), "project_id": "f" * 32}
+
+
+def parameters(endpoint):
+    """Every id that a request of the endpoint can name, in path, query string or body."""
+    named = [*endpoint.path_parameters, *endpoint.operation.query_parameters]
+    found = [name for name in named if name.endswith("_id") or name in SHARED]
+    body = BODIES.get(endpoint.id)
+    if body:
+        asked = _Asked(ids_of(PROJECT))
+        body(asked)
+        found += asked.names
+    return list(dict.fromkeys(found))
+
+
+class _Asked(dict):
+    """Ids that remember which of them were asked for."""
+
+    def __init__(self, ids):
+        super().__init__(ids)
+        self.names = []
+
+    def __getitem__(self, name):
+        self.names.append(name)
+        return super().__getitem__(name)
+
+
+def request(endpoint, what, ids, query=(), headers=None):
+    """The request with these ids."""
+    path = endpoint.path.format(**{name: ids[name] for name in endpoint.path_parameters})
+    body = BODIES[endpoint.id](ids) if endpoint.operation.body else None
+    return Request(endpoint, what, path + (f"?{urlencode(query)}" if query else ""), body, headers or {})
+
+
+def own(endpoint):
+    """The request about the caller's own things."""
+    return request(endpoint, "own", ids_of(PROJECT))
+
+
+def foreign(endpoint, ids, whose):
+    """Every way to name something of somebody else in a request of the endpoint."""
+    mine = ids_of(PROJECT)
+    for name in parameters(endpoint):
+        if name in endpoint.operation.query_parameters:
+            yield request(endpoint, f"{name} of {whose} as filter", mine, {name: ids[name]})
+            if name == "project_id":
+                yield request(endpoint, f"project of {whose}", mine, {"all_tenants": 1, name: ids[name]})
+        elif name not in SHARED:
+            yield request(endpoint, f"{name} of {whose}", {**mine, name: ids[name]})
+    known_parameters = endpoint.operation.query_parameters
+    if "marker" in known_parameters:
+        noun = COLLECTIONS[endpoint.path.rsplit("/", 1)[-1]]
+        if noun:
+            marker = ids.get(f"{noun}_id", known(OTHER_PROJECT, noun))
+            yield request(endpoint, f"marker of {whose}", mine, {"marker": marker})
+    if "all_tenants" in known_parameters:
+        yield request(endpoint, "all tenants", mine, {"all_tenants": 1})
+    for name in ("name", "description", "properties", "operation_definition"):
+        if name in known_parameters:
+            yield request(endpoint, f"{name} of {whose} as filter", mine, {name: MARKS[OTHER_PROJECT]})
+
+
+def private():
+    """The endpoints that need a login."""
+    return [endpoint for endpoint in ENDPOINTS if endpoint.operation.rule is not None]
