@@ -90,8 +90,8 @@ class RestorePlan:
     """What ``restore_plan`` returns: what a restore with these options would do now.
 
     ``creates``, ``replaces`` and ``keeps`` are entries ``{"name": ..., "place": ...}``; the place may be left out.
-    ``keeps`` is what stays although somebody might think otherwise. ``bytes`` is what will be written. ``conflicts`` are
-    the errors for which ``restore_prepare`` would refuse, the first of them first; ``warnings`` are texts for people.
+    ``keeps`` is what stays although somebody might think otherwise. ``bytes`` is what will be written. ``conflicts``
+    are the errors for which ``restore_prepare`` would refuse, the first of them first; ``warnings`` are for people.
     ``decided`` is what ``restore_prepare`` would have returned; the plans of the children see it as its result.
     """
 

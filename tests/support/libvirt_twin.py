@@ -89,13 +89,7 @@ class Cycle:
 
     def restore(self, point, *, abandon=False, **options):
         """Restore a point and return the new domain's id."""
-        work = TwinWork(
-            "restore",
-            self.resource,
-            options=DomainProtection.Restore.parse(options),
-            saved=point.domain,
-            stored=self.stored,
-        )
+        work = self.restore_work(point, **options)
         work.results["restore_prepare"] = self.domain.restore_prepare(work)
         below = []
         for disk in point.resources:
@@ -114,6 +108,16 @@ class Cycle:
                 for child in below:
                     self.disk.restore_abandon(child)
         return new_id
+
+    def restore_work(self, point, **options):
+        """The domain's work in a restore of a point."""
+        return TwinWork(
+            "restore",
+            self.resource,
+            options=DomainProtection.Restore.parse(options),
+            saved=point.domain,
+            stored=self.stored,
+        )
 
     def _protect_disk(self, disk, parent_work, earlier):
         target = disk.extra_info["target"]

@@ -14,7 +14,7 @@ from karbor.model.resource import Resource
 from karbor.sdk.hypervisor import Capture, CapturedDisk, DomainInfo, Hypervisor
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protectable import Protectable
-from karbor.sdk.protection import EarlierPoint, Protected, Protection, Restored, Work
+from karbor.sdk.protection import EarlierPoint, Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.streams import Kind
 from karbor.virt.libvirt_names import disk_id
 
@@ -137,18 +137,21 @@ class DiskProtection(Protection):
     def restore_prepare(self, work: Work) -> None:
         """Refuse a place without room for the data. Holes take none."""
         place = _place(work)
+        if place is not None:
+            _, refusals = _room(work, place["path"])
+            if refusals:
+                raise refusals[0]
+
+    def restore_plan(self, work: Work) -> RestorePlan:
+        """Tell where the image would be written, and whether there is room."""
+        place = _place(work)
         if place is None:
-            return
-        reader = work.streams.read(STREAM)
-        needed = sum(extent.length for extent in reader.extents() if extent.kind is Kind.DATA)
-        found = os.statvfs(Path(place["path"]).parent)
-        free = found.f_bavail * found.f_frsize
-        if needed > free:
-            raise errors.Conflict(
-                f"There is not enough room in {Path(place['path']).parent} for {work.resource.name}.",
-                detail=f"{needed >> 20} MiB needed, {free >> 20} MiB free",
-                next_action="choose another directory",
-            )
+            return RestorePlan()
+        needed, refusals = _room(work, place["path"])
+        # In place, the name of a file ends with digits of the restore, which has none yet.
+        stem, mark, extension = place["path"].rpartition(f"-{work.operation_id[:8]}.")
+        shown = f"{stem}-????????.{extension}" if mark and "/" not in extension else place["path"]
+        return RestorePlan(({"name": work.resource.name, "place": shown},), bytes=needed, conflicts=refusals)
 
     def restore(self, work: Work) -> Restored:
         """Write the image to the place that the domain's restore chose."""
@@ -166,6 +169,22 @@ class DiskProtection(Protection):
         place = _place(work)
         if place is not None:
             self.environment.hypervisor(DRIVER).remove_disk(place["path"])
+
+
+def _room(work: Work, path: str) -> tuple[int, Sequence[errors.KarborError]]:
+    """How many bytes will be written, and why they do not fit."""
+    reader = work.streams.read(STREAM)
+    needed = sum(extent.length for extent in reader.extents() if extent.kind is Kind.DATA)
+    found = os.statvfs(Path(path).parent)
+    free = found.f_bavail * found.f_frsize
+    if needed <= free:
+        return needed, ()
+    refusal = errors.Conflict(
+        f"There is not enough room in {Path(path).parent} for {work.resource.name}.",
+        detail=f"{needed >> 20} MiB needed, {free >> 20} MiB free",
+        next_action="choose another directory",
+    )
+    return needed, (refusal,)
 
 
 def _base(work: Work, disk: CapturedDisk) -> tuple[EarlierPoint | None, str]:

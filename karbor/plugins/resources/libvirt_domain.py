@@ -7,7 +7,7 @@ The domain opens one view of all its disks; the disks (resource type Libvirt::Di
 import json
 import re
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal
 
 from karbor.model import errors
@@ -15,7 +15,7 @@ from karbor.model.resource import Resource
 from karbor.sdk.hypervisor import Capture, CaptureRequest, DomainInfo, Hypervisor, NewDomain
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protectable import Protectable
-from karbor.sdk.protection import Protected, Protection, Restored, Work
+from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 
 DOMAIN, DISK = "Libvirt::Domain", "Libvirt::Disk"
 DRIVER = "libvirt"
@@ -135,18 +135,23 @@ class DomainProtection(Protection):
 
     def restore_prepare(self, work: Work) -> Mapping[str, Any]:
         """Decide name, UUID and places; refuse what would not work in the end."""
-        options, saved = work.options, _saved(work)
-        name = options.restore_name or str(saved["name"])
-        domain_id = str(uuid.uuid4()) if options.new_uuid else work.resource.id
-        self._refuse_conflicts(work, name, domain_id)
-        disks = {}
-        for disk in json.loads(saved["disks"]):
-            image_format = disk["format"] if options.disk_format == "same" else options.disk_format
-            mark = "" if options.new_uuid else f"-{work.operation_id[:8]}"
-            file_name = f"{_file_part(name)}-{disk['target']}{mark}.{_EXTENSIONS[image_format]}"
-            path = self._driver().target_path(directory=options.directory, pool=options.pool, name=file_name)
-            disks[disk["target"]] = {"path": path, "format": image_format}
-        return {"name": name, "uuid": domain_id, "disks": disks}
+        decided, refusals = self._decide(work)
+        if refusals:
+            raise refusals[0]
+        return decided
+
+    def restore_plan(self, work: Work) -> RestorePlan:
+        """Tell which domain would be defined, and what the name, the UUID or a place stands against."""
+        decided, refusals = self._decide(work)
+        entry = {"name": str(decided["name"])}
+        if work.options.new_uuid:
+            return RestorePlan((entry,), conflicts=refusals, warnings=self._shared_macs(work), decided=decided)
+        try:
+            info = self._driver().domain(work.resource.id)
+        except errors.ResourceNotFound:
+            return RestorePlan((entry,), conflicts=refusals, decided=decided)
+        old_disks = [{"name": f"{info.name}/{disk.target}", "place": disk.path} for disk in info.disks]
+        return RestorePlan((), (entry,), old_disks, conflicts=refusals, decided=decided)
 
     def restore(self, work: Work) -> Restored:
         """Define the domain over its restored disks."""
@@ -177,18 +182,49 @@ class DomainProtection(Protection):
     def _driver(self) -> Hypervisor:
         return self.environment.hypervisor(DRIVER)
 
-    def _refuse_conflicts(self, work: Work, name: str, domain_id: str) -> None:
-        """Raises Conflict where name or UUID are taken by what this restore may not replace."""
+    def _decide(self, work: Work) -> tuple[dict[str, Any], list[errors.KarborError]]:
+        """What the restored domain shall be, and every reason why it cannot be so now. Changes nothing."""
+        options, saved = work.options, _saved(work)
+        name = options.restore_name or str(saved["name"])
+        domain_id = str(uuid.uuid4()) if options.new_uuid else work.resource.id
+        refusals: list[errors.KarborError] = list(self._conflicts(work, name, domain_id))
+        disks = {}
+        for disk in json.loads(saved["disks"]):
+            image_format = disk["format"] if options.disk_format == "same" else options.disk_format
+            mark = "" if options.new_uuid else f"-{work.operation_id[:8]}"
+            file_name = f"{_file_part(name)}-{disk['target']}{mark}.{_EXTENSIONS[image_format]}"
+            try:
+                path = self._driver().target_path(directory=options.directory, pool=options.pool, name=file_name)
+            except (errors.Conflict, errors.InvalidInput) as refusal:
+                refusals.append(refusal)
+                continue
+            disks[disk["target"]] = {"path": path, "format": image_format}
+        return {"name": name, "uuid": domain_id, "disks": disks}, refusals
+
+    def _conflicts(self, work: Work, name: str, domain_id: str) -> Iterator[errors.Conflict]:
+        """Where name or UUID are taken by what this restore may not replace."""
         for info in self._driver().domains():
             if info.id == domain_id:
                 if not self.environment.is_visible(info.project_id, work.project_id) or info.name != name:
-                    raise errors.Conflict(
+                    yield errors.Conflict(
                         "The UUID of the saved domain belongs to another domain.", next_action="set new_uuid"
                     )
-                if info.state != "shut off":
-                    raise errors.Conflict(f"The domain {name} is {info.state}.", next_action="stop it first")
+                elif info.state != "shut off":
+                    yield errors.Conflict(f"The domain {name} is {info.state}.", next_action="stop it first")
             elif info.name == name:
-                raise errors.Conflict(f"There is a domain named {name}.", next_action="give a restore_name")
+                yield errors.Conflict(f"There is a domain named {name}.", next_action="give a restore_name")
+
+    def _shared_macs(self, work: Work) -> Sequence[str]:
+        """Allowed, because the owner asked for it; and worth a word while the original is there."""
+        if not work.options.keep_macs:
+            return ()
+        try:
+            info = self._driver().domain(work.resource.id)
+        except errors.ResourceNotFound:
+            return ()
+        if not self.environment.is_visible(info.project_id, work.project_id):
+            return ()
+        return (f"The MAC addresses are kept, and the domain {info.name} has the same ones.",)
 
 
 def _since(work: Work, targets: Sequence[str]) -> dict[str, str]:

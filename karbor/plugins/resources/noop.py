@@ -6,7 +6,7 @@ nothing.
 """
 
 from karbor.sdk.options import Options, option
-from karbor.sdk.protection import Protected, Protection, Restored, Work
+from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 
 
 class NoopProtection(Protection):
@@ -33,6 +33,10 @@ class NoopProtection(Protection):
     def protect(self, work: Work) -> Protected:
         """Save nothing."""
         return Protected()
+
+    def restore_plan(self, work: Work) -> RestorePlan:
+        """Nothing is created; the original stays as it is."""
+        return RestorePlan(keeps=({"name": work.resource.name},))
 
     def restore(self, work: Work) -> Restored:
         """Name the original as the result."""

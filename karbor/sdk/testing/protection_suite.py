@@ -79,7 +79,13 @@ class ProtectionSuite:
         return TwinWork("restore", trial.resource, options=options, saved=saved, stored=work.stored)
 
     def test_schemas_are_valid_json_schema_without_null_defaults(self, trial: Trial) -> None:
-        for declared in (trial.protection.Protect, trial.protection.Restore, trial.protection.Saved):
+        declared_sets = (
+            trial.protection.Protect,
+            trial.protection.Restore,
+            trial.protection.Copy,
+            trial.protection.Saved,
+        )
+        for declared in declared_sets:
             schema = declared.schema()
             Draft202012Validator.check_schema(schema)
             assert all(entry.get("default", "") is not None for entry in schema["properties"].values())
@@ -115,6 +121,26 @@ class ProtectionSuite:
         first, second = trial.protection.restore(restoring), trial.protection.restore(restoring)
         assert first == second
         assert trial.fingerprint(first.new_id) == before
+
+    def test_a_plan_of_a_restore_changes_nothing_and_tells_what_the_restore_refuses(self, trial: Trial) -> None:
+        if not trial.protection.has("restore_plan"):
+            return
+        work, done = self._protect(trial)
+        restoring = self._restore_work(trial, work, done)
+        before = [found.id for found in trial.protectable.list(trial.project_id)]
+        for _ in range(2):  # as things stand, and once more when the restore is there already
+            plan = trial.protection.restore_plan(restoring)
+            assert all(set(entry) <= {"name", "place"} for entry in (*plan.creates, *plan.replaces, *plan.keeps))
+            assert [found.id for found in trial.protectable.list(trial.project_id)] == before
+            assert plan.decided is None or json.loads(json.dumps(plan.decided)) == plan.decided
+            try:
+                self._run(trial, restoring, "restore_prepare")
+            except errors.KarborError as refusal:
+                assert refusal.message == plan.conflicts[0].message
+                break
+            assert not plan.conflicts
+            trial.protection.restore(restoring)
+            before = [found.id for found in trial.protectable.list(trial.project_id)]
 
     def test_an_abandoned_restore_leaves_nothing(self, trial: Trial) -> None:
         work, done = self._protect(trial)

@@ -72,9 +72,25 @@ def test_a_place_without_room_is_refused_before_anything_is_written(cycle, tmp_p
     )  # fmt: skip
     plugin = DiskProtection(DiskProtection.Settings.parse({}), cycle.environment)
     assert plugin.restore_prepare(work) is None
+    plan = plugin.restore_plan(work)
+    assert plan.creates == ({"name": "web/vda", "place": str(tmp_path / "a.img")},)
+    assert (plan.bytes, plan.conflicts) == (16384, ())
     work.streams.read = lambda _name: Huge()
     with pytest.raises(errors.Conflict, match="room"):
         plugin.restore_prepare(work)
+    (conflict,) = plugin.restore_plan(work).conflicts
+    assert "room" in conflict.message and list(tmp_path.iterdir()) == []
+
+
+def test_digits_that_the_restore_will_choose_are_not_made_up_in_its_plan(cycle, tmp_path):
+    point = cycle.protect("cp-1")
+    work = TwinWork("restore", cycle.disks()[0], saved=point.disks["vda"], stored=cycle.stored)
+    for name, shown in (("web-vda-job-cp-1.img", "web-vda-????????.img"), ("web-vda.img", "web-vda.img")):
+        place = {"path": str(tmp_path / name), "format": "raw"}
+        work.parent_results = {"restore_prepare": {"disks": {"vda": place}}}
+        assert cycle.disk.restore_plan(work).creates[0]["place"] == str(tmp_path / shown)
+    work.parent_results = {"restore_prepare": {"disks": {}}}  # left out
+    assert cycle.disk.restore_plan(work).creates == ()
 
 
 def test_a_host_without_libvirt_says_so(cycle):

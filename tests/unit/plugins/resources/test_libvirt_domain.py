@@ -2,6 +2,8 @@
 """Does a domain with its disks go through protect and restore as the engine walks them?"""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from karbor.model import errors
 from karbor.plugins.resources.libvirt_disk import DiskProtection
@@ -141,3 +143,61 @@ def test_options_and_saved_values_are_plain_leaves():
         for declared in (plugin.Protect, plugin.Restore, plugin.Saved):
             kinds = {entry["type"] for entry in declared.schema()["properties"].values()}
             assert kinds <= {"string", "integer", "boolean"}
+
+
+NAMES = st.sampled_from([None, "web", "other", "new"])
+STATES = st.sampled_from(["running", "shut off", "paused"])
+
+
+@settings(max_examples=80)
+@given(
+    options=st.fixed_dictionaries(
+        {
+            "restore_name": NAMES,
+            "new_uuid": st.booleans(),
+            "keep_macs": st.booleans(),
+            "directory": st.sampled_from([None, "/restored", "/full"]),
+            "disk_format": st.sampled_from(["same", "qcow2", "raw"]),
+        }
+    ),
+    state=STATES,
+    owner=st.sampled_from(["", "a" * 32, "another"]),
+    there=st.booleans(),
+    renamed=st.booleans(),
+)
+def test_what_a_plan_finds_in_the_way_is_what_the_restore_refuses(options, state, owner, there, renamed):
+    cycle = Cycle()
+    point = cycle.protect("cp-1")
+    make_guest(cycle.driver, "other")
+    cycle.driver.files["/full/web-vda.qcow2"] = b""
+    cycle.guest.state, cycle.guest.project_id = state, owner
+    if renamed:
+        cycle.guest.name = "renamed"
+    if not there:
+        cycle.driver.undefine(cycle.guest.id)
+    before = (dict(cycle.driver.files), dict(cycle.driver.guests))
+    work = cycle.restore_work(point, **options)
+    plan = cycle.domain.restore_plan(work)
+    assert (cycle.driver.files, cycle.driver.guests) == before
+    try:
+        decided = cycle.domain.restore_prepare(work)
+    except errors.KarborError as refusal:
+        assert (type(refusal), refusal.message) == (type(plan.conflicts[0]), plan.conflicts[0].message)
+        return
+    assert not plan.conflicts
+    assert (decided["name"], decided["disks"]) == (plan.decided["name"], plan.decided["disks"])
+    assert bool(plan.replaces) == (there and not options["new_uuid"]) == (not plan.creates)
+    assert [entry["name"] for entry in (*plan.creates, *plan.replaces)] == [decided["name"]]
+    new_id = cycle.restore(point, **options)
+    assert (new_id == cycle.guest.id) == (not options["new_uuid"])
+    assert {entry["place"] for entry in plan.keeps} <= cycle.driver.files.keys()
+
+
+def test_kept_macs_are_worth_a_word_while_the_original_is_there(cycle):
+    work = cycle.restore_work(cycle.protect("cp-1"), restore_name="copy", keep_macs=True)
+    (warning,) = cycle.domain.restore_plan(work).warnings
+    assert "MAC" in warning and "web" in warning
+    cycle.guest.project_id = "another"
+    assert not cycle.domain.restore_plan(work).warnings
+    cycle.driver.undefine(cycle.guest.id)
+    assert not cycle.domain.restore_plan(work).warnings
