@@ -85,7 +85,10 @@ def test_a_place_without_room_is_refused_before_anything_is_written(cycle, tmp_p
 def test_digits_that_the_restore_will_choose_are_not_made_up_in_its_plan(cycle, tmp_path):
     point = cycle.protect("cp-1")
     work = TwinWork("restore", cycle.disks()[0], saved=point.disks["vda"], stored=cycle.stored)
-    for name, shown in (("web-vda-job-cp-1.img", "web-vda-????????.img"), ("web-vda.img", "web-vda.img")):
+    for name, shown in (
+        (f"web-vda-{work.operation_id[:8]}.img", "web-vda-????????.img"),
+        ("web-vda.img", "web-vda.img"),
+    ):
         place = {"path": str(tmp_path / name), "format": "raw"}
         work.parent_results = {"restore_prepare": {"disks": {"vda": place}}}
         assert cycle.disk.restore_plan(work).creates[0]["place"] == str(tmp_path / shown)
