@@ -15,6 +15,7 @@ from oslo_middleware import cors, http_proxy_to_wsgi
 from oslo_middleware.request_id import RequestId
 from webob.multidict import NestedMultiDict
 
+from karbor import conf as settings
 from karbor.api import body
 from karbor.api.auth import Authentication, NoAuth, Strategy, check_listen
 from karbor.api.basic import HttpBasic
@@ -26,7 +27,6 @@ from karbor.api.limits import Concurrency, Rate
 from karbor.api.policy import Policy
 from karbor.api.v1.tree import ENDPOINTS, Root
 from karbor.common.clock import Clock
-from karbor.conf import api as settings
 from karbor.db.database import Database
 from karbor.model import errors
 from karbor.rpc.interface import Protection
