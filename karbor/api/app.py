@@ -55,15 +55,25 @@ class BodyLimit:
         return self._application(environ, start_response)
 
 
-def make_app(conf: cfg.ConfigOpts, *, database: Database, protection: Protection, clock: Clock) -> WSGI:
-    """The WSGI application. Raises ConfigurationError where the settings do not allow it to serve."""
+def make_app(
+    conf: cfg.ConfigOpts,
+    *,
+    database: Database,
+    protection: Protection,
+    clock: Clock,
+    root: Callable[[Services], Any] = Root,
+) -> WSGI:
+    """The WSGI application. Raises ConfigurationError where the settings do not allow it to serve.
+
+    ``root`` makes the tree that requests are routed along; a benchmark puts another one behind the same layers.
+    """
     settings.register_opts(conf)
     strategy = _strategy(conf, clock)
     policy = Policy(conf, ENDPOINTS)
     work_rate = Rate(conf.project_work_per_minute, clock=clock, what="calls of this project that begin work")
     services = Services(conf, database, protection, clock, policy, ENDPOINTS, work_rate)
     application: WSGI = pecan.make_app(
-        Root(services),
+        root(services),
         guess_content_type_from_ext=False,
         force_canonical=False,
         use_context_locals=False,

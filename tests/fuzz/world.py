@@ -35,6 +35,8 @@ def make_world(directory, *projects, **settings):
     directory.mkdir(parents=True, exist_ok=True)
     users = directory / "users"
     users.write_text("".join(f"{name}:{_hash()}:{project}:{role}\n" for name, (project, role) in USERS.items()))
-    api = Api(directory, auth_strategy="http_basic", http_basic_auth_user_file=str(users), **settings)
+    unbounded = {"project_work_per_minute": 0, "failed_logins_per_minute": 0}  # the clock stands still
+    login_settings = {"auth_strategy": "http_basic", "http_basic_auth_user_file": str(users)}
+    api = Api(directory, **login_settings, **unbounded, **settings)
     populate(api, *projects)
     return api
