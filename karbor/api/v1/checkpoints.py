@@ -1,27 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """Checkpoints: how is one asked for, looked at and removed?"""
 
+import logging
 import uuid
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
+from karbor.api import cancel as cancelling
 from karbor.api import paging, work
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
+from karbor.api.v1 import checkpoint_states as states
 from karbor.api.v1 import views
 from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import Checkpoint as Value
 from karbor.model.operation import Job
-from karbor.model.page import PageRequest
+from karbor.model.page import Page, PageRequest
 from karbor.model.plan import Plan
 from karbor.model.provider import ProviderInfo
+from karbor.schema.nouns.action import CANCEL, RESET
 from karbor.schema.nouns.checkpoint import CHECKPOINT, CREATE
 from karbor.schema.query import ListQuery
 from karbor.schema.types import ANY_OBJECT, UUID
 
+LOG = logging.getLogger(__name__)
 QUERY = ListQuery(
     filters={
         "plan_id": "Only checkpoints of this plan.",
@@ -34,10 +38,43 @@ QUERY = ListQuery(
 )
 #: Keys of extra_info that the service sets itself.
 OWN_KEYS = ("created_by", "trigger_id", "scheduled_operation_id")
+#: Operations that make a checkpoint; others only use it.
+MAKING = ("protect", "copy")
+
+
+class CheckpointAction(Node):
+    """``/providers/{id}/checkpoints/{id}/action``"""
+
+    @operation(
+        "provider:checkpoint_cancel",
+        role="member",
+        body=CANCEL,
+        response=CHECKPOINT.show,
+        status=202,
+        errors=(400, 404, 409),
+    )
+    def post(self, call: Call) -> Answer:
+        """Cancel the making of a checkpoint.
+
+        What was begun is undone, then the checkpoint is in `error` and says that it was cancelled. One that no worker
+        has begun is so at once. Refused where nothing is running; a restore or a verification of the checkpoint is
+        cancelled under its own address.
+        """
+
+        def cancel(rows: Transaction) -> Value:
+            checkpoint = _get(rows, call)
+            call.allow(project_id=checkpoint.project_id)
+            jobs = [job for job in rows.jobs.live_for(checkpoint_id=checkpoint.id) if job.operation in MAKING]
+            cancelling.cancel(rows, call, jobs, what=f"checkpoint {checkpoint.id}")
+            return rows.checkpoints.get(checkpoint.id)
+
+        return _shown(call, call.services.database.retrying(cancel))
 
 
 class Checkpoint(Node):
     """``/providers/{id}/checkpoints/{id}``"""
+
+    below = {"action": CheckpointAction}
 
     @operation("provider:checkpoint_get", response=CHECKPOINT.show, errors=(400, 404))
     def get(self, call: Call) -> Answer:
@@ -45,7 +82,39 @@ class Checkpoint(Node):
         with call.services.database.read() as rows:
             checkpoint = _get(rows, call)
         call.allow(project_id=checkpoint.project_id)
-        return {"checkpoint": views.checkpoint(checkpoint)}
+        return _shown(call, checkpoint)
+
+    @operation(
+        "provider:checkpoint_update",
+        role="member",
+        body=RESET,
+        response=ANY_OBJECT,
+        errors=(400, 404, 409),
+        more_rules=((states.RESET_AVAILABLE, "admin", "Say that a checkpoint is available"),),
+    )
+    def put(self, call: Call) -> Answer:
+        """Set the state of a checkpoint that nothing works on.
+
+        Its owner may say `error`, which makes it possible to delete it. Only an administrator may say `available`, and
+        only of one that was complete once.
+        """
+
+        def reset(rows: Transaction) -> tuple[str, Value]:
+            checkpoint = _get(rows, call)
+            call.allow(project_id=checkpoint.project_id)
+            return checkpoint.status, states.reset(rows, call, checkpoint, call.body["state"])
+
+        before, after = call.services.database.retrying(reset)
+        LOG.info(
+            "checkpoint reset checkpoint=%s from=%s to=%s project=%s user=%s request=%s",
+            after.id,
+            before,
+            after.status,
+            after.project_id,
+            call.context.user_id,
+            call.context.request_id,
+        )
+        return {}
 
     @operation("provider:checkpoint_delete", role="member", response=ANY_OBJECT, errors=(400, 404, 409))
     def delete(self, call: Call) -> Answer:
@@ -59,7 +128,7 @@ class Checkpoint(Node):
         def delete(rows: Transaction) -> Job:
             checkpoint = _get(rows, call)
             call.allow(project_id=checkpoint.project_id)
-            _check_idle(rows, checkpoint)
+            states.require_idle(rows, checkpoint, wish="deleted")
             rows.checkpoints.transition(checkpoint.id, "deleting", reason=None)
             job = Job(
                 id=job_id,
@@ -80,14 +149,8 @@ def _get(rows: Transaction, call: Call) -> Value:
     return rows.checkpoints.get(call.path["checkpoint_id"], project_id=call.scope, provider_id=provider.id)
 
 
-def _check_idle(rows: Transaction, checkpoint: Value) -> None:
-    """Raise Conflict while an operation works on the checkpoint; ``protecting`` may also mean that a run was lost."""
-    live = rows.jobs.live_for(checkpoint_id=checkpoint.id)
-    if live:
-        raise errors.Conflict(
-            f"The checkpoint {checkpoint.id} is {checkpoint.status} and an operation ({live[0].operation}) works on it;"
-            " it can be deleted when that has ended."
-        )
+def _shown(call: Call, checkpoint: Value) -> dict[str, Any]:
+    return {"checkpoint": views.checkpoint(checkpoint, call)}
 
 
 class Checkpoints(Node):
@@ -100,13 +163,12 @@ class Checkpoints(Node):
         """List the checkpoints of a provider."""
         with call.services.database.read() as rows:
             provider = rows.providers.get(call.path["provider_id"])
-            page = rows.checkpoints.list(_canonical(call.page), provider_id=provider.id)
+            page = rows.checkpoints.list(call.page, provider_id=provider.id)
             if not page.items and not provider.available:
                 known = rows.checkpoints.list(PageRequest(limit=1, project_id=call.scope), provider_id=provider.id)
                 if not known.items:  # an empty list would say that there is nothing, and nobody knows that
                     raise _unavailable(provider)
-        shown = [views.checkpoint(checkpoint) for checkpoint in page.items]
-        return paging.listing(call, "checkpoints", shown, full=page.full)
+        return _listed(call, page)
 
     @operation(
         "provider:checkpoint_create",
@@ -150,17 +212,12 @@ class Checkpoints(Node):
 
         checkpoint, job = call.services.database.retrying(create)
         work.send(call, job)
-        return {"checkpoint": views.checkpoint(checkpoint)}
+        return _shown(call, checkpoint)
 
 
-def _canonical(page: PageRequest) -> PageRequest:
-    """The same page, with the plan's id in its one form. Raises InvalidInput where it is no uuid."""
-    if "plan_id" not in page.filters:
-        return page
-    try:
-        return replace(page, filters={**page.filters, "plan_id": canonical(page.filters["plan_id"])})
-    except ValueError:
-        raise errors.InvalidInput("plan_id is not a uuid.") from None
+def _listed(call: Call, page: Page[Value]) -> Answer:
+    shown = [views.checkpoint(checkpoint, call) for checkpoint in page.items]
+    return paging.listing(call, "checkpoints", shown, full=page.full)
 
 
 def _check_runnable(plan: Plan, provider: ProviderInfo) -> None:

@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from karbor.api import cancel as cancelling
 from karbor.api import paging, parameters, work
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
@@ -16,6 +17,7 @@ from karbor.model.checkpoint import Checkpoint
 from karbor.model.graph import ResourceGraph
 from karbor.model.operation import Job
 from karbor.model.restore import Restore as Value
+from karbor.schema.nouns.action import CANCEL
 from karbor.schema.nouns.restore import RESTORE
 from karbor.schema.query import ListQuery
 from karbor.schema.types import UUID
@@ -28,8 +30,30 @@ QUERY = ListQuery(
 )
 
 
+class RestoreAction(Node):
+    """``/restores/{id}/action``"""
+
+    @operation("restore:cancel", role="member", body=CANCEL, response=RESTORE.show, status=202, errors=(400, 404, 409))
+    def post(self, call: Call) -> Answer:
+        """Cancel a restore.
+
+        What was begun is undone, then the restore is `fail` and says that it was cancelled. One that no worker has
+        begun is so at once. Refused where nothing is running.
+        """
+
+        def cancel(rows: Transaction) -> Value:
+            restore = rows.restores.get(call.path["restore_id"], project_id=call.scope)
+            call.allow(project_id=restore.project_id)
+            cancelling.cancel(rows, call, rows.jobs.live_for(restore_id=restore.id), what=f"restore {restore.id}")
+            return rows.restores.get(restore.id)
+
+        return {"restore": views.restore(call.services.database.retrying(cancel))}
+
+
 class Restore(Node):
     """``/restores/{id}``"""
+
+    below = {"action": RestoreAction}
 
     @operation("restore:get", response=RESTORE.show, errors=(400, 404))
     def get(self, call: Call) -> Answer:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from karbor.api.call import Call
 from karbor.common.clock import iso
 from karbor.model.checkpoint import Checkpoint
 from karbor.model.graph import ResourceGraph
@@ -21,6 +22,12 @@ VOLATILE = ("summary", "links")
 def moment(value: datetime | None) -> str | None:
     """A point in time, or null."""
     return iso(value) if value else None
+
+
+def links(call: Call, own: str, **others: str | None) -> list[dict[str, str]]:
+    """Where a thing is found (``own``, below the project) and what belongs to it, by the kind of relation."""
+    paths = {"self": own, **others}
+    return [{"rel": rel, "href": call.href(path)} for rel, path in paths.items() if path is not None]
 
 
 def plan(value: Plan) -> dict[str, Any]:
@@ -51,8 +58,9 @@ def provider(value: ProviderInfo) -> dict[str, Any]:
     }
 
 
-def checkpoint(value: Checkpoint) -> dict[str, Any]:
+def checkpoint(value: Checkpoint, call: Call) -> dict[str, Any]:
     """A checkpoint as it is shown. Graph and extra info are JSON texts: old clients parse them."""
+    home = f"/providers/{value.provider_id}"
     return {
         "id": value.id,
         "project_id": value.project_id,
@@ -71,6 +79,7 @@ def checkpoint(value: Checkpoint) -> dict[str, Any]:
         "sizes": {"logical": value.sizes.logical, "read": value.sizes.read, "stored": value.sizes.stored},
         "progress": value.progress.to_dict(),
         "reason": value.reason.to_dict() if value.reason else None,
+        "links": links(call, f"{home}/checkpoints/{value.id}", provider=home, plan=f"/plans/{value.plan_id}"),
     }
 
 

@@ -56,9 +56,24 @@ def test_a_reader_sees_but_changes_nothing(api):
         ("DELETE", f"/plans/{plan['id']}", None),
         ("POST", f"/providers/{PROVIDER}/checkpoints", {"checkpoint": {"plan_id": plan["id"]}}),
         ("DELETE", f"/providers/{PROVIDER}/checkpoints/{SERVER}", None),
+        ("PUT", f"/providers/{PROVIDER}/checkpoints/{SERVER}", {"os-resetState": {"state": "error"}}),
+        ("POST", f"/providers/{PROVIDER}/checkpoints/{SERVER}/action", {"cancel": {}}),
+        ("POST", f"/restores/{SERVER}/action", {"cancel": {}}),
         ("POST", "/restores", {"restore": {"provider_id": PROVIDER, "checkpoint_id": SERVER}}),
     ):
         assert "not allowed" in api.refused(403, method, path, body, headers=login("rita"))
+
+
+def test_only_an_administrator_says_that_a_checkpoint_is_available_again(api):
+    plan = api.post("/plans", {"plan": BODY}, headers=login("ann"))["plan"]
+    path = f"/providers/{PROVIDER}/checkpoints"
+    checkpoint = api.post(path, {"checkpoint": {"plan_id": plan["id"]}}, headers=login("ann"))["checkpoint"]
+    place = f"{path}/{checkpoint['id']}"
+    assert api.send("POST", f"{place}/action", {"cancel": {}}, headers=login("ann"))[0] == 202
+    wish = {"os-resetState": {"state": "available"}}
+    assert "not allowed" in api.refused(403, "PUT", place, wish, headers=login("ann"))
+    assert "never complete" in api.refused(409, "PUT", place, wish, headers=login("root"))
+    assert api.send("PUT", place, {"os-resetState": {"state": "error"}}, headers=login("ann"))[0] == 200
 
 
 def test_policy_comes_before_the_body(api):
@@ -88,6 +103,9 @@ def test_what_belongs_to_another_project_does_not_exist(api):
         ("DELETE", f"/plans/{plan['id']}", None),
         ("GET", f"{path}/{checkpoint['id']}", None),
         ("DELETE", f"{path}/{checkpoint['id']}", None),
+        ("PUT", f"{path}/{checkpoint['id']}", {"os-resetState": {"state": "error"}}),
+        ("POST", f"{path}/{checkpoint['id']}/action", {"cancel": {}}),
+        ("POST", f"/restores/{restore['id']}/action", {"cancel": {}}),
         ("POST", path, {"checkpoint": {"plan_id": plan["id"]}}),
         ("GET", f"/restores/{restore['id']}", None),
         ("POST", "/restores", {"restore": {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"]}}),

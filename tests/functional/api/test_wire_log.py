@@ -31,6 +31,7 @@ ENVELOPES = (
     ("GET", r"/providers/[^/]+/checkpoints", "checkpoints"),
     ("POST", r"/providers/[^/]+/checkpoints", "checkpoint"),
     ("GET", r"/providers/[^/]+/checkpoints/[^/]+", "checkpoint"),
+    ("PUT", r"/providers/[^/]+/checkpoints/[^/]+", {}),
     ("DELETE", r"/providers/[^/]+/checkpoints/[^/]+", {}),
     ("GET", r"/restores", "restores"),
     ("POST", r"/restores", "restore"),
@@ -46,7 +47,6 @@ ENVELOPES = (
 REFUSED = (
     ("--restore_target", "POST", 400, "badRequest"),  # never ignored
     ("plan show p1", "GET", 400, "badRequest"),  # the client then lists and compares names
-    ("reset", "PUT", 405, "badMethod"),  # a later release
 )
 
 

@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is work called off?
+
+A job that nobody has begun ends here, in the caller's transaction, with everything that shows it. A job that was begun
+has things to put back: it is marked, and its worker ends it.
+"""
+
+import logging
+from collections.abc import Sequence
+
+from karbor.api.call import Call
+from karbor.db.database import Transaction
+from karbor.model import errors
+from karbor.model.checkpoint import Reason
+from karbor.model.operation import Job
+
+LOG = logging.getLogger(__name__)
+#: Operations that can be called off, and how they end then. A delete cannot: half a checkpoint is no use to anybody.
+ENDED = {"protect": "error", "copy": "error", "restore": "fail", "verify": "fail"}
+
+
+def cancel(rows: Transaction, call: Call, jobs: Sequence[Job], *, what: str) -> None:
+    """Call off those of ``jobs``, the live ones of ``what``, that can be. May be asked for again.
+
+    Raises Conflict where there are none.
+    """
+    found = [job for job in jobs if job.operation in ENDED]
+    if not found:
+        raise errors.Conflict(f"Nothing that can be cancelled works on the {what}.")
+    for job in found:
+        never_begun = rows.jobs.request_cancel(job.id)
+        if never_begun:
+            end(rows, call, job, cause=errors.Cancelled().message)
+        LOG.info(
+            "work called off job=%s operation=%s begun=%s project=%s user=%s request=%s",
+            job.id,
+            job.operation,
+            not never_begun,
+            job.project_id,
+            call.context.user_id,
+            call.context.request_id,
+        )
+
+
+def end(rows: Transaction, call: Call, job: Job, *, cause: str) -> None:
+    """Show that a job, which no worker has any more, ended badly. Raises NotFound."""
+    now = call.services.clock.now()
+    status = ENDED[job.operation]
+    if job.operation in ("protect", "copy"):
+        reason = Reason(resource="", step="queue", cause=cause)
+        rows.checkpoints.transition(job.checkpoint_id or "", status, reason=reason, finished_at=now)
+    else:
+        kept, id_ = (
+            (rows.restores, job.restore_id) if job.operation == "restore" else (rows.verifications, job.verification_id)
+        )
+        kept.set_resource(id_ or "", f"Checkpoint#{job.checkpoint_id}", "error", cause)
+        kept.transition(id_ or "", status, finished_at=now)
+    rows.operation_logs.finish(job.id, status=status, ended_at=now, error_info=cause)
