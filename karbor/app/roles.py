@@ -106,7 +106,7 @@ class ProtectionRole(Role):
         self._watcher = Watcher(
             parts, self.environment, binary="karbor-protection", interval=shared.conf.report_interval
         )
-        service = ProtectionService(self.worker, protectables, self.providers)
+        service = ProtectionService(self.worker, protectables, self.providers, shared.clock)
         self._server = server.make_server(interface.Protection, service, shared.messaging, host=conf.host)
 
     def start(self) -> None:

@@ -206,5 +206,5 @@ def _schemas(protections: Mapping[str, Protection]) -> dict[str, dict[str, Any]]
         "restore_schema": {type_: plugin.Restore.schema() for type_, plugin in protections.items()},
         "saved_info_schema": {type_: plugin.Saved.schema() for type_, plugin in protections.items()},
         "verify_schema": dict.fromkeys(protections, nothing),
-        "copy_schema": dict.fromkeys(protections, nothing),
+        "copy_schema": {type_: plugin.Copy.schema() for type_, plugin in protections.items() if plugin.can_copy()},
     }

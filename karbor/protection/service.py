@@ -4,8 +4,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.model.resource import Resource
+from karbor.protection import restoreplan
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import ProviderRegistry
 from karbor.protection.worker import Worker
@@ -15,8 +17,11 @@ from karbor.rpc import interface
 class ProtectionService(interface.Protection):
     """Serves the declared calls: wakes the worker, answers questions about the live inventory."""
 
-    def __init__(self, worker: Worker, protectables: ProtectableRegistry, providers: ProviderRegistry) -> None:
+    def __init__(
+        self, worker: Worker, protectables: ProtectableRegistry, providers: ProviderRegistry, clock: Clock
+    ) -> None:
         self._worker = worker
+        self._clock = clock
         self._protectables = protectables
         self._providers = providers
 
@@ -56,6 +61,19 @@ class ProtectionService(interface.Protection):
             if reason:
                 refused.append({"id": resource.id, "type": resource.type, "reason": reason})
         return refused
+
+    def plan_restore(
+        self, project_id: str, provider_id: str, checkpoint_id: str, parameters: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        try:
+            provider = self._providers.get(provider_id)
+        except errors.NotFound as fault:
+            raise errors.Unavailable(
+                "The worker that was asked does not have this provider.", detail=fault.operator_text()
+            ) from fault
+        return restoreplan.plan_restore(
+            provider, project_id=project_id, checkpoint_id=checkpoint_id, parameters=parameters, clock=self._clock
+        )
 
     def _reason(self, types: frozenset[str], project_id: str, resource: Resource) -> str | None:
         if resource.type not in types:

@@ -30,7 +30,7 @@ class Protection:
     """What karbor-protection does for the others."""
 
     TOPIC = "karbor-protection"
-    VERSION = "1.0"
+    VERSION = "1.1"
 
     @method("cast")
     def run(self, job_id: str) -> None:
@@ -73,4 +73,15 @@ class Protection:
         self, project_id: str, provider_id: str, resources: Sequence[Mapping[str, Any]]
     ) -> Sequence[Mapping[str, Any]]:
         """Those of ``resources`` that cannot be protected: ``{"id", "type", "reason"}``; empty where all is well."""
+        raise NotImplementedError
+
+    @method("call")
+    def plan_restore(
+        self, project_id: str, provider_id: str, checkpoint_id: str, parameters: Mapping[str, Mapping[str, Any]]
+    ) -> Mapping[str, Any]:
+        """What a restore of this checkpoint would do now: ``creates``, ``replaces``, ``keeps``, ``conflicts``,
+        ``warnings``, ``untold`` (lists of ``{"type", "id", ...}``) and ``bytes``. Changes nothing.
+
+        Raises Unavailable where this worker does not have the provider, or bank, key or hypervisor cannot be used.
+        """
         raise NotImplementedError
