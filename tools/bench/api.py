@@ -11,7 +11,7 @@ client over one connection. For each line it prints
 
     p50 p99     latency at this one client, in ms
     CPU         CPU ms of a request, of the service and of the database server together (from /proc)
-    trivial     CPU ms of a pecan controller behind the same layers that has nothing to do but to serialise the same page
+    trivial     CPU ms of a pecan controller behind the same layers that only serialises the same page
     ratio       the one over the other
     dumps       CPU ms of json.dumps of the page alone
 
@@ -34,7 +34,6 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from karbor.common import threaded  # noqa: F401, I001 - chooses threads before oslo_messaging is imported
 from karbor.common.clock import Clock
 from karbor.db.database import Database
 from tests.support import servers

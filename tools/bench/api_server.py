@@ -6,7 +6,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-from karbor.common import threaded  # noqa: F401, I001 - chooses threads before oslo_messaging is imported
 import pecan
 import webob
 from cheroot import wsgi
@@ -15,6 +14,7 @@ from oslo_config import cfg
 from karbor import conf as settings
 from karbor.api.app import make_app
 from karbor.api.v1.tree import Root
+from karbor.common import threaded  # noqa: F401 - chooses threads before anything else of oslo does
 from karbor.common.clock import Clock
 from karbor.db.database import Database
 
