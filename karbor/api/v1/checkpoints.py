@@ -4,6 +4,7 @@
 import logging
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from karbor.api import cancel as cancelling
@@ -36,6 +37,7 @@ QUERY = ListQuery(
     sort=("id", "status", "created_at"),
     tenants=True,
 )
+QUERY_ALL = replace(QUERY, filters={"provider_id": "Only checkpoints of this provider.", **QUERY.filters})
 #: Keys of extra_info that the service sets itself.
 OWN_KEYS = ("created_by", "trigger_id", "scheduled_operation_id")
 #: Operations that make a checkpoint; others only use it.
@@ -218,6 +220,17 @@ class Checkpoints(Node):
 def _listed(call: Call, page: Page[Value]) -> Answer:
     shown = [views.checkpoint(checkpoint, call) for checkpoint in page.items]
     return paging.listing(call, "checkpoints", shown, full=page.full)
+
+
+class AllCheckpoints(Node):
+    """``/checkpoints``"""
+
+    @operation("checkpoint:get_all", response=CHECKPOINT.list, query=QUERY_ALL, errors=(400,))
+    def get(self, call: Call) -> Answer:
+        """List checkpoints across providers."""
+        with call.services.database.read() as rows:
+            page = rows.checkpoints.list(call.page, provider_id=None)
+        return _listed(call, page)
 
 
 def _check_runnable(plan: Plan, provider: ProviderInfo) -> None:

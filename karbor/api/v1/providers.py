@@ -29,7 +29,7 @@ class Provider(Node):
         """Show a provider."""
         with call.services.database.read() as rows:
             provider = rows.providers.get(call.path["provider_id"])
-        return {"provider": views.provider(provider)}
+        return {"provider": views.provider(provider, call)}
 
 
 class Providers(Node):
@@ -42,4 +42,5 @@ class Providers(Node):
         """List providers."""
         with call.services.database.read() as rows:
             page = rows.providers.list(call.page)
-        return paging.listing(call, "providers", [views.provider(entry) for entry in page.items], full=page.full)
+        shown = [views.provider(entry, call) for entry in page.items]
+        return paging.listing(call, "providers", shown, full=page.full)

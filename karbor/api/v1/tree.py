@@ -2,6 +2,7 @@
 """Which URL leads where?"""
 
 from karbor.api.node import Item, Node, walk
+from karbor.api.v1.checkpoints import AllCheckpoints
 from karbor.api.v1.operation_logs import OperationLogs
 from karbor.api.v1.plans import Plans
 from karbor.api.v1.protectables import Protectables
@@ -17,6 +18,7 @@ class Project(Node):
     below = {
         "plans": Plans,
         "providers": Providers,
+        "checkpoints": AllCheckpoints,
         "protectables": Protectables,
         "restores": Restores,
         "operation_logs": OperationLogs,

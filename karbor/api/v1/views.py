@@ -46,7 +46,7 @@ def plan(value: Plan) -> dict[str, Any]:
     }
 
 
-def provider(value: ProviderInfo) -> dict[str, Any]:
+def provider(value: ProviderInfo, call: Call) -> dict[str, Any]:
     """A provider as it is shown; schemas that it lacks are empty."""
     return {
         "id": value.id,
@@ -55,6 +55,7 @@ def provider(value: ProviderInfo) -> dict[str, Any]:
         "extended_info_schema": {name: dict(value.schemas.get(name) or {}) for name in SCHEMAS},
         "available": value.available,
         "reason": value.reason or None,
+        "links": links(call, f"/providers/{value.id}", checkpoints=f"/providers/{value.id}/checkpoints"),
     }
 
 

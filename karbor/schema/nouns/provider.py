@@ -2,7 +2,7 @@
 """What does a provider look like in the API?"""
 
 from karbor.schema.noun import Field, Noun
-from karbor.schema.types import UUID, Schema, an_object
+from karbor.schema.types import LINKS, UUID, Schema, an_object
 
 SCHEMAS = ("options_schema", "restore_schema", "saved_info_schema", "verify_schema", "copy_schema")
 _BY_TYPE: Schema = {
@@ -25,5 +25,6 @@ PROVIDER = Noun(
         ),
         "available": Field({"type": "boolean", "examples": [True]}, "Whether its bank could be used just now."),
         "reason": Field({"type": ["string", "null"], "examples": [None]}, "Why it is not available."),
+        "links": Field(LINKS, "Where it is found, and its checkpoints."),
     },
 )

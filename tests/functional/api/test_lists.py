@@ -59,7 +59,9 @@ def test_without_an_order_the_newest_comes_first(api):
         {"all_tenants": "perhaps"},
     ],
 )
-@pytest.mark.parametrize("path", ["/plans", "/restores", "/operation_logs", f"/providers/{PROVIDER}/checkpoints"])
+@pytest.mark.parametrize(
+    "path", ["/plans", "/restores", "/operation_logs", "/checkpoints", f"/providers/{PROVIDER}/checkpoints"]
+)
 def test_nonsense_is_refused_in_every_list(api, path, query):
     api.refused(400, "GET", path, **query)
 
