@@ -26,7 +26,11 @@ CREATE TABLE IF NOT EXISTS source (
     no INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE, proven INTEGER NOT NULL DEFAULT 0);
 CREATE TABLE IF NOT EXISTS member (
     pack INTEGER NOT NULL, source INTEGER NOT NULL, PRIMARY KEY (pack, source)) WITHOUT ROWID;
-PRAGMA user_version = 1;
+CREATE TABLE IF NOT EXISTS condemned_list (id TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS condemned_pack (id BLOB NOT NULL, list TEXT NOT NULL, PRIMARY KEY (id, list)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS condemned_stream (
+    id TEXT NOT NULL, list TEXT NOT NULL, PRIMARY KEY (id, list)) WITHOUT ROWID;
+PRAGMA user_version = 2;
 """
 _LOCATE = """
 SELECT c.id, p.id, c.offset, c.stored, c.size, c.flags FROM chunk c JOIN pack p ON p.no = c.pack WHERE c.id IN ({marks})
@@ -34,8 +38,10 @@ SELECT c.id, p.id, c.offset, c.stored, c.size, c.flags FROM chunk c JOIN pack p 
 _KNOWN = """
 SELECT c.id, p.id, EXISTS (SELECT 1 FROM member m WHERE m.pack = c.pack)
 FROM chunk c JOIN pack p ON p.no = c.pack WHERE c.id IN ({marks})
+AND NOT EXISTS (SELECT 1 FROM condemned_pack x WHERE x.id = p.id)
 """
 _PENDING = "SELECT p.id FROM pack p WHERE NOT EXISTS (SELECT 1 FROM member m WHERE m.pack = p.no)"
+_VERSION = 2
 
 
 class Location(NamedTuple):
@@ -78,8 +84,24 @@ class Index:
         """The places of those that are known."""
         return {row[0]: Location(*row[1:]) for row in self._by_id(_LOCATE, ids)}
 
+    def places(self, ids: Iterable[bytes]) -> Mapping[bytes, Sequence[Location]]:
+        """All places of those that are known; the one that ``locate`` tells comes first."""
+        found: dict[bytes, list[Location]] = {}
+        for row in self._by_id(_LOCATE, ids):
+            found.setdefault(row[0], []).insert(0, Location(*row[1:]))
+        return found
+
+    def sources_of(self, pack_id: bytes) -> Sequence[str]:
+        """Names of the index objects that list a pack."""
+        with self._use() as connection:
+            query = (
+                "SELECT s.name FROM source s JOIN member m ON m.source = s.no JOIN pack p ON p.no = m.pack"
+                " WHERE p.id = ? ORDER BY s.name"
+            )
+            return [name for (name,) in connection.execute(query, (pack_id,))]
+
     def known(self, ids: Iterable[bytes]) -> Mapping[bytes, Known]:
-        """Those that are stored. Of several copies, one that an index object lists wins."""
+        """Those that are stored in a pack that is not condemned. Of several copies, one that is listed wins."""
         found: dict[bytes, Known] = {}
         for chunk_id, pack_id, indexed in self._by_id(_KNOWN, ids):
             if chunk_id not in found or indexed:
@@ -157,6 +179,42 @@ class Index:
             connection.execute("DELETE FROM member WHERE pack IN (SELECT no FROM pack WHERE id = ?)", (pack_id,))
             connection.execute("DELETE FROM pack WHERE id = ?", (pack_id,))
 
+    def condemned_lists(self) -> set[str]:
+        """Ids of the condemned lists that are taken heed of."""
+        with self._use() as connection:
+            return {list_id for (list_id,) in connection.execute("SELECT id FROM condemned_list")}
+
+    def condemn(self, list_id: str, *, packs: Iterable[bytes], streams: Iterable[str]) -> None:
+        """Take heed of a condemned list. May be called again."""
+        with self._use() as connection:
+            connection.execute("INSERT OR IGNORE INTO condemned_list VALUES (?)", (list_id,))
+            for table, ids in (("condemned_pack", packs), ("condemned_stream", streams)):
+                rows = ((one, list_id) for one in ids)
+                connection.executemany(f"INSERT OR IGNORE INTO {table} VALUES (?, ?)", rows)  # noqa: S608 - our names
+
+    def spare(self, list_id: str) -> None:
+        """A condemned list is gone: what of it is still there may be used again."""
+        with self._use() as connection:
+            connection.execute("DELETE FROM condemned_pack WHERE list = ?", (list_id,))
+            connection.execute("DELETE FROM condemned_stream WHERE list = ?", (list_id,))
+            connection.execute("DELETE FROM condemned_list WHERE id = ?", (list_id,))
+
+    def condemning(self, stream_id: str) -> set[str]:
+        """The condemned lists that a stream is on."""
+        with self._use() as connection:
+            rows = connection.execute("SELECT list FROM condemned_stream WHERE id = ?", (stream_id,))
+            return {list_id for (list_id,) in rows}
+
+    def prune(self) -> None:
+        """Drop what is known of chunks in packs that are forgotten."""
+        with self._use() as connection:
+            connection.execute("DELETE FROM chunk WHERE pack NOT IN (SELECT no FROM pack)")
+
+    @property
+    def path(self) -> Path:
+        """The file, for those who compute over all of it."""
+        return self._path
+
     @contextmanager
     def _use(self) -> Iterator[sqlite3.Connection]:
         """The connection for one transaction. Raises Unavailable where the file cannot be used."""
@@ -181,7 +239,7 @@ def _opened(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(path, timeout=60, check_same_thread=False)
     try:
         version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version not in (0, 1):
+        if version not in (0, _VERSION):
             raise sqlite3.DatabaseError(f"version {version}")
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = NORMAL")

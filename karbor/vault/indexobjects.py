@@ -13,6 +13,7 @@ from karbor.model import errors
 from karbor.sdk.bank import Bank
 from karbor.vault import format
 from karbor.vault.codec import Codec
+from karbor.vault.condemned import CondemnedLists
 from karbor.vault.format import Cursor, put_varint
 from karbor.vault.index import Index
 from karbor.vault.pack import Directory, directory_span, open_directory
@@ -28,6 +29,7 @@ class IndexObjects:
         self._prefix = prefix
         self._codec = codec
         self._index = index
+        self._lists = CondemnedLists(bank, prefix=prefix, codec=codec)
 
     def put(self, directories: Sequence[Directory]) -> tuple[str, int]:
         """Write one index object. (name, stored bytes)"""
@@ -62,8 +64,10 @@ class IndexObjects:
 
         A damaged index object is passed over: it must not stop new backups, and packs describe themselves.
         """
-        there = set(self._names(format.index_name("")))
+        self._follow_condemned()
+        # What the cache knows is asked first: what another thread learns meanwhile must not look like something gone.
         cached = self._index.sources()
+        there = set(self.names(format.index_name("")))
         for name in sorted(there - cached):
             try:
                 self._index.add(self.get(name), source=name)
@@ -78,11 +82,24 @@ class IndexObjects:
             if not self.holds(pack_id):
                 self._index.forget(pack_id)
 
+    def _follow_condemned(self) -> None:
+        """Before the index objects: a list that is gone by now has left no index object that names what it deleted."""
+        cached = self._index.condemned_lists()
+        there = set(self._lists.ids())
+        for list_id in sorted(there - cached):
+            try:
+                condemned = self._lists.get(list_id)
+            except errors.ObjectNotFound:
+                continue
+            self._index.condemn(list_id, packs=condemned.packs, streams=condemned.streams)
+        for list_id in cached - there:
+            self._index.spare(list_id)
+
     def _follow_proofs(self) -> None:
         unproven = self._index.unproven()
         if not unproven:
             return
-        markers = set(self._names(format.proof_name("")))
+        markers = set(self.names(format.proof_name("")))
         for name in unproven:
             marker = format.proof_name(name)
             if marker in markers:
@@ -95,7 +112,7 @@ class IndexObjects:
     def scan_packs(self) -> None:
         """Learn packs that no index object lists from the packs themselves."""
         known = self._index.packs()
-        for name in self._names("pack/"):
+        for name in self.names("pack/"):
             pack_id = format.pack_id_of(name)
             if pack_id not in known:
                 try:
@@ -122,7 +139,8 @@ class IndexObjects:
             return False
         return True
 
-    def _names(self, beginning: str) -> Iterator[str]:
+    def names(self, beginning: str) -> Iterator[str]:
+        """Names in the domain that begin so, relative to it, in byte order."""
         prefix = self._prefix + beginning
         after = ""
         while True:

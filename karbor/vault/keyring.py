@@ -44,6 +44,27 @@ class Keyring:
         prefix = format.domain_prefix(domain)
         return DomainKeys.from_data_key(self._load_or_make(f"{prefix}key/", label, guarded=prefix))
 
+    def flaws(self, prefix: str) -> Sequence[tuple[str, str]]:
+        """Names of wrapped keys below ``prefix`` that are damaged, with the reason; one good key is enough.
+
+        Asks the bank, whatever is known already. Raises IntegrityError where none is left, KeyUnavailable where all are
+        those of another master key.
+        """
+        damaged: list[tuple[str, str]] = []
+        names = [info.name for info in self._bank.list(prefix)]
+        good = False
+        for name in names:
+            try:
+                good |= self._master.unwrap(prefix, self._bank.get(name)) is not None
+            except errors.IntegrityError as fault:
+                damaged.append((name, fault.detail))
+        if good:
+            return damaged
+        if names and not damaged:
+            raise self._other_master_key(names[-1])
+        lost = ", ".join(name for name, _ in damaged) or f"{prefix}{format.numbered(1)}"
+        raise errors.IntegrityError("The key of this data is lost in the bank.", detail=lost)
+
     def _load_or_make(self, prefix: str, label: str, *, guarded: str) -> bytes:
         found = self._load(prefix)
         if found:
@@ -76,12 +97,15 @@ class Keyring:
             if content is not None:
                 return bytes.fromhex(content["key"])
         if names:
-            raise errors.KeyUnavailable(
-                "This data was sealed under another master key.",
-                detail=f"{names[-1]} was not wrapped by key {self._master.id.hex()}",
-                next_action="give the service the master key file that this bank was written with",
-            )
+            raise self._other_master_key(names[-1])
         return None
+
+    def _other_master_key(self, name: str) -> errors.KeyUnavailable:
+        return errors.KeyUnavailable(
+            "This data was sealed under another master key.",
+            detail=f"{name} was not wrapped by key {self._master.id.hex()}",
+            next_action="give the service the master key file that this bank was written with",
+        )
 
 
 def domain_name_of(vault_key: bytes, label: str) -> str:

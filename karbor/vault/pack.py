@@ -50,6 +50,12 @@ class Directory:
         out += b"".join(entry.id for entry in self.entries)
         return bytes(out)
 
+    @property
+    def pack_size(self) -> int:
+        """How many bytes the whole pack has."""
+        chunks = sum(entry.stored for entry in self.entries)
+        return format.HEADER_SIZE + chunks + len(self.encode()) + format.TAG_SIZE + format.TAIL_SIZE
+
     @classmethod
     def decode(cls, pack_id: bytes, cursor: Cursor) -> "Directory":
         """Raises IntegrityError."""

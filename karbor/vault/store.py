@@ -61,6 +61,11 @@ class ChunkStore:
         with self._follow_lock:
             self.index_objects.follow()
 
+    def scan(self) -> None:
+        """Learn packs that no index object lists from the packs themselves."""
+        with self._follow_lock:
+            self.index_objects.scan_packs()
+
     def locate(self, ids: Iterable[bytes]) -> Mapping[bytes, Location]:
         """Where all of these lie. What the cache does not know is looked for in the bank: first in new index objects,
         then in packs that none lists. Raises IntegrityError where a chunk is nowhere."""
@@ -96,16 +101,17 @@ class ChunkStore:
         while wanted:
             places = sorted((place, chunk_id) for chunk_id, place in self.locate(wanted).items())
             wanted = []
-            for group in _grouped(places):
+            for group in grouped(places):
                 try:
-                    data = self._read(group)
+                    data = self.read(group)
                 except errors.ObjectNotFound:
                     self.index.forget(group[0][0].pack_id)
                     wanted += [chunk_id for _, chunk_id in group]
                     continue
                 yield from self._opened(group, data)
 
-    def _read(self, group: Sequence[tuple[Location, bytes]]) -> bytes:
+    def read(self, group: Sequence[tuple[Location, bytes]]) -> bytes:
+        """The sealed bytes from the first to the last of chunks that lie in one pack. Raises ObjectNotFound."""
         first, last = group[0][0], group[-1][0]
         name = self.prefix + format.pack_name(first.pack_id)
         return self.bank.get(name, first.offset, last.offset + last.stored - first.offset)
@@ -117,10 +123,27 @@ class ChunkStore:
             at = place.offset - first.offset
             sealed = data[at : at + place.stored]
             shape = {"flags": place.flags, "size": place.size, "offset": place.offset}
-            yield chunk_id, open_chunk(cipher, chunk_id, **shape, sealed=sealed)
+            try:
+                plain = open_chunk(cipher, chunk_id, **shape, sealed=sealed)
+            except errors.IntegrityError as fault:
+                plain = self._other_copy(chunk_id, place, fault)
+            yield chunk_id, plain
+
+    def _other_copy(self, chunk_id: bytes, damaged: Location, fault: errors.IntegrityError) -> bytes:
+        """The chunk from a pack that is not damaged. Raises ``fault`` where there is none."""
+        for place in self.index.places([chunk_id]).get(chunk_id, ()):
+            if place.pack_id == damaged.pack_id:
+                continue
+            shape = {"flags": place.flags, "size": place.size, "offset": place.offset}
+            try:
+                sealed = self.read([(place, chunk_id)])
+                return open_chunk(self.codec.cipher(place.pack_id), chunk_id, **shape, sealed=sealed)
+            except (errors.ObjectNotFound, errors.IntegrityError):
+                continue
+        raise fault
 
 
-def _grouped(places: Iterable[tuple[Location, bytes]]) -> Iterator[Sequence[tuple[Location, bytes]]]:
+def grouped(places: Iterable[tuple[Location, bytes]]) -> Iterator[Sequence[tuple[Location, bytes]]]:
     """Chunks that lie close together in one pack are read with one request."""
     group: list[tuple[Location, bytes]] = []
     for place, chunk_id in places:

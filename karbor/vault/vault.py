@@ -16,6 +16,7 @@ from karbor.model import errors
 from karbor.sdk.bank import Bank
 from karbor.sdk.streams import Advance, Source, StreamInfo, StreamReader
 from karbor.vault import format
+from karbor.vault.check import Check
 from karbor.vault.copy import Pair, StreamCopy
 from karbor.vault.keyring import Keyring
 from karbor.vault.keys import DomainKeys, MasterKey
@@ -23,6 +24,7 @@ from karbor.vault.readback import ReadBack, Written
 from karbor.vault.reader import ChunkedReader
 from karbor.vault.recipe import Tree
 from karbor.vault.records import Records
+from karbor.vault.report import Flaw, StreamReport
 from karbor.vault.root import Origin, StreamRoot
 from karbor.vault.session import TICK, Session
 from karbor.vault.store import ChunkStore
@@ -199,6 +201,28 @@ class Domain:
             except errors.ObjectNotFound:
                 base = None  # deleted since: then nothing may be taken on trust
             proof.stream(tree, base)
+
+    def check(self, level: str) -> Check:
+        """Begin to look at what is stored, at a level of karbor.vault.report; a context manager. Changes nothing.
+
+        Raises ObjectNotFound where the project has stored nothing, IntegrityError where its keys are lost.
+        """
+        store = self._existing("a check").store
+        keys = self._vault.keyring.flaws
+        flaws = [Flaw(*entry) for prefix in (format.VAULT_KEYS, f"{store.prefix}key/") for entry in keys(prefix)]
+        return Check(
+            store,
+            level=level,
+            threads=self._vault.threads,
+            directory=self._vault.cache_dir,
+            tree_of=lambda stream_id: self._tree(store, stream_id)[0],
+            flaws=flaws,
+        )
+
+    def check_stream(self, stream_id: str, level: str, advance: Advance) -> StreamReport:
+        """Which bytes of a stream are lost? See ``Check.stream``; ``check`` serves where there are several."""
+        with self.check(level) as run:
+            return run.stream(stream_id, advance)
 
     def put_record(self, kind: str, record_id: str, document: Mapping[str, Any]) -> None:
         """Store a sealed JSON document once. The same again is no error; another one, or one that was deleted:
