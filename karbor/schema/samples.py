@@ -14,6 +14,8 @@ def sample(schema: Schema) -> Any:
         return schema["examples"][0]
     if "enum" in schema:
         return schema["enum"][0]
+    if "anyOf" in schema:
+        return sample(schema["anyOf"][0])
     kind = schema.get("type", "object")
     if isinstance(kind, list):
         kind = kind[0]

@@ -103,6 +103,13 @@ class WorkersTwin:
             if (entry["type"], entry["id"]) not in mine
         ]
 
+    def plan_restore(self, project_id, provider_id, checkpoint_id, parameters):
+        self._answer()
+        self.asked_with = parameters
+        entry = {"type": "OS::Nova::Server", "id": SERVER, "name": "vm", "place": None}
+        lists = dict.fromkeys(("replaces", "keeps", "conflicts", "warnings", "untold"), [])
+        return {**lists, "creates": [entry], "bytes": 7}
+
     def _answer(self):
         if self.silent:
             raise errors.Unavailable("The protection service did not answer in time.")

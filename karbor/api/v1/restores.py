@@ -18,7 +18,7 @@ from karbor.model.graph import ResourceGraph
 from karbor.model.operation import Job
 from karbor.model.restore import Restore as Value
 from karbor.schema.nouns.action import CANCEL
-from karbor.schema.nouns.restore import RESTORE
+from karbor.schema.nouns.restore import ANSWER, RESTORE
 from karbor.schema.query import ListQuery
 from karbor.schema.types import UUID
 
@@ -76,35 +76,26 @@ class Restores(Node):
             page = rows.restores.list(call.page)
         return paging.listing(call, "restores", [views.restore(restore) for restore in page.items], full=page.full)
 
-    @operation(
-        "restore:create", role="member", body=RESTORE.create, response=RESTORE.show, errors=(400, 404, 409, 413, 503)
-    )
+    @operation("restore:create", role="member", body=RESTORE.create, response=ANSWER, errors=(400, 404, 409, 413, 503))
     def post(self, call: Call) -> Answer:
-        """Bring a checkpoint back.
+        """Bring a checkpoint back, or ask what that would do.
 
-        Everything that can be known to be wrong is refused here; the restore that is answered has begun.
+        Everything that can be known to be wrong is refused here; the restore that is answered has begun. With
+        `dry_run` nothing is begun: the workers tell what would be created, replaced and kept, and what is in the way.
         """
-        body = call.body
-        _refuse_target(body)
-        given = parameters.without_nulls(body.get("parameters"))
+        _refuse_target(call.body)
+        given = parameters.without_nulls(call.body.get("parameters"))
+        if call.body.get("dry_run"):
+            return _plan(call, given)
         ids = str(uuid.uuid4()), str(uuid.uuid4())
 
         def create(rows: Transaction) -> tuple[Value, Job]:
-            provider = rows.providers.get(canonical(body["provider_id"]))
-            checkpoint = rows.checkpoints.get(
-                canonical(body["checkpoint_id"]), project_id=call.project_id, provider_id=provider.id
-            )
-            call.allow(project_id=checkpoint.project_id)
-            if checkpoint.status != "available":
-                raise errors.Conflict(f"The checkpoint is {checkpoint.status}; only an available one can be restored.")
-            parameters.check(given, provider.schemas.get("restore_schema") or {}, resources=_resources(checkpoint))
-            if not provider.available:
-                raise errors.Unavailable(f"The provider {provider.name} is not available: {provider.reason}")
+            checkpoint = _restorable(rows, call, given)
             restore = rows.restores.create(
                 Value(
                     id=ids[0],
                     project_id=checkpoint.project_id,
-                    provider_id=provider.id,
+                    provider_id=checkpoint.provider_id,
                     checkpoint_id=checkpoint.id,
                     parameters=given,
                 )
@@ -113,7 +104,7 @@ class Restores(Node):
                 id=ids[1],
                 operation="restore",
                 project_id=restore.project_id,
-                provider_id=provider.id,
+                provider_id=restore.provider_id,
                 checkpoint_id=checkpoint.id,
                 restore_id=restore.id,
                 request_id=call.context.request_id,
@@ -123,6 +114,33 @@ class Restores(Node):
         restore, job = call.services.database.retrying(create)
         work.send(call, job)
         return {"restore": views.restore(restore)}
+
+
+def _restorable(rows: Transaction, call: Call, given: parameters.Parameters) -> Checkpoint:
+    """The checkpoint of the request, where everything about it and the options is right. Raises what is not."""
+    provider = rows.providers.get(canonical(call.body["provider_id"]))
+    checkpoint = rows.checkpoints.get(
+        canonical(call.body["checkpoint_id"]), project_id=call.project_id, provider_id=provider.id
+    )
+    call.allow(project_id=checkpoint.project_id)
+    if checkpoint.status != "available":
+        raise errors.Conflict(f"The checkpoint is {checkpoint.status}; only an available one can be restored.")
+    parameters.check(given, provider.schemas.get("restore_schema") or {}, resources=_resources(checkpoint))
+    if not provider.available:
+        raise errors.Unavailable(f"The provider {provider.name} is not available: {provider.reason}")
+    return checkpoint
+
+
+def _plan(call: Call, given: parameters.Parameters) -> Answer:
+    with call.services.database.read() as rows:
+        checkpoint = _restorable(rows, call, given)
+    found = call.services.protection.plan_restore(
+        project_id=checkpoint.project_id,
+        provider_id=checkpoint.provider_id,
+        checkpoint_id=checkpoint.id,
+        parameters=given,
+    )
+    return {"restore_plan": {"checkpoint_id": checkpoint.id, "provider_id": checkpoint.provider_id, **found}}
 
 
 def _refuse_target(body: Mapping[str, Any]) -> None:

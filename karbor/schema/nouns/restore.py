@@ -3,7 +3,7 @@
 
 from karbor.model import states
 from karbor.schema.noun import Field, Noun
-from karbor.schema.types import PARAMETERS, PROGRESS, PROJECT_ID, TIMESTAMP, UUID, Schema, an_object
+from karbor.schema.types import COUNT, PARAMETERS, PROGRESS, PROJECT_ID, TIMESTAMP, UUID, Schema, an_object, envelope
 
 _AUTH: Schema = {
     **an_object(
@@ -38,6 +38,12 @@ RESTORE = Noun(
             "Options by `TYPE` or `TYPE#ID`; the provider's restore_schema tells which there are.",
             create="optional",
         ),
+        "dry_run": Field(
+            {"type": ["boolean", "null"], "examples": [False]},
+            "Only tell what the restore would do now: the answer is a `restore_plan`, and nothing is begun.",
+            create="optional",
+            shown=False,
+        ),
         "status": Field(
             {"type": "string", "enum": sorted(states.RESTORE.states), "examples": [states.RESTORE.initial]},
             "How it stands.",
@@ -53,3 +59,53 @@ RESTORE = Noun(
         "finished_at": Field(TIMESTAMP, "When it ended (UTC)."),
     },
 )
+
+_RESOURCE: dict[str, Schema] = {
+    "type": {"type": "string", "description": "Type of the resource.", "examples": ["Libvirt::Disk"]},
+    "id": {"type": "string", "description": "Its id in the checkpoint.", "examples": [UUID["examples"][0]]},
+}
+_PLACED = an_object(
+    {
+        **_RESOURCE,
+        "name": {"type": "string", "examples": ["web1/vda"]},
+        "place": {
+            "type": ["string", "null"],
+            "description": "Where; `?` stands for what only the restore itself can choose.",
+            "examples": ["/var/lib/libvirt/images/web1-restored-vda.qcow2"],
+        },
+    }
+)
+_REASON: Schema = {"type": "string", "examples": ["There is a domain named web1."]}
+_CONFLICT = an_object(
+    {**_RESOURCE, "reason": _REASON, "next_action": {"type": "string", "examples": ["stop it first"]}}
+)
+
+
+def _many(inner: Schema, text: str) -> Schema:
+    return {"type": "array", "items": inner, "description": text}
+
+
+#: What a restore would do.
+RESTORE_PLAN: Schema = envelope(
+    "restore_plan",
+    {
+        "title": "RestorePlan",
+        **an_object(
+            {
+                "checkpoint_id": {**UUID, "description": "What would be brought back."},
+                "provider_id": {**UUID, "description": "The provider of the checkpoint."},
+                "creates": _many(_PLACED, "What would be made."),
+                "replaces": _many(_PLACED, "What would be replaced."),
+                "keeps": _many(_PLACED, "What would stay as it is, although one might think otherwise."),
+                "bytes": {**COUNT, "description": "Bytes that would be written; holes take none."},
+                "conflicts": _many(_CONFLICT, "Why the restore would be refused, or fail, as things stand."),
+                "warnings": _many(
+                    an_object({**_RESOURCE, "reason": _REASON}), "What would be done, but deserves a word."
+                ),
+                "untold": _many(_PLACED, "Resources of which nobody can tell before the restore."),
+            }
+        ),
+    },
+)
+#: The answer to a restore that is asked for, or only asked about.
+ANSWER: Schema = {"anyOf": [RESTORE.show, RESTORE_PLAN]}

@@ -142,3 +142,44 @@ def test_an_unknown_restore_is_told(api, id_, status):
 @pytest.mark.parametrize("method", ["PUT", "DELETE"])
 def test_a_restore_cannot_be_changed(api, method):
     api.refused(405, method, f"/restores/{SERVER}")
+
+
+def test_a_dry_run_tells_what_would_be_done_and_leaves_nothing(api):
+    checkpoint = api.checkpoint()
+    told = list(api.workers.told)
+    options = {"OS::Nova::Server": {"restore_name": "x"}}
+    plan = api.post("/restores", body(checkpoint, dry_run=True, parameters=options))["restore_plan"]
+    assert (plan["checkpoint_id"], plan["provider_id"], plan["bytes"]) == (checkpoint["id"], PROVIDER, 7)
+    assert [entry["id"] for entry in plan["creates"]] == [SERVER] and plan["conflicts"] == []
+    assert api.workers.asked_with == options
+    assert api.get("/restores") == {"restores": []} and api.jobs() == [] and api.workers.told == told
+
+
+@pytest.mark.parametrize("no", [False, None])
+def test_a_restore_that_is_no_dry_run_is_begun(api, no):
+    assert api.post("/restores", body(api.checkpoint(), dry_run=no))["restore"]["status"] == "in_progress"
+
+
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [
+        ({"checkpoint_id": SERVER}, 404),
+        ({"restore_target": "elsewhere"}, 400),
+        ({"parameters": {"OS::Nova::Server": {"strange": 1}}}, 400),
+        ({"dry_run": "yes"}, 400),
+    ],
+)
+def test_a_dry_run_refuses_what_a_restore_refuses(api, more, status):
+    refused_and_nothing_left(api, status, body(api.checkpoint(), **{"dry_run": True, **more}))
+
+
+def test_a_dry_run_of_another_project_or_of_an_unfinished_checkpoint_is_refused(api):
+    checkpoint = api.checkpoint()
+    api.refused(404, "POST", "/restores", body(checkpoint, dry_run=True), project=OTHER_PROJECT)
+    refused_and_nothing_left(api, 409, body(api.checkpoint(status="error"), dry_run=True))
+
+
+def test_a_dry_run_that_nobody_answers_is_unavailable(api):
+    checkpoint = api.checkpoint()
+    api.workers.silent = True
+    refused_and_nothing_left(api, 503, body(checkpoint, dry_run=True))
