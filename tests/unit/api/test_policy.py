@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do the roles allow what they should?"""
 
+import os
+
 import pytest
 
 from karbor.api.policy import Policy, list_rules
@@ -8,6 +10,7 @@ from karbor.api.v1.tree import ENDPOINTS
 from karbor.common.context import RequestContext
 from karbor.model import errors
 from tests.support.api import make_conf
+from tests.support.clock import TwinClock
 
 
 @pytest.fixture(scope="module")
@@ -71,3 +74,26 @@ def test_an_operator_may_replace_a_rule(tmp_path):
     after = Policy(conf, ENDPOINTS)
     assert allowed(after, "plan:create", roles=["reader"])
     assert not allowed(after, "plan:delete", roles=["reader"])
+
+
+def test_a_changed_file_is_noticed_after_a_second(tmp_path):
+    path = tmp_path / "policy.yaml"
+    path.write_text('"plan:create": "role:reader"\n')
+    conf, clock = make_conf(), TwinClock()
+    Policy(conf, ENDPOINTS)  # declares the setting
+    conf.set_override("policy_file", str(path), group="oslo_policy")
+    policy = Policy(conf, ENDPOINTS, clock=clock)
+    assert allowed(policy, "plan:create", roles=["reader"])
+    path.write_text('"plan:create": "!"\n')
+    os.utime(path, (2_000_000_000, 2_000_000_000))
+    assert allowed(policy, "plan:create", roles=["reader"])
+    clock.pass_time(1)
+    assert not allowed(policy, "plan:create", roles=["reader"])
+
+
+def test_verdicts_of_one_caller_are_not_those_of_another():
+    policy = Policy(make_conf(), ENDPOINTS, clock=TwinClock())
+    assert allowed(policy, "plan:create", roles=["member"])
+    assert not allowed(policy, "plan:create", roles=["reader"])
+    assert not allowed(policy, "plan:create", roles=["member"], owner="other")
+    assert not allowed(policy, "plan:create", roles=["member"], project="other")
