@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does an operation of the API get to work with?"""
 
+import functools
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -65,7 +66,11 @@ class Call:
 
     def href(self, path: str) -> str:
         """The address of something below the caller's project, as clients reach it."""
-        return f"{self.base_url}/v1/{quote(self.project_id, safe='~:@')}{path}"
+        return self._home + path
+
+    @functools.cached_property
+    def _home(self) -> str:
+        return f"{self.base_url}/v1/{quote(self.project_id, safe='~:@')}"
 
     def allow(self, *, project_id: str) -> None:
         """Check the rule of this operation against a thing of that project. Raises Forbidden.

@@ -23,6 +23,6 @@ class Clock:
 
 def iso(moment: datetime) -> str:
     """``YYYY-MM-DDTHH:MM:SS.ffffff`` in UTC, the form of the API."""
-    if moment.tzinfo is not None:
-        moment = moment.astimezone(UTC).replace(tzinfo=None)
-    return moment.isoformat(timespec="microseconds")
+    if moment.tzinfo is not None and moment.tzinfo is not UTC:
+        moment = moment.astimezone(UTC)
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00")

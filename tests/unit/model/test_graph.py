@@ -53,6 +53,12 @@ def test_a_graph_is_the_same_after_a_round_trip_through_json(found):
 
 
 @given(graphs())
+def test_the_quick_way_to_the_api_form_leads_there_too(found):
+    stored = json.loads(json.dumps(found.to_dict()))
+    assert graph.shown(stored) == ResourceGraph.from_dict(stored).to_json() == found.to_json()
+
+
+@given(graphs())
 def test_parents_and_children_mirror_each_other(found):
     for node in found:
         assert all(node.key in found.parents(child) for child in node.children)
