@@ -3,11 +3,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from karbor.db import summaries, usage
 from karbor.db.query import Listing, capped, day_from, day_until, equal
 from karbor.db.repository import Repository
 from karbor.db.tables import CHECKPOINT_RESOURCES, CHECKPOINTS
@@ -18,11 +20,17 @@ from karbor.model.progress import Progress
 
 _C = CHECKPOINTS.c
 _R = CHECKPOINT_RESOURCES.c
-_FIELDS = frozenset(Checkpoint.__dataclass_fields__) - {"id", "status", "created_at", "updated_at"}
+_FIELDS = frozenset(Checkpoint.__dataclass_fields__) - {
+    *("id", "status", "created_at", "updated_at"),
+    *("project_id", "plan_id", "source_id"),  # the counters go by them
+}
 
 
 class Checkpoints(Repository):
-    """The checkpoints and what was saved of each resource. A deleted checkpoint stays as a tombstone."""
+    """The checkpoints and what was saved of each resource. A deleted checkpoint stays as a tombstone.
+
+    Each counts for its project (see Quotas) until it is deleted, and for its plan (see Plans.summaries).
+    """
 
     noun = "checkpoint"
     table = CHECKPOINTS
@@ -31,26 +39,35 @@ class Checkpoints(Repository):
         keys={"id": _C.id, "status": _C.status, "created_at": _C.created_at},
         filters={
             "plan_id": equal(_C.plan_id),
+            "provider_id": equal(_C.provider_id),
             "status": equal(_C.status),
             "start_date": day_from(_C.created_at),
             "end_date": day_until(_C.created_at),
         },
+        narrow=frozenset({"plan_id"}),
     )
 
     def create(self, checkpoint: Checkpoint) -> Checkpoint:
         """Keep a new checkpoint; returns it with its time of creation. Raises Conflict where the id is taken."""
         checkpoint = replace(checkpoint, created_at=checkpoint.created_at or self._clock.now())
         self._insert(**_values({name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}))
+        self._count(checkpoint.id, before=None)
         return checkpoint
 
-    def get(self, id: str, *, project_id: str | None = None, provider_id: str | None = None) -> Checkpoint:
-        """The checkpoint, also when it is a tombstone. Raises NotFound, also for another project or provider."""
-        return _checkpoint(self._row(id, *_scope(project_id, provider_id)))
+    def get(
+        self, id: str, *, project_id: str | None = None, provider_id: str | None = None, lock: bool = False
+    ) -> Checkpoint:
+        """The checkpoint, also when it is a tombstone. Raises NotFound, also for another project or provider.
 
-    def list(self, request: PageRequest, *, provider_id: str | None) -> Page[Checkpoint]:
-        """A page of checkpoints; tombstones only where the status filter asks for them."""
-        hidden = [] if request.filters.get("status") == "deleted" else [_C.status != "deleted"]
-        rows = self.LISTING.fetch(self._connection, request, _scope(request.project_id, provider_id), hidden=hidden)
+        ``lock`` keeps it from being changed until the transaction ends.
+        """
+        return _checkpoint(self._row(id, *_scope(project_id, provider_id), lock=lock))
+
+    def list(self, request: PageRequest, *, provider_id: str | None = None) -> Page[Checkpoint]:
+        """A page of checkpoints, of all providers where none is named; tombstones only where the status filter asks."""
+        hidden = [] if "status" in request.filters else [_C.deleted == 0]
+        scope = {_C.project_id: request.project_id, _C.provider_id: provider_id}
+        rows = self.LISTING.fetch(self._connection, request, scope, hidden=hidden)
         return Page(tuple(map(_checkpoint, rows)), len(rows) >= capped(request))
 
     def transition(self, id: str, new_status: str, **changes: Any) -> Checkpoint:
@@ -60,15 +77,36 @@ class Checkpoints(Repository):
         """
         row = self._row(id, lock=True)
         status = states.CHECKPOINT.move(row.status, new_status)
-        values = _values(_known(changes)) | {"status": status, "updated_at": self._clock.now()}
+        values = _values({**_known(changes), "status": status}) | {"updated_at": self._clock.now()}
         if not self._update(id, _C.status == row.status, **values):
             raise errors.Conflict(f"The checkpoint {id} was changed by somebody else.")
+        self._count(id, before=row)
         return self.get(id)
 
     def update(self, id: str, **changes: Any) -> None:
         """Change fields other than the status. Raises NotFound."""
-        if not self._update(id, **_values(_known(changes)), updated_at=self._clock.now()):
-            raise errors.NotFound(f"The checkpoint {id} could not be found.")
+        values = _values(_known(changes))
+        row = self._row(id, lock=True)
+        self._update(id, **values, updated_at=self._clock.now())
+        if "sizes" in changes:
+            self._count(id, before=row)
+
+    def _count(self, id: str, *, before: Row[Any] | None) -> None:
+        """Bring the counters of the project and of the plan in step with a row that was made or changed just now."""
+        row = self._row(id)
+        new, old = _weight(row), (0, 0, 0) if before is None else _weight(before)
+        checkpoints, logical, stored = (one - other for one, other in zip(new, old, strict=True))
+        amounts = {"checkpoints": checkpoints, "logical_bytes": logical, "stored_bytes": stored}
+        usage.add(self._connection, row.project_id, **amounts)
+        if before is None or before.status != row.status:
+            summaries.note(self._connection, row, before=None if before is None else before.status)
+
+    def purge(self, before: datetime, limit: int) -> int:
+        """Remove at most ``limit`` tombstones that were deleted before this moment; returns how many."""
+        old = sa.select(_C.id).where(_C.deleted == 1, _C.updated_at < before).order_by(_C.updated_at).limit(limit)
+        ids = self._connection.execute(old).scalars().all()
+        removed = sa.delete(CHECKPOINTS).where(_C.id.in_(ids), _C.deleted == 1)
+        return self._connection.execute(removed).rowcount if ids else 0
 
     def set_progress(self, id: str, progress: Progress) -> None:
         """Show how far the work is. Nothing happens where the checkpoint is gone: progress is news, not state."""
@@ -91,17 +129,41 @@ class Checkpoints(Repository):
         return tuple(SavedResource.from_dict(entry) for entry in self._connection.execute(query).scalars())
 
     def earlier(
-        self, *, project_id: str, provider_id: str, key: str, limit: int = 5
+        self, *, project_id: str, provider_id: str, key: str, limit: int = 5, copies: bool = False
     ) -> Sequence[tuple[str, SavedResource]]:
-        """The newest available checkpoints that hold this resource, newest first: (checkpoint id, what was saved)."""
+        """The newest available checkpoints that hold this resource, newest first: (checkpoint id, what was saved).
+
+        With ``copies`` also those that were copied to this provider.
+        """
+        origin = [] if copies else [_C.source_id.is_(None)]
         query = (
             sa.select(_C.id, _R.saved)
             .join_from(CHECKPOINT_RESOURCES, CHECKPOINTS, _R.checkpoint_id == _C.id)
-            .where(_R.resource_key == key, _C.status == "available", *_scope(project_id, provider_id))
+            .where(_R.resource_key == key, _C.status == "available", *_scope(project_id, provider_id), *origin)
             .order_by(_C.created_at.desc(), _C.id.desc())
             .limit(limit)
         )
         return [(id, SavedResource.from_dict(entry)) for id, entry in self._connection.execute(query)]
+
+    def uncopied(
+        self, *, project_id: str, provider_id: str, plan_id: str, to: str, limit: int
+    ) -> Sequence[Checkpoint]:
+        """The available checkpoints of a plan at one provider that have no copy, done or under way, at the provider
+        ``to``; oldest first."""
+        there = sa.select(_C.source_id).where(
+            _C.plan_id == plan_id,
+            _C.provider_id == to,
+            _C.source_id.is_not(None),
+            _C.status.in_(["wait_copying", "copying", "available"]),
+        )
+        query = (
+            sa.select(CHECKPOINTS)
+            .where(_C.plan_id == plan_id, _C.status == "available", *_scope(project_id, provider_id))
+            .where(_C.id.not_in(there))
+            .order_by(_C.created_at, _C.id)
+            .limit(limit)
+        )
+        return [_checkpoint(row) for row in self._connection.execute(query)]
 
 
 def _scope(project_id: str | None, provider_id: str | None) -> Sequence[sa.ColumnElement[bool]]:
@@ -115,9 +177,16 @@ def _known(changes: Mapping[str, Any]) -> Mapping[str, Any]:
     return changes
 
 
+def _weight(row: Row[Any]) -> tuple[int, int, int]:
+    """What the row counts for: one checkpoint, its logical and its stored bytes; nothing when it is a tombstone."""
+    return (0, 0, 0) if row.deleted else (1, row.size_logical, row.size_stored)
+
+
 def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
     """Columns from fields: the sizes are three columns, so that they can be summed."""
     values = dict(fields)
+    if "status" in values:
+        values["deleted"] = int(values["status"] == "deleted")
     if "sizes" in values:
         sizes = values.pop("sizes")
         values |= {"size_logical": sizes.logical, "size_read": sizes.read, "size_stored": sizes.stored}
@@ -131,7 +200,7 @@ def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checkpoint(row: Row[Any]) -> Checkpoint:
-    values = dict(row._mapping)
+    values = {name: value for name, value in row._mapping.items() if name != "deleted"}
     values["sizes"] = Sizes(*(values.pop(f"size_{name}") for name in ("logical", "read", "stored")))
     values["progress"] = Progress.from_dict(values["progress"])
     values["reason"] = Reason(**values["reason"]) if values["reason"] else None

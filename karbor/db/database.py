@@ -22,8 +22,13 @@ from karbor.db.jobs import Jobs
 from karbor.db.operation_logs import OperationLogs
 from karbor.db.plans import Plans
 from karbor.db.providers import Providers
+from karbor.db.quotas import Quotas
+from karbor.db.repeats import Repeats
 from karbor.db.restores import Restores
+from karbor.db.scheduled_operations import ScheduledOperations
 from karbor.db.services import Services
+from karbor.db.triggers import Triggers
+from karbor.db.verifications import Verifications
 from karbor.model import errors
 
 T = TypeVar("T")
@@ -41,10 +46,15 @@ class Transaction:
         self.plans = Plans(connection, clock)
         self.checkpoints = Checkpoints(connection, clock)
         self.restores = Restores(connection, clock)
+        self.verifications = Verifications(connection, clock)
         self.providers = Providers(connection, clock)
         self.jobs = Jobs(connection, clock)
         self.operation_logs = OperationLogs(connection, clock)
         self.services = Services(connection, clock)
+        self.triggers = Triggers(connection, clock)
+        self.scheduled_operations = ScheduledOperations(connection, clock)
+        self.repeats = Repeats(connection, clock)
+        self.quotas = Quotas(connection, clock)
 
 
 class Database:

@@ -16,8 +16,9 @@ from taskflow.persistence.backends import impl_sqlalchemy
 from taskflow.persistence.backends.sqlalchemy import tables as flow_tables
 
 from karbor.db.database import Database
+from karbor.db.flowtables import ATOMDETAILS, FLOWDETAILS, LOGBOOKS
 from karbor.db.jobs import check_fence
-from karbor.db.tables import ATOMDETAILS, FLOWDETAILS, JOBS, LOGBOOKS
+from karbor.db.tables import JOBS
 from karbor.model import errors
 from karbor.model.operation import Job
 

@@ -8,12 +8,14 @@ milliseconds, so that workers with wrong clocks do not steal from each other (SQ
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, replace
+from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Row
 
 from karbor.common.clock import Clock
+from karbor.db.flowtables import LOGBOOKS
 from karbor.db.query import Condition
 from karbor.db.repository import Repository
 from karbor.db.tables import JOBS
@@ -23,6 +25,7 @@ from karbor.model.operation import Job
 _C = JOBS.c
 _LOOK_AT = 16  # candidates looked at before another round
 _ROUNDS = 4
+_ENDED = ("done", "failed")
 FLOW_KEY = "logbook"  # the payload names the kept flow with it; a job that has one is gone on with
 
 
@@ -148,12 +151,34 @@ class Jobs(Repository):
             self._update(id, cancel_requested=True)
         return False
 
-    def live_for(self, *, checkpoint_id: str | None = None, restore_id: str | None = None) -> Sequence[Job]:
-        """The queued and running jobs of this checkpoint or restore, oldest first."""
-        wanted = ((_C.checkpoint_id, checkpoint_id), (_C.restore_id, restore_id))
+    def live_for(
+        self,
+        *,
+        checkpoint_id: str | None = None,
+        restore_id: str | None = None,
+        verification_id: str | None = None,
+    ) -> Sequence[Job]:
+        """The queued and running jobs of this checkpoint, restore or verification, oldest first."""
+        wanted = (
+            (_C.checkpoint_id, checkpoint_id),
+            (_C.restore_id, restore_id),
+            (_C.verification_id, verification_id),
+        )
         conditions = [column == value for column, value in wanted if value is not None]
         query = sa.select(JOBS).where(_C.state.in_(["queued", "running"]), *conditions).order_by(_C.created_at, _C.id)
         return [_job(row) for row in self._connection.execute(query)]
+
+    def purge(self, before: datetime, limit: int) -> int:
+        """Remove at most ``limit`` jobs that ended before this moment, with what was left of their flows.
+
+        Returns how many.
+        """
+        old = (_C.updated_at < before, _C.state.in_(_ENDED))
+        ids = self._connection.execute(sa.select(_C.id).where(*old).limit(limit)).scalars().all()
+        if not ids:
+            return 0
+        self._connection.execute(sa.delete(LOGBOOKS).where(LOGBOOKS.c.name.in_(ids)))
+        return self._connection.execute(sa.delete(JOBS).where(_C.id.in_(ids), *old)).rowcount
 
     def _payload(self, job: Job) -> Mapping[str, Any]:
         query = sa.select(_C.payload).where(ours(job))

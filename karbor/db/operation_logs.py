@@ -5,16 +5,16 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
-from karbor.db.query import Listing, capped, equal
+from karbor.db.query import Listing, capped, day_from, day_until, equal
 from karbor.db.repository import Repository
 from karbor.db.tables import OPERATION_LOGS
 from karbor.model.operation import OperationLog
 from karbor.model.page import Page, PageRequest
 
 _C = OPERATION_LOGS.c
+_NARROW = ("checkpoint_id", "plan_id", "restore_id", "verification_id", "scheduled_operation_id")
 
 
 class OperationLogs(Repository):
@@ -26,17 +26,22 @@ class OperationLogs(Repository):
         OPERATION_LOGS,
         keys={
             "id": _C.id,
-            "status": sa.func.coalesce(_C.status, ""),
+            "status": _C.status,
             "started_at": _C.started_at,
             "created_at": _C.started_at,
         },
-        filters={name: equal(_C[name]) for name in ("checkpoint_id", "plan_id", "restore_id", "status", "provider_id")},
+        filters={
+            **{name: equal(_C[name]) for name in (*_NARROW, "status", "provider_id", "operation_type")},
+            "start_date": day_from(_C.started_at),
+            "end_date": day_until(_C.started_at),
+        },
+        narrow=frozenset(_NARROW),
     )
 
     def create(self, log: OperationLog) -> OperationLog:
         """Keep a new log; it starts now where it does not say when. Raises Conflict where the id is taken."""
         log = replace(log, started_at=log.started_at or self._clock.now())
-        self._insert(**asdict(log))
+        self._insert(**asdict(log) | {"status": log.status or ""})
         return log
 
     def finish(self, id: str, *, status: str, ended_at: datetime, error_info: str | None = None) -> None:
@@ -49,10 +54,9 @@ class OperationLogs(Repository):
 
     def list(self, request: PageRequest) -> Page[OperationLog]:
         """A page of logs."""
-        scope = [_C.project_id == request.project_id] if request.project_id is not None else []
-        rows = self.LISTING.fetch(self._connection, request, scope)
+        rows = self.LISTING.fetch(self._connection, request, {_C.project_id: request.project_id})
         return Page(tuple(map(_log, rows)), len(rows) >= capped(request))
 
 
 def _log(row: Row[Any]) -> OperationLog:
-    return OperationLog(**row._mapping)
+    return OperationLog(**dict(row._mapping) | {"status": row.status or None})

@@ -1,25 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are plans kept?"""
 
+from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from karbor.db import summaries, usage
 from karbor.db.query import Listing, capped, equal, substring
 from karbor.db.repository import Repository
-from karbor.db.tables import PLANS
+from karbor.db.tables import PLANS, SCHEDULED_OPERATIONS
 from karbor.model import errors
 from karbor.model.page import Page, PageRequest
-from karbor.model.plan import Plan
+from karbor.model.plan import Plan, PlanSummary
 from karbor.model.resource import Resource
 
 _C = PLANS.c
 
 
 class Plans(Repository):
-    """The plans."""
+    """The plans. Each counts for its project (see Quotas) while it is there."""
 
     noun = "plan"
     table = PLANS
@@ -33,30 +36,53 @@ class Plans(Repository):
         """Keep a new plan; returns it with its time of creation. Raises Conflict where the id is taken."""
         plan = replace(plan, created_at=plan.created_at or self._clock.now())
         self._insert(**_values(plan))
+        usage.add(self._connection, plan.project_id, plans=1)
         return plan
 
-    def get(self, id: str, *, project_id: str | None = None) -> Plan:
-        """The plan, of any project where ``project_id`` is None. Raises NotFound."""
-        return _plan(self._row(id, *([_C.project_id == project_id] if project_id is not None else [])))
+    def get(self, id: str, *, project_id: str | None = None, lock: bool = False) -> Plan:
+        """The plan, of any project where ``project_id`` is None. Raises NotFound.
+
+        ``lock`` keeps it from being changed or deleted until the transaction ends.
+        """
+        return _plan(self._row(id, *([_C.project_id == project_id] if project_id is not None else []), lock=lock))
 
     def update(self, plan: Plan) -> Plan:
-        """Replace what is kept under the plan's id; returns it with the time of the change. Raises NotFound."""
-        plan = replace(plan, updated_at=self._clock.now())
+        """Replace what is kept under the plan's id; returns it with the time of the change.
+
+        Raises NotFound, and Conflict where somebody has changed it since it was read: the time of the last change must
+        still be the one in ``plan``. The project stays the same.
+        """
+        row = self._row(plan.id, lock=True)
+        if row.updated_at != plan.updated_at:
+            raise errors.Conflict(f"The plan {plan.id} was changed by somebody else.")
+        plan = replace(plan, updated_at=self._later(row.updated_at))
         values = _values(plan)
-        del values["created_at"]
-        if not self._update(plan.id, **values):
-            raise errors.NotFound(f"The plan {plan.id} could not be found.")
+        del values["created_at"], values["project_id"]
+        self._update(plan.id, **values)
         return plan
 
+    def _later(self, last: datetime | None) -> datetime:
+        """Now, but never the moment of the last change again: that is what tells two states of a plan apart."""
+        now = self._clock.now()
+        return now if last is None or now > last else last + timedelta(microseconds=1)
+
     def delete(self, id: str) -> None:
-        """Forget the plan. Raises NotFound."""
-        if not self._connection.execute(sa.delete(PLANS).where(_C.id == id)).rowcount:
-            raise errors.NotFound(f"The plan {id} could not be found.")
+        """Forget the plan. Its checkpoints stay. Raises Conflict while a scheduled operation refers to it, NotFound."""
+        row = self._row(id, lock=True)
+        users = sa.select(SCHEDULED_OPERATIONS.c.id).where(SCHEDULED_OPERATIONS.c.plan_id == id).limit(1)
+        if self._connection.execute(users).first():
+            raise errors.Conflict(f"The plan {id} is used by a scheduled operation.")
+        self._delete(id)
+        usage.add(self._connection, row.project_id, plans=-1)
+        summaries.forget(self._connection, id)
+
+    def summaries(self, ids: Iterable[str]) -> dict[str, PlanSummary]:
+        """What became of each of these plans. Costs the same whatever the number of their checkpoints."""
+        return summaries.fetch(self._connection, ids)
 
     def list(self, request: PageRequest) -> Page[Plan]:
         """A page of plans."""
-        scope = [_C.project_id == request.project_id] if request.project_id is not None else []
-        rows = self.LISTING.fetch(self._connection, request, scope)
+        rows = self.LISTING.fetch(self._connection, request, {_C.project_id: request.project_id})
         return Page(tuple(map(_plan, rows)), len(rows) >= capped(request))
 
 

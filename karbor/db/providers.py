@@ -49,7 +49,7 @@ class Providers(Repository):
 
     def list(self, request: PageRequest) -> Page[ProviderInfo]:
         """A page of providers; by id where the request names no order."""
-        rows = self.LISTING.fetch(self._connection, request, ())
+        rows = self.LISTING.fetch(self._connection, request, {})
         return Page(tuple(map(_info, rows)), len(rows) >= capped(request))
 
     def set_available(self, id: str, *, available: bool, reason: str) -> None:

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What do all repositories share: the connection of the transaction, the clock, and how one row is found and locked?"""
 
+from collections.abc import Mapping
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.engine import Connection, Row
 
 from karbor.common.clock import Clock
@@ -27,8 +29,8 @@ class Repository:
         ``lock`` keeps it from changing until the transaction ends (SQLite's writing transactions are alone anyway).
         """
         query = sa.select(self.table).where(self.table.c.id == id, *conditions)
-        if lock and self._connection.dialect.name != "sqlite":
-            query = query.with_for_update()
+        if lock:
+            query = locked(query, self._connection)
         row = self._connection.execute(query).first() if storable(id) else None
         if row is None:
             shown = id[:64].encode(errors="replace").decode()
@@ -49,3 +51,33 @@ class Repository:
         """Whether there was such a row to change."""
         query = sa.update(self.table).where(self.table.c.id == id, *conditions).values(**values)
         return self._connection.execute(query).rowcount == 1
+
+    def _delete(self, id: str) -> bool:
+        """Whether there was such a row."""
+        return self._connection.execute(sa.delete(self.table).where(self.table.c.id == id)).rowcount == 1
+
+
+def locked(query: sa.Select[Any], connection: Connection) -> sa.Select[Any]:
+    """The query, whose rows nobody else changes until the transaction ends (SQLite's writers are alone anyway)."""
+    return query if connection.dialect.name == "sqlite" else query.with_for_update()
+
+
+def upsert(
+    connection: Connection,
+    table: sa.Table,
+    key: Mapping[str, Any],
+    *,
+    new: Mapping[str, Any],
+    change: Mapping[str, Any] | None = None,
+) -> None:
+    """Insert a row with the ``key``, or change the one that is there, in one statement that also locks it.
+
+    ``change`` may use the columns of ``table``; without one, a row that is there stays as it is.
+    """
+    change = change or {name: table.c[name] for name in key}
+    values = {**key, **new}
+    if connection.dialect.name in ("mysql", "mariadb"):
+        connection.execute(mysql.insert(table).values(values).on_duplicate_key_update(**change))
+        return
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    connection.execute(insert(table).values(values).on_conflict_do_update(index_elements=list(key), set_=change))

@@ -53,6 +53,10 @@ class Checkpoint:
     sizes: Sizes = Sizes()
     progress: Progress = Progress()
     reason: Reason | None = None
+    base_id: str | None = None  # the checkpoint its increment was read against: information, not a chain
+    source_id: str | None = None  # the checkpoint it was copied from
+    verified_at: datetime | None = None  # the last good verification, and how deep it looked
+    verified_level: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     finished_at: datetime | None = None
@@ -104,6 +108,7 @@ class CheckpointRecord:
     consistency: str = "crash"
     mode: str = "full"
     sizes: Sizes = Sizes()
+    source_id: str | None = None  # the checkpoint that this one was copied from
     version: int = RECORD_VERSION
 
     def resource(self, key: str) -> SavedResource | None:
@@ -123,7 +128,7 @@ class CheckpointRecord:
             "consistency": self.consistency,
             "mode": self.mode,
             "sizes": {"logical": self.sizes.logical, "read": self.sizes.read, "stored": self.sizes.stored},
-        }
+        } | ({"source_id": self.source_id} if self.source_id else {})
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "CheckpointRecord":

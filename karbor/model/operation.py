@@ -8,7 +8,7 @@ from typing import Any
 
 from karbor.model import states
 
-OPERATIONS = ("protect", "restore", "delete")
+OPERATIONS = ("protect", "restore", "verify", "copy", "delete")
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,9 @@ class Job:
     """One execution of an operation. The row is the truth; a message only says "look".
 
     ``fence`` grows by one with each claim; whoever writes for this job shows its fence and is refused when it is old.
-    ``payload`` is JSON and holds no secrets. ``host`` is None where any worker of the provider may take it.
+    ``payload`` is JSON and holds no secrets. ``host`` is None where any worker of the provider may take it. The job of
+    a copy has the new checkpoint and the provider it goes to; its payload names the ``source_checkpoint_id`` and the
+    ``source_provider_id``.
     """
 
     id: str
@@ -26,6 +28,7 @@ class Job:
     state: str = states.JOB.initial
     checkpoint_id: str | None = None
     restore_id: str | None = None
+    verification_id: str | None = None
     host: str | None = None
     payload: Mapping[str, Any] = field(default_factory=dict)
     owner: str | None = None
@@ -49,6 +52,7 @@ class OperationLog:
     plan_id: str | None = None
     provider_id: str | None = None
     restore_id: str | None = None
+    verification_id: str | None = None
     scheduled_operation_id: str | None = None
     status: str | None = None
     started_at: datetime | None = None

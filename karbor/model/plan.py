@@ -36,6 +36,23 @@ class Plan:
         }
 
 
+@dataclass(frozen=True)
+class PlanSummary:
+    """What became of a plan, as its list shows it.
+
+    ``checkpoints`` counts those that are not deleted, copies among them. The last run is the newest checkpoint that is
+    no copy; its status is how that run stands or ended (protecting, available, error), also when the checkpoint has
+    been deleted since. The last good one is the newest available checkpoint that is no copy.
+    """
+
+    checkpoints: int = 0
+    last_run_at: datetime | None = None
+    last_run_status: str | None = None
+    last_run_id: str | None = None
+    last_good_at: datetime | None = None
+    last_good_id: str | None = None
+
+
 def options_for(parameters: Mapping[str, Mapping[str, Any]], type_: str, id_: str) -> dict[str, Any]:
     """The option values for one resource: those of its type, overridden by those of its id. Nulls mean not given."""
     merged = {**(parameters.get(type_) or {}), **(parameters.get(f"{type_}#{id_}") or {})}

@@ -13,11 +13,15 @@ from karbor.model import errors
 
 @dataclass(frozen=True)
 class StateTable:
-    """The states of one noun. ``moves`` maps a state to the states that may follow it."""
+    """The states of one noun. ``moves`` maps a state to the states that may follow it.
+
+    A thing begins in ``initial``, or in one of ``also_initial``.
+    """
 
     noun: str
     initial: str
     moves: Mapping[str, frozenset[str]]
+    also_initial: frozenset[str] = frozenset()
 
     @property
     def states(self) -> frozenset[str]:
@@ -35,8 +39,10 @@ class StateTable:
         return new
 
 
-def _table(noun: str, initial: str, moves: dict[str, tuple[str, ...]]) -> StateTable:
-    return StateTable(noun, initial, {state: frozenset(after) for state, after in moves.items()})
+def _table(
+    noun: str, initial: str, moves: dict[str, tuple[str, ...]], also_initial: frozenset[str] = frozenset()
+) -> StateTable:
+    return StateTable(noun, initial, {state: frozenset(after) for state, after in moves.items()}, also_initial)
 
 
 PLAN = _table("plan", "suspended", {"suspended": ("started",), "started": ("suspended",)})
@@ -46,15 +52,20 @@ CHECKPOINT = _table(
     "protecting",
     {
         "protecting": ("available", "error", "deleting"),  # deleting: only when no live lease holds it
+        "wait_copying": ("copying", "error", "deleting"),  # a copy that no worker has begun
+        "copying": ("available", "error", "deleting"),
         "available": ("deleting", "error"),  # error: an administrator, or a verification, found damage
         "error": ("deleting", "available"),  # available: an administrator's reset-state
         "deleting": ("deleted", "error-deleting"),
         "error-deleting": ("deleting", "error"),
         "deleted": (),
     },
+    also_initial=frozenset({"wait_copying"}),
 )
 
 RESTORE = _table("restore", "in_progress", {"in_progress": ("success", "fail"), "success": (), "fail": ()})
+
+VERIFICATION = _table("verification", "in_progress", {"in_progress": ("success", "fail"), "success": (), "fail": ()})
 
 JOB = _table(
     "job",
@@ -67,4 +78,4 @@ JOB = _table(
     },
 )
 
-ALL = (PLAN, CHECKPOINT, RESTORE, JOB)
+ALL = (PLAN, CHECKPOINT, RESTORE, VERIFICATION, JOB)

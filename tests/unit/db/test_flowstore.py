@@ -12,7 +12,7 @@ from taskflow.persistence import models
 from taskflow.types import failure
 
 from karbor.db.flowstore import FencedBackend, lease_was_lost
-from karbor.db.tables import ATOMDETAILS, FLOWDETAILS, LOGBOOKS
+from karbor.db.flowtables import ATOMDETAILS, FLOWDETAILS, LOGBOOKS
 from karbor.model import errors
 from tests.support import rows as make
 from tests.support.contenders import LONG, OVER, engine_for, take

@@ -39,7 +39,7 @@ class TestUpgrade:
             connection.exec_driver_sql("DROP TABLE services")
         with bare.reader.connect() as connection:
             found = compare_metadata(MigrationContext.configure(connection), METADATA)
-        assert {change[0] for change in found} == {"remove_column", "add_table"}
+        assert {change[0] for change in found} == {"remove_column", "add_table", "add_index"}
 
     def test_processes_that_start_at_once_wait_for_each_other(self, bare, empty_url):
         others = [contender("upgrade", empty_url) for _ in range(3)]

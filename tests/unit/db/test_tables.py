@@ -1,20 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do our tables suit those who use them: taskflow, and every list?"""
+"""Do our tables suit those who use them: taskflow, and MariaDB?"""
 
-import pytest
 import sqlalchemy as sa
 from taskflow.persistence.backends.sqlalchemy import tables as flow_tables
 
-from karbor.db import checkpoints, operation_logs, plans, providers, restores
 from karbor.db.tables import METADATA
-
-LISTS = [
-    plans.Plans,
-    checkpoints.Checkpoints,
-    restores.Restores,
-    providers.Providers,
-    operation_logs.OperationLogs,
-]
 
 
 def test_taskflow_finds_the_columns_it_expects():
@@ -24,13 +14,6 @@ def test_taskflow_finds_the_columns_it_expects():
         assert {column.name for column in table.columns} == {column.name for column in ours.columns}
         for column in table.columns:
             assert getattr(column.type, "enums", None) == getattr(ours.c[column.name].type, "enums", None)
-
-
-@pytest.mark.parametrize("repository", LISTS)
-def test_every_list_by_time_is_served_by_an_index(repository):
-    column = "started_at" if repository is operation_logs.OperationLogs else "created_at"
-    leading = [[part.name for part in index.columns] for index in repository.table.indexes]
-    assert [column, "id"] in leading
 
 
 def test_no_index_is_longer_than_mariadb_allows():

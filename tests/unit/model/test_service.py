@@ -10,6 +10,6 @@ from karbor.model.service import Service
 
 
 def test_a_sign_of_life_is_a_value():
-    heard = Service("karbor-api", "here", datetime.now(UTC), datetime.now(UTC))
+    heard = Service(1, "karbor-api", "here", datetime.now(UTC), datetime.now(UTC))
     with pytest.raises(dataclasses.FrozenInstanceError):
         heard.host = "there"
