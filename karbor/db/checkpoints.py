@@ -146,10 +146,10 @@ class Checkpoints(Repository):
         return [(id, SavedResource.from_dict(entry)) for id, entry in self._connection.execute(query)]
 
     def uncopied(
-        self, *, project_id: str, provider_id: str, plan_id: str, to: str, limit: int
+        self, *, project_id: str, provider_id: str, plan_id: str, to: str, limit: int, only: str | None = None
     ) -> Sequence[Checkpoint]:
         """The available checkpoints of a plan at one provider that have no copy, done or under way, at the provider
-        ``to``; oldest first."""
+        ``to``; oldest first. ``only`` asks for one of them."""
         there = sa.select(_C.source_id).where(
             _C.plan_id == plan_id,
             _C.provider_id == to,
@@ -159,7 +159,7 @@ class Checkpoints(Repository):
         query = (
             sa.select(CHECKPOINTS)
             .where(_C.plan_id == plan_id, _C.status == "available", *_scope(project_id, provider_id))
-            .where(_C.id.not_in(there))
+            .where(_C.id.not_in(there), *([] if only is None else [_C.id == only]))
             .order_by(_C.created_at, _C.id)
             .limit(limit)
         )
