@@ -2,16 +2,17 @@
 """When does a line of a crontab fire?"""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from cronsim import CronSim, CronSimError
 
 from karbor.model import errors
-from karbor.sdk.timeformat import TimeFormat, limit
+from karbor.sdk.timeformat import TimeFormat, limit, moments
 
 MAX_LENGTH = 255
 _FIELDS = 5
 _SECOND = timedelta(seconds=1)
+_SLACK = timedelta(hours=4)  # clocks are not put back by more
 _NAMED = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -33,6 +34,7 @@ class Crontab(TimeFormat):
     def __init__(self, pattern: str, *, start: datetime, zone: tzinfo) -> None:
         self._line = _NAMED.get(pattern.strip().lower(), pattern)
         self._start, self._zone = start, zone
+        self._hourly = any(field.startswith("*") for field in self._line.split()[:2])
         if len(pattern) > MAX_LENGTH or len(self._line.split()) != _FIELDS:
             raise errors.InvalidInput(
                 "A crontab pattern has five fields (minute, hour, day of month, month, day of week) and at most "
@@ -48,11 +50,11 @@ class Crontab(TimeFormat):
         end = limit(after, self._start)
         if begin >= end:
             return
-        for local in CronSim(self._line, begin if self._zone is UTC else begin.astimezone(self._zone)):
-            fire = local.astimezone(UTC)
+        # cronsim is asked for wall-clock times: where the clocks change by half an hour its own way loses runs.
+        first = (begin - _SLACK).astimezone(self._zone).replace(tzinfo=None)
+        for fire in moments(CronSim(self._line, first), self._zone, hourly=self._hourly):
             if fire > end:
                 return
-            # In the hour that comes twice cronsim forgets which of the two it began in.
             if fire > after and fire >= self._start:
                 yield fire
 
