@@ -11,7 +11,15 @@ from karbor.model.operation import Job, OperationLog
 LOG = logging.getLogger(__name__)
 
 
-def book(rows: Transaction, call: Call, job: Job, *, status: str, plan_id: str | None) -> Job:
+def book(
+    rows: Transaction,
+    call: Call,
+    job: Job,
+    *,
+    status: str,
+    plan_id: str | None,
+    scheduled_operation_id: str | None = None,
+) -> Job:
     """Write the job and its entry in the operation log, which has the job's id."""
     rows.operation_logs.create(
         OperationLog(
@@ -22,6 +30,8 @@ def book(rows: Transaction, call: Call, job: Job, *, status: str, plan_id: str |
             plan_id=plan_id,
             provider_id=job.provider_id,
             restore_id=job.restore_id,
+            verification_id=job.verification_id,
+            scheduled_operation_id=scheduled_operation_id,
             status=status,
             extra_info={"request_id": call.context.request_id},
         )
@@ -32,11 +42,12 @@ def book(rows: Transaction, call: Call, job: Job, *, status: str, plan_id: str |
 def send(call: Call, job: Job) -> None:
     """Tell the workers of a committed job. Where nobody hears it, they find the row when they look next."""
     LOG.info(
-        "work asked for job=%s operation=%s checkpoint=%s restore=%s project=%s user=%s request=%s",
+        "work asked for job=%s operation=%s checkpoint=%s restore=%s verification=%s project=%s user=%s request=%s",
         job.id,
         job.operation,
         job.checkpoint_id,
         job.restore_id,
+        job.verification_id,
         job.project_id,
         call.context.user_id,
         job.request_id,

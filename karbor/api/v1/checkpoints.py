@@ -14,6 +14,8 @@ from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
 from karbor.api.v1 import checkpoint_states as states
 from karbor.api.v1 import views
+from karbor.api.v1.copies import CheckpointsAction
+from karbor.conf import quota
 from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import Checkpoint as Value
@@ -64,7 +66,7 @@ class CheckpointAction(Node):
         """
 
         def cancel(rows: Transaction) -> Value:
-            checkpoint = _get(rows, call)
+            checkpoint = _get(rows, call, lock=True)
             call.allow(project_id=checkpoint.project_id)
             jobs = [job for job in rows.jobs.live_for(checkpoint_id=checkpoint.id) if job.operation in MAKING]
             cancelling.cancel(rows, call, jobs, what=f"checkpoint {checkpoint.id}")
@@ -102,7 +104,7 @@ class Checkpoint(Node):
         """
 
         def reset(rows: Transaction) -> tuple[str, Value]:
-            checkpoint = _get(rows, call)
+            checkpoint = _get(rows, call, lock=True)
             call.allow(project_id=checkpoint.project_id)
             return checkpoint.status, states.reset(rows, call, checkpoint, call.body["state"])
 
@@ -128,7 +130,7 @@ class Checkpoint(Node):
         job_id = str(uuid.uuid4())
 
         def delete(rows: Transaction) -> Job:
-            checkpoint = _get(rows, call)
+            checkpoint = _get(rows, call, lock=True)
             call.allow(project_id=checkpoint.project_id)
             states.require_idle(rows, checkpoint, wish="deleted")
             rows.checkpoints.transition(checkpoint.id, "deleting", reason=None)
@@ -146,9 +148,9 @@ class Checkpoint(Node):
         return {}
 
 
-def _get(rows: Transaction, call: Call) -> Value:
+def _get(rows: Transaction, call: Call, *, lock: bool = False) -> Value:
     provider = rows.providers.get(call.path["provider_id"])
-    return rows.checkpoints.get(call.path["checkpoint_id"], project_id=call.scope, provider_id=provider.id)
+    return rows.checkpoints.get(call.path["checkpoint_id"], project_id=call.scope, provider_id=provider.id, lock=lock)
 
 
 def _shown(call: Call, checkpoint: Value) -> dict[str, Any]:
@@ -158,6 +160,7 @@ def _shown(call: Call, checkpoint: Value) -> dict[str, Any]:
 class Checkpoints(Node):
     """``/providers/{id}/checkpoints``"""
 
+    below = {"action": CheckpointsAction}
     item = Item("checkpoint_id", UUID, Checkpoint)
 
     @operation("provider:checkpoint_get_all", response=CHECKPOINT.list, query=QUERY, errors=(400, 404, 503))
@@ -192,6 +195,8 @@ class Checkpoints(Node):
             plan = rows.plans.get(plan_id, project_id=call.project_id)
             call.allow(project_id=plan.project_id)
             _check_runnable(plan, provider)
+            _require_room(rows, call, plan.project_id)
+            notes = _notes(rows, plan, call.body)
             checkpoint = rows.checkpoints.create(
                 Value(
                     id=ids[0],
@@ -199,7 +204,7 @@ class Checkpoints(Node):
                     provider_id=provider.id,
                     plan_id=plan.id,
                     plan=plan.snapshot(),
-                    extra_info=_extra_info(call.body),
+                    extra_info=notes,
                 )
             )
             job = Job(
@@ -210,7 +215,10 @@ class Checkpoints(Node):
                 checkpoint_id=checkpoint.id,
                 request_id=call.context.request_id,
             )
-            return checkpoint, work.book(rows, call, job, status=checkpoint.status, plan_id=plan.id)
+            asking = notes.get("scheduled_operation_id")
+            return checkpoint, work.book(
+                rows, call, job, status=checkpoint.status, plan_id=plan.id, scheduled_operation_id=asking
+            )
 
         checkpoint, job = call.services.database.retrying(create)
         work.send(call, job)
@@ -243,13 +251,37 @@ def _check_runnable(plan: Plan, provider: ProviderInfo) -> None:
             raise errors.InvalidInput(f"The provider cannot protect resources of type {resource.type}.")
 
 
+def _require_room(rows: Transaction, call: Call, project_id: str) -> None:
+    """Raise TooLarge where the project has as many checkpoints, or as many bytes in them, as it may have.
+
+    How many bytes a new one will have is not known yet: one that begins below the limit may end above it.
+    """
+    limits = quota.defaults(call.services.conf)
+    for kind in ("checkpoints", "logical_bytes", "stored_bytes"):
+        rows.quotas.require(project_id, limits, kind)
+
+
 def _unavailable(provider: ProviderInfo) -> errors.Unavailable:
     reason = provider.reason or "nobody has said why"
     return errors.Unavailable(f"The provider {provider.name} is not available: {reason}")
 
 
-def _extra_info(body: Mapping[str, Any]) -> dict[str, Any]:
-    """The user's notes in either spelling, and what the service says of itself."""
+def _notes(rows: Transaction, plan: Plan, body: Mapping[str, Any]) -> dict[str, Any]:
+    """The user's notes in either spelling, and what the service says of itself: who asked.
+
+    A scheduled operation is believed where it is one of this plan.
+    """
     given = {**(body.get("extra_info") or {}), **(body.get("extra-info") or {})}
     notes = {name: value for name, value in given.items() if name not in OWN_KEYS}
-    return {**notes, "created_by": "manual"}
+    try:
+        asking = rows.scheduled_operations.get(str(given.get("scheduled_operation_id", "")), project_id=plan.project_id)
+    except errors.NotFound:
+        return {**notes, "created_by": "manual"}
+    if asking.plan_id != plan.id:
+        return {**notes, "created_by": "manual"}
+    return {
+        **notes,
+        "created_by": "operation-engine",
+        "trigger_id": asking.trigger_id,
+        "scheduled_operation_id": asking.id,
+    }

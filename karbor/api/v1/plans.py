@@ -12,9 +12,11 @@ from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
 from karbor.api.v1 import views
+from karbor.conf import quota
 from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.plan import Plan as Value
+from karbor.model.plan import PlanSummary
 from karbor.model.provider import ProviderInfo
 from karbor.model.resource import Resource
 from karbor.schema.nouns.plan import PLAN
@@ -72,7 +74,10 @@ class Plan(Node):
     @operation("plan:get", response=PLAN.show, errors=(400, 404), tag=tag)
     def get(self, call: Call) -> Answer:
         """Show a plan."""
-        return _shown(self._plan(call))
+        with call.services.database.read() as rows:
+            plan = rows.plans.get(call.path["plan_id"], project_id=call.scope)
+            call.allow(project_id=plan.project_id)
+            return _shown(rows, call, plan)
 
     @operation("plan:update", role="member", body=PLAN.update, response=PLAN.show, errors=(400, 404, 503), tag=tag)
     def put(self, call: Call) -> Answer:
@@ -89,13 +94,13 @@ class Plan(Node):
                 provider = rows.providers.get(before.provider_id)
             _check_resources(call, provider, call.body["resources"], project_id=before.project_id)
 
-        def change(rows: Transaction) -> Value:
-            now = rows.plans.get(before.id, project_id=before.project_id)
+        def change(rows: Transaction) -> Answer:
+            now = rows.plans.get(before.id, project_id=before.project_id, lock=True)
             _require(call, now)
-            return rows.plans.update(replace(now, **_changes(now, call.body)))
+            changed = _changes(now, call.body)
+            return _shown(rows, call, rows.plans.update(replace(now, **changed)) if changed else now)
 
-        after = call.services.database.retrying(change) if changes else before
-        return _shown(after)
+        return call.services.database.retrying(change)
 
     @operation("plan:delete", role="member", status=204, errors=(400, 404, 409), tag=tag)
     def delete(self, call: Call) -> Answer:
@@ -106,7 +111,7 @@ class Plan(Node):
         plan = self._plan(call)
 
         def delete(rows: Transaction) -> None:
-            _require(call, rows.plans.get(plan.id, project_id=plan.project_id))
+            _require(call, rows.plans.get(plan.id, project_id=plan.project_id, lock=True))
             rows.plans.delete(plan.id)
 
         call.services.database.retrying(delete)
@@ -120,13 +125,13 @@ class Plan(Node):
         return plan
 
 
-def _shown(plan: Value) -> dict[str, Any]:
-    return {"plan": views.plan(plan)}
+def _shown(rows: Transaction, call: Call, plan: Value) -> dict[str, Any]:
+    return {"plan": views.plan(plan, call, rows.plans.summaries([plan.id])[plan.id])}
 
 
 def _require(call: Call, plan: Value) -> None:
     """Raise PreconditionFailed where the client saw another state of the plan."""
-    tags.require(call, tag(_shown(plan)))
+    tags.require(call, tag({"plan": views.plan(plan, call, PlanSummary())}))
 
 
 def _changes(plan: Value, body: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,7 +155,9 @@ class Plans(Node):
         """List plans."""
         with call.services.database.read() as rows:
             page = rows.plans.list(call.page)
-        return paging.listing(call, "plans", [views.plan(plan) for plan in page.items], full=page.full)
+            summaries = rows.plans.summaries(plan.id for plan in page.items)
+        shown = [views.plan(plan, call, summaries[plan.id]) for plan in page.items]
+        return paging.listing(call, "plans", shown, full=page.full)
 
     @operation("plan:create", role="member", body=PLAN.create, response=PLAN.show, errors=(400, 413, 503), tag=tag)
     def post(self, call: Call) -> Answer:
@@ -171,9 +178,14 @@ class Plans(Node):
             description=body.get("description"),
             parameters=given,
         )
-        made = call.services.database.retrying(lambda rows: rows.plans.create(plan))
+
+        def create(rows: Transaction) -> Answer:
+            rows.quotas.require(plan.project_id, quota.defaults(call.services.conf), "plans")
+            return _shown(rows, call, rows.plans.create(plan))
+
+        answer = call.services.database.retrying(create)
         LOG.info("plan created plan=%s project=%s request=%s", plan.id, plan.project_id, call.context.request_id)
-        return _shown(made)
+        return answer
 
 
 def _provider(call: Call, provider_id: str) -> ProviderInfo:

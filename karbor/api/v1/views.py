@@ -8,9 +8,9 @@ from typing import Any
 
 from karbor.api.call import Call
 from karbor.common.clock import iso
+from karbor.model import graph as graphs
 from karbor.model.checkpoint import Checkpoint
-from karbor.model.graph import ResourceGraph
-from karbor.model.plan import Plan
+from karbor.model.plan import Plan, PlanSummary
 from karbor.model.provider import ProviderInfo
 from karbor.model.restore import Restore
 from karbor.schema.nouns.provider import SCHEMAS
@@ -30,8 +30,8 @@ def links(call: Call, own: str, **others: str | None) -> list[dict[str, str]]:
     return [{"rel": rel, "href": call.href(path)} for rel, path in paths.items() if path is not None]
 
 
-def plan(value: Plan) -> dict[str, Any]:
-    """A plan as it is shown."""
+def plan(value: Plan, call: Call, summary: PlanSummary) -> dict[str, Any]:
+    """A plan as it is shown, with what became of it."""
     return {
         "id": value.id,
         "name": value.name,
@@ -43,7 +43,19 @@ def plan(value: Plan) -> dict[str, Any]:
         "project_id": value.project_id,
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
+        "summary": {
+            "checkpoints": summary.checkpoints,
+            "last_run": _run(summary.last_run_id, summary.last_run_at, summary.last_run_status),
+            "last_good": _run(summary.last_good_id, summary.last_good_at, "available"),
+            "next_run": None,
+        },
+        "links": links(call, f"/plans/{value.id}", provider=f"/providers/{value.provider_id}"),
     }
+
+
+def _run(id_: str | None, at: datetime | None, status: str | None) -> dict[str, Any] | None:
+    """A checkpoint in a plan's summary; None where there is none."""
+    return {"checkpoint_id": id_, "created_at": moment(at), "status": status} if id_ else None
 
 
 def provider(value: ProviderInfo, call: Call) -> dict[str, Any]:
@@ -78,6 +90,10 @@ def checkpoint(value: Checkpoint, call: Call) -> dict[str, Any]:
         "consistency": value.consistency,
         "mode": value.mode,
         "sizes": {"logical": value.sizes.logical, "read": value.sizes.read, "stored": value.sizes.stored},
+        "base_id": value.base_id,
+        "source_id": value.source_id,
+        "verified_at": moment(value.verified_at),
+        "verified_level": value.verified_level,
         "progress": value.progress.to_dict(),
         "reason": value.reason.to_dict() if value.reason else None,
         "links": links(call, f"{home}/checkpoints/{value.id}", provider=home, plan=f"/plans/{value.plan_id}"),
@@ -85,7 +101,7 @@ def checkpoint(value: Checkpoint, call: Call) -> dict[str, Any]:
 
 
 def _graph(graph: Mapping[str, Any] | None) -> str:
-    return json.dumps(ResourceGraph.from_dict(graph).to_json() if graph else [{}, []])
+    return json.dumps(graphs.shown(graph) if graph else [{}, []])
 
 
 def restore(value: Restore) -> dict[str, Any]:

@@ -41,6 +41,7 @@ _REASON = {
     "type": ["object", "null"],
     "examples": [None],
 }
+_MAYBE_ID: Schema = {"type": ["string", "null"], "format": "uuid"}
 
 CHECKPOINT = Noun(
     "checkpoint",
@@ -83,6 +84,13 @@ CHECKPOINT = Noun(
             ),
             "What it cost.",
         ),
+        "base_id": Field(
+            {**_MAYBE_ID, "examples": [None]},
+            "The checkpoint that its increments were read against: information, not a chain.",
+        ),
+        "source_id": Field({**_MAYBE_ID, "examples": [None]}, "The checkpoint that it was copied from."),
+        "verified_at": Field({**TIMESTAMP, "examples": [None]}, "When it was last verified and found good (UTC)."),
+        "verified_level": Field({"type": ["string", "null"], "examples": [None]}, "How deep that verification looked."),
         "progress": Field(PROGRESS, "How far the work is."),
         "reason": Field(_REASON, "Why it failed: resource, step, cause and what to do next."),
         "links": Field(LINKS, "Where it is found, its provider, and the plan, which may be gone."),

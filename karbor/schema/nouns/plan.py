@@ -3,7 +3,44 @@
 
 from karbor.model import states
 from karbor.schema.noun import Field, Noun
-from karbor.schema.types import DESCRIPTION, NAME, PARAMETERS, PROJECT_ID, RESOURCE, TIMESTAMP, UUID
+from karbor.schema.types import (
+    COUNT,
+    DESCRIPTION,
+    LINKS,
+    NAME,
+    PARAMETERS,
+    PROJECT_ID,
+    RESOURCE,
+    TIMESTAMP,
+    UUID,
+    Schema,
+    an_object,
+)
+
+
+def _run(which: str) -> Schema:
+    return {
+        **an_object({"checkpoint_id": UUID, "created_at": TIMESTAMP, "status": {"type": ["string", "null"]}}),
+        "type": ["object", "null"],
+        "description": which,
+        "examples": [
+            {
+                "checkpoint_id": UUID["examples"][0],
+                "created_at": TIMESTAMP["examples"][0],
+                "status": "available",
+            }
+        ],
+    }
+
+
+_SUMMARY = an_object(
+    {
+        "checkpoints": {**COUNT, "description": "Checkpoints that are there."},
+        "last_run": _run("The newest checkpoint, and how its making stands or ended; it may be deleted by now."),
+        "last_good": _run("The newest available checkpoint."),
+        "next_run": {**TIMESTAMP, "description": "When a schedule runs it next.", "examples": [None]},
+    }
+)
 
 PLAN = Noun(
     "plan",
@@ -32,5 +69,7 @@ PLAN = Noun(
         "project_id": Field(PROJECT_ID, "The project that owns it."),
         "created_at": Field(TIMESTAMP, "When it was made (UTC)."),
         "updated_at": Field(TIMESTAMP, "When it was last changed (UTC)."),
+        "summary": Field(_SUMMARY, "What became of it. No part of the ETag."),
+        "links": Field(LINKS, "Where it is found, and its provider."),
     },
 )

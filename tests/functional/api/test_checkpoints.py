@@ -10,6 +10,7 @@ from karbor.model.graph import Node, ResourceGraph
 from karbor.model.operation import Job
 from karbor.model.progress import Progress
 from karbor.model.resource import Resource, ResourceKey
+from tests.functional.api.test_plans import schedule
 from tests.support.api import OTHER_PROJECT, PROVIDER, SERVER, VOLUME, provider_info
 
 PATH = f"/providers/{PROVIDER}/checkpoints"
@@ -234,3 +235,85 @@ def test_an_id_that_is_none_is_refused(api, id_):
 
 def test_a_provider_that_is_unknown_has_no_list(api):
     api.refused(404, "GET", f"/providers/{SERVER}/checkpoints")
+
+
+def test_links_lead_to_the_checkpoint_its_provider_and_its_plan(api):
+    checkpoint = api.checkpoint()
+    found = {link["rel"]: link["href"] for link in checkpoint["links"]}
+    assert list(found) == ["self", "provider", "plan"]
+    for href in found.values():
+        assert api.raw("GET", href.removeprefix("http://localhost")).status_int == 200
+    assert api.raw("GET", found["self"].removeprefix("http://localhost")).json["checkpoint"] == checkpoint
+
+
+def test_across_providers_everything_of_the_project_is_listed(api):
+    with api.database.write() as rows:
+        rows.providers.put(provider_info(id=VOLUME, name="second"))
+    one = api.checkpoint()
+    api.clock.pass_time(1)
+    two = api.checkpoint(api.plan(provider_id=VOLUME))
+    body = {
+        "name": "x",
+        "provider_id": PROVIDER,
+        "resources": [{"id": SERVER, "type": "OS::Nova::Server", "name": "v"}],
+    }
+    api.workers.add(OTHER_PROJECT, "OS::Nova::Server", SERVER)
+    api.clock.pass_time(1)
+    plan = api.post("/plans", {"plan": body}, project=OTHER_PROJECT)["plan"]
+    sent = {"checkpoint": {"plan_id": plan["id"]}}
+    theirs = api.post(PATH, sent, project=OTHER_PROJECT)["checkpoint"]
+
+    def ids(**query):
+        return [entry["id"] for entry in api.get("/checkpoints", **query)["checkpoints"]]
+
+    assert ids() == [two["id"], one["id"]]
+    assert ids(all_tenants=1) == [theirs["id"], two["id"], one["id"]]
+    assert ids(all_tenants=1, project_id=OTHER_PROJECT) == [theirs["id"]]
+    assert ids(provider_id=VOLUME) == [two["id"]]
+    assert ids(plan_id=one["protection_plan"]["id"], start_date="2026-01-02", status="available") == [one["id"]]
+    assert ids(limit=1, marker=two["id"]) == [one["id"]]
+
+
+def test_lineage_and_verification_are_shown(api):
+    base = api.checkpoint()
+    checkpoint = api.checkpoint(base_id=base["id"], verified_at=api.clock.now(), verified_level="data")
+    assert (checkpoint["base_id"], checkpoint["source_id"]) == (base["id"], None)
+    assert (checkpoint["verified_at"], checkpoint["verified_level"]) == ("2026-01-02T03:04:05.000000", "data")
+
+
+def test_a_project_has_no_more_checkpoints_than_it_may(api):
+    api.conf.set_override("quota_checkpoints", 1)
+    plan = api.plan()
+    checkpoint = api.checkpoint(plan)
+    sent = {"checkpoint": {"plan_id": plan["id"]}}
+    assert "checkpoints allowed (1) exceeded" in api.refused(413, "POST", PATH, sent)
+    assert len(api.get(PATH)["checkpoints"]) == 1
+    with api.database.write() as rows:
+        rows.checkpoints.transition(checkpoint["id"], "deleting")
+        rows.checkpoints.transition(checkpoint["id"], "deleted")
+    start(api, plan)
+
+
+@pytest.mark.parametrize("kind", ["logical_bytes", "stored_bytes"])
+def test_who_has_all_the_bytes_allowed_cannot_start_another(api, kind):
+    api.conf.set_override(f"quota_{kind}", 100)
+    plan = api.plan()
+    api.checkpoint(plan, sizes=Sizes(99, 99, 99))
+    api.checkpoint(plan, sizes=Sizes(1, 1, 1))
+    sent = {"checkpoint": {"plan_id": plan["id"]}}
+    assert f"{kind.replace('_', ' ')} allowed (100) exceeded" in api.refused(413, "POST", PATH, sent)
+    assert len(api.get(PATH)["checkpoints"]) == 2
+
+
+def test_a_schedule_of_the_plan_is_named_as_the_one_who_asked_and_no_other(api):
+    plan = api.plan()
+    mine, other = schedule(api, plan), schedule(api, api.plan())
+    checkpoint = start(api, plan, extra_info={"scheduled_operation_id": mine, "created_by": "me", "note": "n"})
+    notes = json.loads(checkpoint["extra_info"])
+    assert (notes["note"], notes["created_by"], notes["scheduled_operation_id"]) == ("n", "operation-engine", mine)
+    assert notes["trigger_id"]
+    (log,) = api.get("/operation_logs", scheduled_operation_id=mine)["operation_logs"]
+    assert log["checkpoint_id"] == checkpoint["id"]
+    for name in (other, SERVER, None, 3):
+        checkpoint = start(api, plan, extra_info={"scheduled_operation_id": name})
+        assert json.loads(checkpoint["extra_info"]) == {"created_by": "manual"}

@@ -122,8 +122,10 @@ def test_what_belongs_to_another_project_does_not_exist(api):
 
 def test_an_administrator_reaches_every_project(api):
     plan = api.post("/plans", {"plan": BODY}, project=OTHER_PROJECT, headers=login("bob"))["plan"]
-    assert api.get(f"/plans/{plan['id']}", headers=login("root"))["plan"] == plan
-    assert api.get("/plans", all_tenants=1, headers=login("root"))["plans"] == [plan]
+    seen = api.get(f"/plans/{plan['id']}", headers=login("root"))["plan"]
+    assert {**seen, "links": None} == {**plan, "links": None}  # links lead through the caller's own project
+    assert f"/v1/{PROJECT}/" in seen["links"][0]["href"]
+    assert api.get("/plans", all_tenants=1, headers=login("root"))["plans"] == [seen]
 
 
 def test_versions_need_no_login(api):

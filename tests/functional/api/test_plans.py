@@ -2,10 +2,27 @@
 """Can plans be made, changed and removed, and is everything wrong with one told at once?"""
 
 import json
+import uuid
 
 import pytest
 
+from karbor.model.scheduled_operation import ScheduledOperation
+from karbor.model.trigger import Trigger
+
 from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER, SERVER, VOLUME, provider_info
+
+
+def schedule(api, plan, **more):
+    """A scheduled operation that runs the plan; returns its id."""
+    ids = str(uuid.uuid4()), str(uuid.uuid4())
+    definition = {"plan_id": plan["id"], "provider_id": plan["provider_id"], **more}
+    with api.database.write() as rows:
+        rows.triggers.create(Trigger(ids[0], PROJECT, "nightly", "time", {"pattern": "0 2 * * *"}))
+        rows.scheduled_operations.create(
+            ScheduledOperation(ids[1], PROJECT, "u", "s", "protect", ids[0], operation_definition=definition)
+        )
+    return ids[1]
+
 
 VM = {"id": SERVER, "type": "OS::Nova::Server", "name": "vm"}
 BODY = {"name": "p1", "provider_id": PROVIDER, "resources": [VM], "parameters": {}}
@@ -208,3 +225,45 @@ def test_nothing_but_a_condition_of_the_client_is_answered_without_a_body(api):
     same = raw(api, "GET", path, If_None_Match=seen)
     assert (same.status_int, same.body, same.headers["ETag"]) == (304, b"", seen)
     assert raw(api, "GET", path, If_None_Match='"other"').status_int == 200
+
+
+def test_the_summary_tells_the_last_run_the_last_good_one_and_how_many_there_are(api):
+    plan = api.plan()
+    path = f"/plans/{plan['id']}"
+    assert plan["summary"] == {"checkpoints": 0, "last_run": None, "last_good": None, "next_run": None}
+    seen = raw(api, "GET", path).headers["ETag"]
+    good = api.checkpoint(plan)
+    api.clock.pass_time(60)
+    bad = api.checkpoint(plan, status="error")
+    summary = api.get(path)["plan"]["summary"]
+    assert summary == {
+        "checkpoints": 2,
+        "last_run": {"checkpoint_id": bad["id"], "created_at": bad["created_at"], "status": "error"},
+        "last_good": {"checkpoint_id": good["id"], "created_at": good["created_at"], "status": "available"},
+        "next_run": None,
+    }
+    assert [entry["summary"] for entry in api.get("/plans")["plans"]] == [summary]
+    assert raw(api, "GET", path).headers["ETag"] == seen  # the plan itself is still the same
+
+
+def test_links_lead_to_the_plan_and_its_provider(api):
+    plan = api.plan()
+    found = {link["rel"]: link["href"].removeprefix("http://localhost") for link in plan["links"]}
+    assert api.raw("GET", found["self"]).json["plan"] == plan
+    assert api.raw("GET", found["provider"]).json["provider"]["id"] == PROVIDER
+
+
+def test_a_project_has_no_more_plans_than_it_may(api):
+    api.conf.set_override("quota_plans", 1)
+    plan = api.plan()
+    message = api.refused(413, "POST", "/plans", {"plan": BODY})
+    assert message == "Maximum number of plans allowed (1) exceeded"
+    api.send("DELETE", f"/plans/{plan['id']}")
+    api.plan()
+
+
+def test_a_plan_that_a_schedule_runs_stays(api):
+    plan = api.plan()
+    schedule(api, plan)
+    assert "scheduled operation" in api.refused(409, "DELETE", f"/plans/{plan['id']}")
+    assert api.get(f"/plans/{plan['id']}") == {"plan": plan}
