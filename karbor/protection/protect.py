@@ -126,6 +126,7 @@ class ProtectOperation(Operation):
                 consistency=record.consistency,
                 mode=record.mode,
                 sizes=record.sizes,
+                extra_info=record.extra_info,
                 reason=None,
                 finished_at=self.parts.clock.now(),
             )

@@ -19,6 +19,7 @@ from karbor.model import errors
 from karbor.model.checkpoint import Reason
 from karbor.model.operation import Job
 from karbor.protection.control import Control
+from karbor.protection.copy import CopyOperation
 from karbor.protection.delete import DeleteOperation
 from karbor.protection.flows import Step
 from karbor.protection.operation import Operation, Parts, reason_of
@@ -31,10 +32,16 @@ LOG = logging.getLogger(__name__)
 OPERATIONS: dict[str, type[Operation]] = {
     "protect": ProtectOperation,
     "restore": RestoreOperation,
+    "copy": CopyOperation,
     "delete": DeleteOperation,
 }
 #: What the operation log shows when an operation of that kind ended: (well, badly).
-LOGGED = {"protect": ("available", "error"), "restore": ("success", "fail"), "delete": ("deleted", "error-deleting")}
+LOGGED = {
+    "protect": ("available", "error"),
+    "restore": ("success", "fail"),
+    "copy": ("available", "error"),
+    "delete": ("deleted", "error-deleting"),
+}
 
 
 @dataclass(frozen=True)
@@ -250,5 +257,5 @@ class Worker:
         with self._parts.database.write() as rows:
             if job.operation == "restore":
                 rows.restores.set_progress(job.restore_id or "", progress)
-            elif job.operation == "protect":
+            elif job.operation in ("protect", "copy"):
                 rows.checkpoints.set_progress(job.checkpoint_id or "", progress)
