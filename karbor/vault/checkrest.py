@@ -11,7 +11,7 @@ from karbor.vault.examine import CLOSED
 
 STRANGE = "no object of this format has such a name"
 _SEALED = ("proven", "stream", "record", "gone")
-_OTHERS = ("key", "lease", "hold")  # keys are looked at when a run begins; leases come and go
+_OTHERS = ("key", "lease", "hold", "gc")  # keys are looked at when a run begins; the others come and go
 
 
 def look_at_rest(check: Check, advance: Advance) -> None:

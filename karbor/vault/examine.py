@@ -2,7 +2,8 @@
 """Are the chunks that somebody needs really in the bank, whatever the cache of this host believes?
 
 Looks at each chunk, pack and index object at most once per run, and goes on after damage. The cache only says where to
-look first. Of a chunk with several copies one whole copy is enough.
+look first. Of a chunk with several copies one whole copy is enough. The cache of this host forgets a lost copy, so that
+the next write that meets the content stores it anew: then older streams that share it are whole again.
 """
 
 import threading
@@ -95,6 +96,7 @@ class Examiner:
                     name = self._store.prefix + format.pack_name(verdict.place.pack_id)
                     first.setdefault(verdict.id, Bad(verdict.fault, name))
                     left.add(verdict.id)
+                    self._store.index.distrust(verdict.id, verdict.place.pack_id)
                     continue
                 if verdict.id in first:
                     self.flaws.append(Flaw(first[verdict.id].object, f"{first[verdict.id].reason}; a copy is whole"))
@@ -264,12 +266,12 @@ class Examiner:
         self._state.expect_packs([(directory.pack_id, directory.pack_size) for directory in directories])
         marker = format.proof_name(name)
         if marker not in self._known_markers():
-            self.unproven.append(self._store.prefix + name)
+            self.unproven.append(self._store.prefix + marker)
             return
         try:
             self._store.codec.open_object(marker, self._store.bank.get(self._store.prefix + marker))
         except errors.ObjectNotFound:
-            self.unproven.append(self._store.prefix + name)
+            self.unproven.append(self._store.prefix + marker)
         except errors.IntegrityError:
             self.flaw(marker, CLOSED)
 

@@ -173,6 +173,13 @@ class Index:
         with self._use() as connection:
             return [pack_id for (pack_id,) in connection.execute(_PENDING)]
 
+    def distrust(self, chunk_id: bytes, pack_id: bytes) -> None:
+        """This copy of the chunk is lost: it will be stored again when it is met, and old streams read the new copy."""
+        with self._use() as connection:
+            connection.execute(
+                "DELETE FROM chunk WHERE id = ? AND pack IN (SELECT no FROM pack WHERE id = ?)", (chunk_id, pack_id)
+            )
+
     def forget(self, pack_id: bytes) -> None:
         """The pack is not in the bank: its chunks will be stored again when they are met."""
         with self._use() as connection:

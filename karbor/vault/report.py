@@ -42,7 +42,7 @@ class StreamReport:
     """What is wrong with one stream. ``damage`` ascends and names every lost byte once.
 
     ``flaws`` cost no byte of any stream; one run tells each of them once, with the first stream that meets it.
-    ``unproven`` names index objects of which the bank does not say that their packs were ever read back.
+    ``unproven`` names markers that are not there: the bank does not say that packs of that index object were read back.
     ``omitted`` counts ranges behind the first 65536.
     """
 

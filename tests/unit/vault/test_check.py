@@ -44,9 +44,7 @@ def really_lost(domain, info):
 
 def told_lost(report):
     return {
-        at
-        for part in report.damage
-        for at in range(part.offset - part.offset % 4096, part.offset + part.length, 4096)
+        at for part in report.damage for at in range(part.offset - part.offset % 4096, part.offset + part.length, 4096)
     }
 
 
@@ -166,7 +164,9 @@ def test_a_lost_index_object_is_named_although_it_costs_nothing(bank, domain, tm
 
 def test_what_was_never_read_back_is_told(bank, domain):
     info = write(domain, NOISE)
-    assert domain.check_stream(info.id, "quick", nothing).unproven == (only(bank, "/index/"),)
+    assert domain.check_stream(info.id, "quick", nothing).unproven == (
+        only(bank, "/index/").replace("/index/", "/proven/"),
+    )
 
 
 def test_a_copy_elsewhere_saves_the_bytes(bank, domain, tmp_path):
@@ -187,6 +187,21 @@ def test_a_copy_elsewhere_saves_the_bytes(bank, domain, tmp_path):
             assert view.check_stream(info.id, "data", nothing).whole
             assert content_of(view, info.id) == NOISE
         bank.objects[name] = whole
+
+
+def test_what_was_found_lost_is_stored_anew_and_heals_what_shares_it(bank, domain):
+    info = write(domain, NOISE)
+    domain.read_back([info], nothing)
+    damage(bank, only(bank, "/pack/"), 1_000_000)
+    assert not domain.check_stream(info.id, "data", nothing).whole
+    assert not domain.check_stream(info.id, "data", nothing).whole  # the cache knows no better, the bank does
+    again = write(domain, NOISE)
+    assert again.bytes_stored < len(NOISE) // 2
+    domain.read_back([again], nothing)
+    for one in (info, again):
+        report = domain.check_stream(one.id, "data", nothing)
+        assert report.whole
+        assert content_of(domain, one.id) == NOISE
 
 
 def test_one_run_reads_shared_content_once(bank, tmp_path):

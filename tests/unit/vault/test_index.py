@@ -107,3 +107,26 @@ def test_two_processes_may_use_one_file(tmp_path):
     assert views[0].packs() == views[1].packs() == {bytes([n]) * 16 for n in range(40)}
     for view in views:
         view.close()
+
+
+def test_all_places_of_a_chunk_are_told_the_one_that_is_read_first(index):
+    index.add([directory(b"P", b"a"), directory(b"Q", b"a", b"b")])
+    places = index.places([b"a" * 16, b"b" * 16, b"c" * 16])
+    assert [place.pack_id[:1] for place in places[b"a" * 16]] == [b"Q", b"P"]
+    assert places[b"a" * 16][0] == index.locate([b"a" * 16])[b"a" * 16]
+    assert set(places) == {b"a" * 16, b"b" * 16}
+
+
+def test_a_copy_that_is_lost_is_not_known_any_more(index):
+    index.add([directory(b"P", b"a"), directory(b"Q", b"a", b"b")])
+    index.distrust(b"a" * 16, b"Q" * 16)
+    assert [place.pack_id[:1] for place in index.places([b"a" * 16])[b"a" * 16]] == [b"P"]
+    index.distrust(b"a" * 16, b"P" * 16)
+    assert index.known([b"a" * 16, b"b" * 16]).keys() == {b"b" * 16}
+
+
+def test_the_index_objects_that_list_a_pack_are_known(index):
+    index.add([directory(b"P", b"a")], source="index/2")
+    index.add([directory(b"P", b"a")], source="index/1")
+    assert index.sources_of(b"P" * 16) == ["index/1", "index/2"]
+    assert index.sources_of(b"Q" * 16) == []
