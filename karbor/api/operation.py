@@ -20,7 +20,7 @@ import pecan
 import webob
 
 from karbor.api import body as bodies
-from karbor.api import paging, tags
+from karbor.api import paging, repeats, tags
 from karbor.api.call import Call, Services
 from karbor.common.context import RequestContext
 from karbor.model import errors
@@ -83,7 +83,7 @@ def operation(
         def served(self: Any, req: webob.Request, _resp: webob.Response) -> webob.Response:
             call = _call(record, self.services, req, request_shape)
             paging.check(texts, req.GET)
-            answer = function(self, call)
+            answer = (repeats.known(call) if repeatable else None) or function(self, call)
             _check_answer(record, self.services, answer, answer_shape)
             response = _response(record, answer)
             if tag is None or answer is None:
@@ -140,11 +140,16 @@ def _headers(record: Operation, req: webob.Request) -> dict[str, str]:
 
 
 def _body(services: Services, req: webob.Request, shape: Shape | None) -> Any:
-    """What lies inside the envelope of the body. Raises InvalidInput, TooLarge."""
+    """What lies inside the envelope of the body, or all of it where the shape is ``x-bare``.
+
+    Raises InvalidInput, TooLarge.
+    """
     if shape is None:
         return None
     value = bodies.decode(bodies.read(req.environ, limit=services.conf.max_request_body_size))
     shape.check(value)
+    if shape.schema.get("x-bare"):
+        return value
     (inner,) = value.values()
     return inner
 

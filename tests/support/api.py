@@ -136,11 +136,11 @@ def check_documented(method, path, response):
             assert str(response.status_int) in statuses, (method, path, response.status_int, response.text)
 
 
-def make_conf(**values):
+def make_conf(files=(), **values):
     """Settings of their own, with every answer checked against its declared shape."""
     conf = cfg.ConfigOpts()
     settings.register_opts(conf)
-    conf([], project="karbor", default_config_files=[], default_config_dirs=[])
+    conf([], project="karbor", default_config_files=list(files), default_config_dirs=[])
     for name, value in {"response_validation": "error", **values}.items():
         conf.set_override(name, value)
     return conf
@@ -160,13 +160,13 @@ def _empty_database():
 class Api:
     """The application with everything under it. ``send`` is any request; ``get`` and ``post`` must be answered well."""
 
-    def __init__(self, path, **values):
+    def __init__(self, path, files=(), **values):
         self.clock = TwinClock()
         file = Path(path) / "karbor.sqlite"
         file.write_bytes(_empty_database())
         self.database = Database(f"sqlite:///{file}", clock=self.clock)
         self.workers = WorkersTwin()
-        self.conf = make_conf(**values)
+        self.conf = make_conf(files, **values)
         self.app = make_app(self.conf, database=self.database, protection=self.workers, clock=self.clock)
         with self.database.write() as rows:
             rows.providers.put(provider_info())
@@ -234,6 +234,19 @@ class Api:
             if status in ("deleted", "error-deleting"):
                 rows.checkpoints.transition(found["id"], status)
         return self.get(f"{path}/{found['id']}")["checkpoint"]
+
+    def trigger(self, name="nightly", **properties):
+        """A trigger that fires every night, unless the properties say something else."""
+        given = {"format": "crontab", "pattern": "0 2 * * *", **properties}
+        body = {"trigger_info": {"name": name, "type": "time", "properties": given}}
+        return self.post("/triggers", body)["trigger_info"]
+
+    def scheduled_operation(self, plan=None, trigger=None, definition=None, **changes):
+        """A scheduled operation that protects a plan."""
+        plan, trigger = plan or self.plan(), trigger or self.trigger()
+        what = {"plan_id": plan["id"], "provider_id": plan["provider_id"], **(definition or {})}
+        body = {"name": "so", "operation_type": "protect", "trigger_id": trigger["id"], "operation_definition": what}
+        return self.post("/scheduled_operations", {"scheduled_operation": {**body, **changes}})["scheduled_operation"]
 
     def set_provider(self, **changes):
         with self.database.write() as rows:

@@ -7,7 +7,12 @@ from karbor.api.v1.operation_logs import OperationLogs
 from karbor.api.v1.plans import Plans
 from karbor.api.v1.protectables import Protectables
 from karbor.api.v1.providers import Providers
+from karbor.api.v1.quota_classes import QuotaClasses
+from karbor.api.v1.quotas import Quotas
 from karbor.api.v1.restores import Restores
+from karbor.api.v1.scheduled_operations import ScheduledOperations
+from karbor.api.v1.services import Services
+from karbor.api.v1.triggers import Triggers
 from karbor.api.v1.versions import Document, Version, VersionList
 from karbor.schema.types import END, PROJECT_ID
 
@@ -21,7 +26,12 @@ class Project(Node):
         "checkpoints": AllCheckpoints,
         "protectables": Protectables,
         "restores": Restores,
+        "triggers": Triggers,
+        "scheduled_operations": ScheduledOperations,
         "operation_logs": OperationLogs,
+        "os-services": Services,
+        "quotas": Quotas,
+        "quota_classes": QuotaClasses,
     }
 
 

@@ -18,7 +18,7 @@ REQUEST = re.compile(r"    (GET|POST|PUT|DELETE) (\S+)$")
 BODY = re.compile(r"       (\{.*\})$")
 
 #: Paths that this release does not serve: they are answered like any unknown URL, in JSON.
-LATER = re.compile(r"/(triggers|scheduled_operations|verifications|os-services|quotas|quota_classes)\b")
+LATER = re.compile(r"/(verifications)\b")
 #: (method, path without query): what the answer holds; None for an empty one.
 ENVELOPES = (
     ("GET", r"/plans", "plans"),
@@ -42,6 +42,21 @@ ENVELOPES = (
     ("GET", r"/protectables/[^/]+/instances/[^/]+", "instance"),
     ("GET", r"/operation_logs", "operation_logs"),
     ("GET", r"/operation_logs/[^/]+", "operation_log"),
+    ("GET", r"/triggers", "triggers"),
+    ("POST", r"/triggers", "trigger_info"),
+    ("GET", r"/triggers/[^/]+", "trigger_info"),
+    ("PUT", r"/triggers/[^/]+", "trigger_info"),
+    ("DELETE", r"/triggers/[^/]+", None),
+    ("GET", r"/scheduled_operations", "operations"),
+    ("POST", r"/scheduled_operations", "scheduled_operation"),
+    ("GET", r"/scheduled_operations/[^/]+", "scheduled_operation"),
+    ("DELETE", r"/scheduled_operations/[^/]+", None),
+    ("GET", r"/os-services", "services"),
+    ("PUT", r"/os-services/1", "service"),
+    ("GET", r"/quotas/[^/]+(/detail|/defaults)?", "quota"),
+    ("PUT", r"/quotas/[^/]+", "quota"),
+    ("GET", r"/quota_classes/default", "quota_class"),
+    ("PUT", r"/quota_classes/default", "quota_class"),
 )
 #: What is refused on purpose, by command: (method, status, envelope).
 REFUSED = (
@@ -84,6 +99,9 @@ def ids(api):
     sent = {"restore": {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}}}
     restore = api.post("/restores", sent)["restore"]
     log = api.get("/operation_logs")["operation_logs"][0]
+    scheduled = api.scheduled_operation(plan=api.plan(name="p2"))
+    with api.database.write() as rows:
+        rows.services.heartbeat(binary="karbor-operationengine", host="here")
     with api.database.write() as rows:
         for job in rows.jobs.live_for():
             rows.jobs.request_cancel(job.id)
@@ -92,6 +110,8 @@ def ids(api):
         "checkpoints": checkpoint["id"],
         "restores": restore["id"],
         "operation_logs": log["id"],
+        "triggers": api.trigger()["id"],
+        "scheduled_operations": scheduled["id"],
     }
 
 
@@ -99,7 +119,7 @@ def filled(path, ids):
     """A path with ids in the place of UUID, PROV and PROJ."""
     path = path.replace("PROV", PROVIDER).replace("PROJ", PROJECT)
     place, mark, query = path.partition("?")
-    kind = next((kind for kind in ("checkpoints", "restores", "operation_logs", "plans") if f"/{kind}" in place), None)
+    kind = next((kind for kind in reversed(ids) if f"/{kind}" in place), None)
     place = place.replace("Volume/instances/UUID", f"Volume/instances/{VOLUME}")
     place = place.replace("instances/UUID", f"instances/{SERVER}").replace("UUID", ids.get(kind, SERVER))
     query = query.replace("plan_id=UUID", f"plan_id={ids['plans']}").replace("UUID", ids.get(kind, SERVER))
@@ -112,6 +132,8 @@ def filled_body(text, ids):
     text = re.sub(r'"UUID", "type": "OS::Cinder::Volume"', f'"{VOLUME}", "type": "OS::Cinder::Volume"', text)
     text = text.replace('"plan_id": "UUID"', f'"plan_id": "{ids["plans"]}"')
     text = text.replace('"checkpoint_id": "UUID"', f'"checkpoint_id": "{ids["checkpoints"]}"')
+    text = text.replace('"trigger_id": "UUID"', f'"trigger_id": "{ids["triggers"]}"')
+    text = text.replace("plan_id=UUID", f"plan_id={ids['plans']}")  # a definition as text
     return json.loads(text.replace("UUID", SERVER).replace("PROV", PROVIDER).replace("PROJ", PROJECT))
 
 

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scheduled operations: what is done whenever a trigger fires?"""
+
+import logging
+import re
+import uuid
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from karbor.api import paging
+from karbor.api.call import Call, canonical
+from karbor.api.node import Item, Node
+from karbor.api.operation import Answer, operation
+from karbor.api.v1.views import moment
+from karbor.db.database import Transaction
+from karbor.model import errors
+from karbor.model.scheduled_operation import ScheduledOperation as Value
+from karbor.schema.nouns.scheduled_operation import DEFINITIONS, SCHEDULED_OPERATION
+from karbor.schema.query import ListQuery
+from karbor.schema.types import UUID
+from karbor.schema.validate import Shape
+
+LOG = logging.getLogger(__name__)
+QUERY = ListQuery(
+    filters={
+        "name": "Only those whose name holds this text.",
+        "operation_type": "Only those of this type.",
+        "trigger_id": "Only those of this trigger.",
+        "plan_id": "Only those of this plan.",
+        "provider_id": "Only those of this provider.",
+        "operation_definition": "Only those whose definition holds this text.",
+        "enabled": "Only those that are enabled (true), or are not (false).",
+    },
+    sort=("id", "name", "created_at"),
+    offset=True,
+    tenants=True,
+)
+_SHAPES = {name: Shape(schema) for name, schema in DEFINITIONS.items()}
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
+_DURATIONS = ("max_backup_duration", "retention_duration")
+
+
+def view(value: Value) -> dict[str, Any]:
+    """A scheduled operation as it is shown."""
+    return {
+        "id": value.id,
+        "name": value.name,
+        "description": value.description,
+        "operation_type": value.operation_type,
+        "trigger_id": value.trigger_id,
+        "operation_definition": dict(value.operation_definition),
+        "enabled": value.enabled,
+        "project_id": value.project_id,
+        "created_at": moment(value.created_at),
+        "updated_at": moment(value.updated_at),
+    }
+
+
+class ScheduledOperation(Node):
+    """``/scheduled_operations/{id}``"""
+
+    @operation("scheduled_operation:get", response=SCHEDULED_OPERATION.show, errors=(400, 404))
+    def get(self, call: Call) -> Answer:
+        """Show a scheduled operation."""
+        with call.services.database.read() as rows:
+            return {"scheduled_operation": view(_operation(call, rows))}
+
+    @operation(
+        "scheduled_operation:update",
+        role="member",
+        body=SCHEDULED_OPERATION.update,
+        response=SCHEDULED_OPERATION.show,
+        errors=(400, 404),
+    )
+    def put(self, call: Call) -> Answer:
+        """Change a scheduled operation: its name, description and definition, and whether it is run.
+
+        Keys of the definition that are not named stay as they are; null takes one away.
+        """
+
+        def change(rows: Transaction) -> Value:
+            before = _operation(call, rows)
+            wanted = {name: call.body[name] for name in ("name", "description", "enabled") if name in call.body}
+            after = replace(before, **wanted)
+            if given := _keys(call.body.get("operation_definition") or {}):
+                definition = _definition(before.operation_type, {**before.operation_definition, **given})
+                _check_plan(rows, definition, project_id=before.project_id)
+                after = replace(after, operation_definition=definition)
+            return before if after == before else rows.scheduled_operations.update(after)
+
+        return {"scheduled_operation": view(call.services.database.retrying(change))}
+
+    @operation("scheduled_operation:delete", role="member", status=204, errors=(400, 404))
+    def delete(self, call: Call) -> Answer:
+        """Delete a scheduled operation. What it has made stays."""
+
+        def delete(rows: Transaction) -> Value:
+            found = _operation(call, rows)
+            rows.scheduled_operations.delete(found.id)
+            return found
+
+        gone = call.services.database.retrying(delete)
+        LOG.info(
+            "scheduled operation deleted scheduled_operation=%s project=%s request=%s",
+            gone.id, gone.project_id, call.context.request_id,
+        )  # fmt: skip
+        return None
+
+
+class ScheduledOperations(Node):
+    """``/scheduled_operations``"""
+
+    item = Item("scheduled_operation_id", UUID, ScheduledOperation)
+
+    @operation("scheduled_operation:list", response=SCHEDULED_OPERATION.list, query=QUERY, errors=(400,))
+    def get(self, call: Call) -> Answer:
+        """List scheduled operations."""
+        with call.services.database.read() as rows:
+            page = rows.scheduled_operations.list(call.page)
+        return paging.listing(call, "operations", [view(found) for found in page.items], full=page.full)
+
+    @operation(
+        "scheduled_operation:create",
+        role="member",
+        body=SCHEDULED_OPERATION.create,
+        response=SCHEDULED_OPERATION.show,
+        errors=(400, 404),
+    )
+    def post(self, call: Call) -> Answer:
+        """Create a scheduled operation. Trigger and plan must be of your project."""
+        body = call.body
+        wanted = Value(
+            id=str(uuid.uuid4()),
+            project_id=call.project_id,
+            user_id=str(call.context.user_id or ""),
+            name=body["name"],
+            description=body.get("description"),
+            operation_type=body["operation_type"],
+            trigger_id=canonical(body["trigger_id"]),
+            operation_definition=_definition(body["operation_type"], _keys(body["operation_definition"])),
+            enabled=body.get("enabled", True),
+        )
+
+        def create(rows: Transaction) -> Value:
+            rows.triggers.get(wanted.trigger_id, project_id=call.project_id)
+            _check_plan(rows, wanted.operation_definition, project_id=call.project_id)
+            return rows.scheduled_operations.create(wanted)
+
+        made = call.services.database.retrying(create)
+        LOG.info(
+            "scheduled operation created scheduled_operation=%s project=%s request=%s",
+            made.id, made.project_id, call.context.request_id,
+        )  # fmt: skip
+        return {"scheduled_operation": view(made)}
+
+
+def _operation(call: Call, rows: Transaction) -> Value:
+    found = rows.scheduled_operations.get(call.path["scheduled_operation_id"], project_id=call.scope)
+    call.allow(project_id=found.project_id)
+    return found
+
+
+def _keys(given: Mapping[str, Any] | str) -> dict[str, Any]:
+    """The definition as an object, from the text ``key=value,key=value`` too. Raises InvalidInput."""
+    if not isinstance(given, str):
+        return dict(given)
+    found: dict[str, Any] = {}
+    for part in given.split(","):
+        name, mark, value = (text.strip() for text in part.partition("="))
+        if not name or not mark or name in found:
+            raise errors.InvalidInput("operation_definition must be an object, or a text key=value,key=value.")
+        found[name] = value
+    return found
+
+
+def _definition(type_: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The definition to keep: numbers as numbers, ids in their one form, nulls left out. Raises InvalidInput."""
+    found = {name: value for name, value in given.items() if value is not None}
+    properties = DEFINITIONS[type_]["properties"]
+    for name, value in found.items():
+        numeric = "integer" in properties.get(name, {}).get("type", ())
+        if numeric and isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
+            found[name] = int(value)
+    try:
+        _SHAPES[type_].check(found)
+    except errors.InvalidInput as fault:
+        raise errors.InvalidInput(f"operation_definition: {fault.message}") from None
+    if type_ == "retention_protect" and len({found[name] for name in _DURATIONS if name in found}) > 1:
+        raise errors.InvalidInput(f"operation_definition: {' and '.join(_DURATIONS)} are two names of one thing.")
+    return {**found, "plan_id": canonical(found["plan_id"]), "provider_id": canonical(found["provider_id"])}
+
+
+def _check_plan(rows: Transaction, definition: Mapping[str, Any], *, project_id: str) -> None:
+    """Raise InvalidInput unless the project has the plan, and the provider is that of the plan."""
+    try:
+        plan = rows.plans.get(definition["plan_id"], project_id=project_id)
+        provider = rows.providers.get(definition["provider_id"])
+    except errors.NotFound as fault:
+        raise errors.InvalidInput(fault.message) from None
+    if plan.provider_id != provider.id:
+        raise errors.InvalidInput("The plan belongs to another provider.")
