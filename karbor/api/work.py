@@ -2,6 +2,8 @@
 """How is work handed to the workers? Rows first, in the caller's transaction; after the commit a word about them."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from karbor.api.call import Call
 from karbor.db.database import Transaction
@@ -37,6 +39,14 @@ def book(
         )
     )
     return rows.jobs.create(job)
+
+
+def send_made(call: Call, made: tuple[Mapping[str, Any], Job | None]) -> Mapping[str, Any]:
+    """Tell the workers of what ``repeats.once`` made, and return the answer. Without a job it was made before."""
+    answer, job = made
+    if job is not None:
+        send(call, job)
+    return answer
 
 
 def send(call: Call, job: Job) -> None:

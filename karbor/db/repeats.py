@@ -30,11 +30,14 @@ class Repeats(Repository):
         row = self._connection.execute(sa.select(REPEATS).where(_C.project_id == project_id, _C.key == key)).first()
         return Repeat(**row._mapping) if row else None
 
-    def begin(self, repeat: Repeat) -> Repeat | None:
-        """Take the key for this request. None: it is ours now; otherwise what is kept under it.
+    def begin(self, repeat: Repeat, *, oldest: datetime | None = None) -> Repeat | None:
+        """Take the key for this request. None: it is ours now; otherwise what is kept under it since ``oldest``.
 
         Waits for a transaction that has just taken the same key, until that one ends.
         """
+        if oldest is not None:
+            ours = sa.and_(_C.project_id == repeat.project_id, _C.key == repeat.key)
+            self._connection.execute(sa.delete(REPEATS).where(ours, _C.created_at < oldest))
         try:
             self._insert(
                 project_id=repeat.project_id,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from karbor.api import cancel as cancelling
-from karbor.api import paging, work
+from karbor.api import paging, repeats, work
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
@@ -181,6 +181,8 @@ class Checkpoints(Node):
         body=CREATE,
         response=CHECKPOINT.show,
         errors=(400, 404, 413, 503),
+        repeatable=True,
+        begins_work=True,
     )
     def post(self, call: Call) -> Answer:
         """Run a plan now: make a checkpoint.
@@ -190,7 +192,7 @@ class Checkpoints(Node):
         plan_id = canonical(call.body["plan_id"])
         ids = str(uuid.uuid4()), str(uuid.uuid4())
 
-        def create(rows: Transaction) -> tuple[Value, Job]:
+        def create(rows: Transaction) -> repeats.Made:
             provider = rows.providers.get(call.path["provider_id"])
             plan = rows.plans.get(plan_id, project_id=call.project_id)
             call.allow(project_id=plan.project_id)
@@ -216,13 +218,12 @@ class Checkpoints(Node):
                 request_id=call.context.request_id,
             )
             asking = notes.get("scheduled_operation_id")
-            return checkpoint, work.book(
+            booked = work.book(
                 rows, call, job, status=checkpoint.status, plan_id=plan.id, scheduled_operation_id=asking
             )
+            return _shown(call, checkpoint), booked
 
-        checkpoint, job = call.services.database.retrying(create)
-        work.send(call, job)
-        return _shown(call, checkpoint)
+        return work.send_made(call, repeats.once(call, create))
 
 
 def _listed(call: Call, page: Page[Value]) -> Answer:

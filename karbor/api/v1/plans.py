@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from karbor.api import paging, parameters, tags
+from karbor.api import paging, parameters, repeats, tags
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
@@ -159,7 +159,15 @@ class Plans(Node):
         shown = [views.plan(plan, call, summaries[plan.id]) for plan in page.items]
         return paging.listing(call, "plans", shown, full=page.full)
 
-    @operation("plan:create", role="member", body=PLAN.create, response=PLAN.show, errors=(400, 413, 503), tag=tag)
+    @operation(
+        "plan:create",
+        role="member",
+        body=PLAN.create,
+        response=PLAN.show,
+        errors=(400, 413, 503),
+        tag=tag,
+        repeatable=True,
+    )
     def post(self, call: Call) -> Answer:
         """Create a plan."""
         body = call.body
@@ -179,11 +187,11 @@ class Plans(Node):
             parameters=given,
         )
 
-        def create(rows: Transaction) -> Answer:
+        def create(rows: Transaction) -> repeats.Made:
             rows.quotas.require(plan.project_id, quota.defaults(call.services.conf), "plans")
-            return _shown(rows, call, rows.plans.create(plan))
+            return _shown(rows, call, rows.plans.create(plan)), None
 
-        answer = call.services.database.retrying(create)
+        answer, _job = repeats.once(call, create)
         LOG.info("plan created plan=%s project=%s request=%s", plan.id, plan.project_id, call.context.request_id)
         return answer
 

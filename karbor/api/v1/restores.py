@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from karbor.api import cancel as cancelling
-from karbor.api import paging, parameters, work
+from karbor.api import paging, parameters, repeats, work
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
@@ -76,7 +76,15 @@ class Restores(Node):
             page = rows.restores.list(call.page)
         return paging.listing(call, "restores", [views.restore(restore) for restore in page.items], full=page.full)
 
-    @operation("restore:create", role="member", body=RESTORE.create, response=ANSWER, errors=(400, 404, 409, 413, 503))
+    @operation(
+        "restore:create",
+        role="member",
+        body=RESTORE.create,
+        response=ANSWER,
+        errors=(400, 404, 409, 413, 503),
+        repeatable=True,
+        begins_work=True,
+    )
     def post(self, call: Call) -> Answer:
         """Bring a checkpoint back, or ask what that would do.
 
@@ -89,7 +97,7 @@ class Restores(Node):
             return _plan(call, given)
         ids = str(uuid.uuid4()), str(uuid.uuid4())
 
-        def create(rows: Transaction) -> tuple[Value, Job]:
+        def create(rows: Transaction) -> repeats.Made:
             checkpoint = _restorable(rows, call, given)
             restore = rows.restores.create(
                 Value(
@@ -109,11 +117,10 @@ class Restores(Node):
                 restore_id=restore.id,
                 request_id=call.context.request_id,
             )
-            return restore, work.book(rows, call, job, status=restore.status, plan_id=checkpoint.plan_id)
+            booked = work.book(rows, call, job, status=restore.status, plan_id=checkpoint.plan_id)
+            return {"restore": views.restore(restore)}, booked
 
-        restore, job = call.services.database.retrying(create)
-        work.send(call, job)
-        return {"restore": views.restore(restore)}
+        return work.send_made(call, repeats.once(call, create))
 
 
 def _restorable(rows: Transaction, call: Call, given: parameters.Parameters) -> Checkpoint:
