@@ -72,7 +72,7 @@ def test_every_uncopied_checkpoint_of_the_plan_is_copied_and_the_workers_know(ap
     assert jobs[0].payload["source_provider_id"] == PROVIDER
     assert {job.payload["source_checkpoint_id"] for job in jobs} == by_id.keys()
     assert set(api.workers.told[-2:]) == {job.id for job in jobs}
-    log = api.get("/operation_logs", plan_id=plan["id"])["operation_logs"][0]
+    log = api.get("/operation_logs", plan_id=plan["id"], operation_type="copy")["operation_logs"][0]
     assert (log["operation_type"], log["status"], log["provider_id"]) == ("copy", "wait_copying", TARGET)
 
 
