@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""How do the committed API document and its samples come to be? They are written from the declared operations.
+"""How do the committed API document, its samples and its pages come to be? From the declared operations.
 
-tools/genapi.py            writes api-ref/openapi.json and api-ref/samples/*.json
+tools/genapi.py            writes api-ref/openapi.json, api-ref/samples/*.json and api-ref/*.rst
 tools/genapi.py --check    fails where the committed files differ, and says which
 """
 
@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 
 from karbor.api.v1.tree import ENDPOINTS
-from karbor.schema import openapi
+from karbor.schema import apiref, openapi
 from karbor.schema.samples import sample
 
 ROOT = Path(__file__).resolve().parent.parent / "api-ref"
@@ -20,24 +20,27 @@ ROOT = Path(__file__).resolve().parent.parent / "api-ref"
 
 def wanted() -> dict[str, str]:
     """Every file below api-ref that is generated, with its content."""
-    values = {"openapi.json": openapi.document(ENDPOINTS)}
+    document = openapi.document(ENDPOINTS)
+    values = {"openapi.json": document}
     for endpoint in ENDPOINTS:
         declared = endpoint.operation
         for kind, schema in (("request", declared.body), ("response", declared.response)):
             if schema:
                 values[f"samples/{endpoint.id}-{kind}.json"] = sample(schema)
-    return {name: json.dumps(value, indent=2, sort_keys=False) + "\n" for name, value in values.items()}
+    texts = {name: json.dumps(value, indent=2, sort_keys=False) + "\n" for name, value in values.items()}
+    return texts | apiref.pages(document)
+
+
+def _generated(root: Path) -> list[Path]:
+    """What is there of such files."""
+    return [*root.glob("openapi.json"), *root.glob("samples/*.json"), *root.glob("*.rst")]
 
 
 def differences(root: Path = ROOT) -> list[str]:
     """The files that are missing, differ, or are not generated any more."""
     expected = wanted()
-    found = {str(path.relative_to(root)): path for path in [root / "openapi.json", *root.glob("samples/*.json")]}
-    wrong = [
-        name
-        for name, text in expected.items()
-        if name not in found or not found[name].exists() or found[name].read_text() != text
-    ]
+    found = {str(path.relative_to(root)): path for path in _generated(root)}
+    wrong = [name for name, text in expected.items() if name not in found or found[name].read_text() != text]
     return sorted(wrong + [name for name in found if name not in expected])
 
 
@@ -45,7 +48,7 @@ def write(root: Path = ROOT) -> None:
     """Make api-ref what it should be."""
     expected = wanted()
     (root / "samples").mkdir(parents=True, exist_ok=True)
-    for path in root.glob("samples/*.json"):
+    for path in _generated(root):
         if str(path.relative_to(root)) not in expected:
             path.unlink()
     for name, text in expected.items():

@@ -14,22 +14,11 @@ import webob
 from sqlalchemy import exc as sql_exception
 
 from karbor.model import errors
+from karbor.schema.faults import envelope_of
 
 LOG = logging.getLogger(__name__)
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
-ENVELOPES = {
-    400: "badRequest",
-    401: "unauthorized",
-    403: "forbidden",
-    404: "itemNotFound",
-    405: "badMethod",
-    409: "conflictingRequest",
-    413: "overLimit",
-    415: "badMediaType",
-    501: "notImplemented",
-    503: "serviceUnavailable",
-}
 _TEXTS = {
     400: "The request is malformed.",
     404: "The resource could not be found.",
@@ -56,7 +45,7 @@ def answer(
         sent.setdefault("Retry-After", "10")
     if status == 413 and "Retry-After" in sent:
         inner["retryAfter"] = sent["Retry-After"]
-    response = webob.Response(status=status, json_body={ENVELOPES.get(status, "computeFault"): inner})
+    response = webob.Response(status=status, json_body={envelope_of(status): inner})
     response.headers.update(sent)
     return response
 

@@ -7,63 +7,69 @@ Made from the declared operations and nothing else, so it cannot disagree with w
 from collections.abc import Iterable
 from typing import Any
 
+from karbor.schema import faults
 from karbor.schema.operation import Endpoint
 from karbor.schema.samples import sample
 from karbor.schema.types import Schema
 
 VERSION = "1.0"
-_REASONS = {
-    400: "The request is not valid.",
-    401: "Nobody is logged in.",
-    403: "This is not allowed.",
-    404: "There is no such thing, or it belongs to another project.",
-    405: "The method is not allowed here.",
-    409: "The state of the thing does not allow this now.",
-    412: "The thing is not the one that the condition of the request names.",
-    413: "The request is too large, or a quota is used up.",
-    500: "The service met an internal fault.",
-    501: "This is not supported.",
-    503: "The service cannot do this just now.",
-}
-ERROR: Schema = {
-    "type": "object",
-    "description": "One key, named after the kind of error.",
-    "minProperties": 1,
-    "maxProperties": 1,
-    "additionalProperties": {
-        "type": "object",
-        "properties": {"code": {"type": "integer"}, "message": {"type": "string"}},
-        "required": ["code", "message"],
-    },
-    "examples": [{"itemNotFound": {"code": 404, "message": "The plan could not be found."}}],
-}
+DESCRIPTION = """Protects applications and brings them back: plans say what, providers how and where, checkpoints are
+points in time of a plan, restores bring them back.
+
+Every error body is an object with one key, named after the kind of error, over an object with `code` and `message`.
+Where the service runs without logins (`auth_strategy = noauth`) no credentials are needed."""
 
 
 def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
     """The document. Equal input gives equal output."""
+    known = tuple(endpoints)
     paths: dict[str, dict[str, Any]] = {}
-    named: dict[str, Any] = {"Error": ERROR}
-    for endpoint in endpoints:
-        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _lifted(_operation(endpoint), named)
+    named: dict[str, Any] = {f"Error{status}": faults.shape(status) for status in faults.MEANINGS}
+    tags = tags_of(known)
+    for endpoint in known:
+        described = {"tags": [tags[endpoint.id]], **_operation(endpoint)}
+        paths.setdefault(endpoint.path, {})[endpoint.method.lower()] = _lifted(described, named)
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Karbor",
             "version": VERSION,
             "summary": "Application data protection as a service.",
+            "description": DESCRIPTION,
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"token": []}, {"basic": []}, {}],
+        "security": [{"token": []}, {"basic": []}],
+        "tags": [{"name": name} for name in dict.fromkeys(tags.values())],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(named.items())),
-            "responses": {str(status): _error(text) for status, text in _REASONS.items()},
+            "responses": {str(status): faults.response(status) for status in faults.MEANINGS},
+            "headers": {"RequestId": faults.REQUEST_ID_HEADER},
             "securitySchemes": {
-                "token": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},
-                "basic": {"type": "http", "scheme": "basic"},
+                "token": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "X-Auth-Token",
+                    "description": "A token of Keystone for your project (auth_strategy = keystone).",
+                },
+                "basic": {
+                    "type": "http",
+                    "scheme": "basic",
+                    "description": "Name and password (auth_strategy = http_basic).",
+                },
             },
         },
+    }
+
+
+def tags_of(endpoints: Iterable[Endpoint]) -> dict[str, str]:
+    """Operation id to the collection that it is about: the last part of its path that is a collection of a project."""
+    parts = {endpoint.id: endpoint.path.strip("/").split("/") for endpoint in endpoints}
+    collections = {path[2] for path in parts.values() if len(path) > 2}
+    return {
+        id_: next((part for part in reversed(path[2:]) if part in collections), "versions")
+        for id_, path in parts.items()
     }
 
 
@@ -99,13 +105,13 @@ def _parameter(place: str, name: str, schema: Schema) -> dict[str, Any]:
 
 def _responses(endpoint: Endpoint) -> dict[str, Any]:
     declared = endpoint.operation
-    good: dict[str, Any] = {"description": "Done."}
+    good: dict[str, Any] = {"description": "Done.", "headers": {"x-openstack-request-id": faults.REQUEST_ID}}
     if declared.response:
         content = {"schema": declared.response, "example": sample(declared.response)}
         good["content"] = {"application/json": content}
     if declared.tagged and endpoint.method != "DELETE":
         text = "Names this state of the thing; for If-Match and If-None-Match."
-        good["headers"] = {"ETag": {"description": text, "schema": {"type": "string"}}}
+        good["headers"]["ETag"] = {"description": text, "schema": {"type": "string"}}
     found = {str(declared.status): good}
     asked = declared.headers(endpoint.method)
     if "If-None-Match" in asked:
@@ -118,13 +124,6 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
     for status in sorted(always | set(declared.errors)):
         found[str(status)] = {"$ref": f"#/components/responses/{status}"}
     return found
-
-
-def _error(text: str) -> dict[str, Any]:
-    return {
-        "description": text,
-        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-    }
 
 
 def _lifted(value: Any, named: dict[str, Any]) -> Any:

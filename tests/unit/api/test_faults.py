@@ -7,8 +7,9 @@ import pytest
 import sqlalchemy
 import webob
 
-from karbor.api.faults import ENVELOPES, Faults
+from karbor.api.faults import Faults
 from karbor.model import errors
+from karbor.schema.faults import envelope_of
 
 
 def answer(fault, path="/x", **more):
@@ -34,7 +35,7 @@ def test_each_error_of_ours_has_its_status_and_envelope(cls):
     assert response.status_int == cls.status
     assert response.content_type == "application/json"
     ((name, inner),) = response.json.items()
-    assert name == ENVELOPES.get(cls.status, "computeFault")
+    assert name == envelope_of(cls.status)
     assert inner["code"] == cls.status
     assert "secret" not in response.text
     assert (inner["message"] == "told") is (cls.status != 500)

@@ -6,7 +6,8 @@ import json
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from karbor.api.v1.tree import ENDPOINTS
-from karbor.schema import openapi
+from karbor.schema import faults, openapi
+from karbor.schema.validate import Shape
 from tools import genapi
 
 DOCUMENT = openapi.document(ENDPOINTS)
@@ -30,6 +31,34 @@ def test_every_operation_says_what_it_does():
     for path in DOCUMENT["paths"].values():
         for entry in path.values():
             assert len(entry["summary"]) > 8
+
+
+def test_every_status_has_a_shape_and_an_example():
+    for path in DOCUMENT["paths"].values():
+        for entry in path.values():
+            for status, answer in entry["responses"].items():
+                if int(status) < 400:
+                    continue
+                described = DOCUMENT["components"]["responses"][answer["$ref"].rsplit("/", 1)[-1]]
+                content = described["content"]["application/json"]
+                assert content["schema"] == {"$ref": f"#/components/schemas/Error{status}"}
+                assert not Shape(faults.shape(int(status))).problems(content["example"])
+
+
+def test_an_operation_needs_a_login_unless_it_says_otherwise():
+    assert {} not in DOCUMENT["security"]
+    open_to_all = [
+        entry["operationId"] for path in DOCUMENT["paths"].values() for entry in path.values() if "security" in entry
+    ]
+    assert sorted(open_to_all) == ["get_root", "get_v1", "get_v1_openapi_json"]
+
+
+def test_operations_are_sorted_by_the_collection_they_are_about():
+    tags = openapi.tags_of(ENDPOINTS)
+    assert tags["plan_get"] == "plans"
+    assert tags["provider_checkpoint_get"] == "checkpoints"
+    assert tags["protectable_instance_get"] == "protectables"
+    assert tags["get_v1"] == "versions"
 
 
 def test_every_parameter_and_field_is_explained():
