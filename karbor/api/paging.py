@@ -13,6 +13,7 @@ from karbor.common.context import RequestContext
 from karbor.model import errors
 from karbor.model.page import PageRequest
 from karbor.schema.query import MAX_INT, ListQuery
+from karbor.schema.types import Schema
 from karbor.schema.validate import Shape
 
 _YES = frozenset(("1", "true", "yes", "y"))
@@ -42,6 +43,11 @@ def _filter(name: str, text: str) -> str:
         return canonical(text)
     except ValueError:
         raise errors.InvalidInput(f"{name} is not a uuid.") from None
+
+
+def shapes_of(parameters: Mapping[str, Schema]) -> dict[str, Shape]:
+    """The shapes of those parameters that are texts; numbers are read by ``parse``."""
+    return {name: Shape(schema) for name, schema in parameters.items() if schema.get("type") == "string"}
 
 
 def check(shapes: Mapping[str, Shape], params: "MultiDict[str, str]") -> None:

@@ -48,6 +48,6 @@ def test_what_is_special_in_a_text_is_not_so_on_a_page():
 def test_docutils_has_nothing_to_say_about_a_page(name):
     text = re.sub(
         r"\.\. literalinclude:: \S+\n   :language: json", ".. code::\n\n   {}", PAGES[name]
-    )  # that is Sphinx's
+    )
     settings = {"report_level": docutils.utils.Reporter.WARNING_LEVEL, "halt_level": 2, "file_insertion_enabled": False}
     docutils.core.publish_doctree(text, settings_overrides=settings)
