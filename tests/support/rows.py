@@ -6,6 +6,9 @@ from karbor.model.operation import Job, OperationLog
 from karbor.model.plan import Plan
 from karbor.model.resource import Resource
 from karbor.model.restore import Restore
+from karbor.model.scheduled_operation import ScheduledOperation
+from karbor.model.trigger import Trigger
+from karbor.model.verification import Verification
 
 PROJECT = "5d2c1f0e-0000-4000-8000-000000000001"
 PROVIDER = "cf56bd3e-97a7-4078-b6d5-f36246333fd9"
@@ -39,6 +42,28 @@ def saved(key="Libvirt::Domain#guest", **given):
 def restore(id="restore-1", **given):
     values = {"project_id": PROJECT, "provider_id": PROVIDER, "checkpoint_id": "checkpoint-1"}
     return Restore(id, **{**values, **given})
+
+
+def verification(id="verification-1", **given):
+    values = {"project_id": PROJECT, "provider_id": PROVIDER, "checkpoint_id": "checkpoint-1"}
+    return Verification(id, **{**values, **given})
+
+
+def trigger(id="trigger-1", **given):
+    properties = {"format": "crontab", "pattern": "0 2 * * *", "window": 900}
+    return Trigger(id, **{"project_id": PROJECT, "name": "nightly", "type": "time", "properties": properties, **given})
+
+
+def scheduled_operation(id="operation-1", **given):
+    values = {
+        "project_id": PROJECT,
+        "user_id": "user-1",
+        "name": "nightly shop",
+        "operation_type": "protect",
+        "trigger_id": "trigger-1",
+        "operation_definition": {"plan_id": "plan-1", "provider_id": PROVIDER},
+    }
+    return ScheduledOperation(id, **{**values, **given})
 
 
 def job(id="job-1", **given):

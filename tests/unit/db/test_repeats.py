@@ -59,3 +59,13 @@ class TestRepeats:
             assert rows.repeats.forget(before=clock.now()) == 1
             assert rows.repeats.find("project", "key") is None
             assert rows.repeats.find("project", "later")
+
+    def test_a_key_that_is_too_old_is_free_again(self, database, clock):
+        with database.write() as rows:
+            rows.repeats.begin(REPEAT)
+            rows.repeats.end(REPEAT, {"plan": {"id": "1"}})
+            kept = rows.repeats.begin(REPEAT, oldest=clock.now())
+            assert kept is not None and kept.response == {"plan": {"id": "1"}}
+            clock.pass_time(60)
+            assert rows.repeats.begin(REPEAT, oldest=clock.now()) is None
+            assert rows.repeats.find("project", "key") == replace(REPEAT, created_at=clock.now())
