@@ -21,6 +21,7 @@ COMPARED = 1000
 _KNOWN = ("format", "pattern", "start_time", "end_time", "window", "timezone")
 _MOMENT = re.compile(r"(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)(\.0{1,6})?(Z|[+-]\d\d:\d\d)?", re.ASCII)
 _DIGITS = re.compile(r"[+-]?[0-9]{1,9}", re.ASCII)
+_NEVER = "This trigger would never run: there is no time for it from now on."
 _MICROSECOND = timedelta(microseconds=1)
 
 
@@ -59,7 +60,7 @@ class TimeTrigger(TriggerType):
         schedule = self._schedule(kept, created_at)
         self._check_interval(schedule)
         if next(self._fires(schedule, now), None) is None:
-            raise errors.InvalidInput("This trigger would never run: there is no time for it from now on.")
+            raise errors.InvalidInput(_NEVER)
         return kept
 
     def fires(self, properties: Properties, *, created_at: datetime, after: datetime) -> Iterator[datetime]:
@@ -101,7 +102,10 @@ class TimeTrigger(TriggerType):
         of the user, and the day on which a trigger is made must not decide whether it is good."""
         steady = self._formats[schedule.format](schedule.pattern, start=schedule.start, zone=UTC)
         shortest = timedelta(seconds=self.limits.min_interval)
-        for one, other in itertools.pairwise(itertools.islice(steady.fires(schedule.start - _MICROSECOND), COMPARED)):
+        fires = itertools.islice(steady.fires(schedule.start - _MICROSECOND), COMPARED)
+        if (first := next(fires, None)) is None:
+            raise errors.InvalidInput(_NEVER)
+        for one, other in itertools.pairwise(itertools.chain([first], fires)):
             if schedule.end is not None and other > schedule.end:
                 return
             if other - one < shortest:
