@@ -11,6 +11,7 @@ import fcntl
 import getpass
 import os
 import pwd
+import random
 import shutil
 import socket
 import subprocess
@@ -31,7 +32,7 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def mariadb() -> Iterator[str]:
     """An empty MariaDB database; yields its SQLAlchemy URL."""
     install("mariadb-server-core", "mariadb-client-core", having=lambda: bool(_which("mariadbd", "mariadb-install-db")))
-    with _directory() as home:
+    with directory() as home:
         user = getpass.getuser()  # the server insists on being told so when that is root
         data, options = home / "data", ["--no-defaults", f"--user={user}"]
         make = ["mariadb-install-db", *options, f"--datadir={data}", "--auth-root-authentication-method=normal"]
@@ -53,7 +54,7 @@ def mariadb() -> Iterator[str]:
 
             pymysql.connect(host="127.0.0.1", port=port, user="karbor", password="karbor", database="karbor").close()
 
-        with _running(_Plan("mariadb", command, ready, "SIGKILL"), home) as port:
+        with running(Plan("mariadb", command, ready, "SIGKILL"), home) as port:
             yield f"mysql+pymysql://karbor:karbor@127.0.0.1:{port}/karbor"
 
 
@@ -62,7 +63,7 @@ def postgresql() -> Iterator[str]:
     """An empty PostgreSQL database, whose own collation is not by code point; yields its SQLAlchemy URL."""
     install("postgresql", having=lambda: bool(_postgresql_bin()))  # its own cluster, if it starts one, is left alone
     user = "postgres" if os.getuid() == 0 else ""  # the server refuses to run as root
-    with _directory(owner=user) as home:
+    with directory(owner=user) as home:
         programs = _postgresql_bin()
         locale = ["--locale=C.UTF-8", "--locale-provider=icu", "--icu-locale=en-US"]
         make = [f"{programs}/initdb", "-D", f"{home}/data", "-U", "karbor", "-A", "trust", "-E", "UTF8", "--no-sync"]
@@ -92,7 +93,7 @@ def postgresql() -> Iterator[str]:
             finally:
                 connection.close()
 
-        with _running(_Plan("postgresql", command, ready, "SIGQUIT", user=user), home) as port:
+        with running(Plan("postgresql", command, ready, "SIGQUIT", user=user), home) as port:
             yield f"postgresql+psycopg2://karbor@127.0.0.1:{port}/karbor"
 
 
@@ -101,7 +102,7 @@ def rabbitmq() -> Iterator[str]:
     """A broker without queues; yields its transport URL."""
     program = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # not the wrapper in PATH, which changes user and directories
     install("rabbitmq-server", having=lambda: Path(program).exists())
-    with _directory() as home:
+    with directory() as home:
         nothing = home / "nothing"
         nothing.touch()
 
@@ -126,7 +127,7 @@ def rabbitmq() -> Iterator[str]:
                 if broker.recv(1) != b"\x01":  # the first frame of a connection is a method
                     raise OSError("not ready")
 
-        with _running(_Plan("epmd", epmd, ready_epmd, "SIGKILL"), home, keep=True) as mapper:
+        with running(Plan("epmd", epmd, ready_epmd, "SIGKILL"), home, keep=True) as mapper:
             environment = {
                 "HOME": str(home),
                 "ERL_EPMD_PORT": str(mapper),
@@ -142,8 +143,8 @@ def rabbitmq() -> Iterator[str]:
                 "RABBITMQ_PID_FILE": str(home / "pid"),
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             }
-            plan = _Plan("rabbitmq", command, ready, "SIGKILL", environment=environment)
-            with _running(plan, home) as port:
+            plan = Plan("rabbitmq", command, ready, "SIGKILL", environment=environment)
+            with running(plan, home) as port:
                 yield f"rabbit://guest:guest@127.0.0.1:{port}/"
 
 
@@ -164,14 +165,19 @@ def install(*packages: str, having: Callable[[], bool]) -> None:
 
 
 def free_port() -> int:
-    """A port of the loopback that nobody listens on just now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port of the loopback that nobody listens on just now, and that no outgoing connection gets by itself."""
+    while True:
+        port = random.randrange(15000, 32000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+                return port
+            except OSError:
+                continue
 
 
 @dataclass(frozen=True)
-class _Plan:
+class Plan:
     """How a server is started (on a port), asked whether it is ready (raises until it is), and ended."""
 
     name: str
@@ -183,7 +189,7 @@ class _Plan:
 
 
 @contextmanager
-def _running(plan: _Plan, home: Path, *, keep: bool = False) -> Iterator[int]:
+def running(plan: Plan, home: Path, *, keep: bool = False) -> Iterator[int]:
     """The port of the server. Its guardian removes ``home`` with it, unless ``keep``."""
     log = home / f"{plan.name}.log"
     for _attempt in range(3):  # somebody else may take the free port before the server does
@@ -208,11 +214,11 @@ def _running(plan: _Plan, home: Path, *, keep: bool = False) -> Iterator[int]:
     raise RuntimeError(f"{plan.name} did not start: {log.read_text(errors='replace')[-3000:]}")
 
 
-def _guard(directory: str, plan: _Plan) -> list[str]:
+def _guard(directory: str, plan: Plan) -> list[str]:
     return [sys.executable, "-I", str(_GUARDIAN), directory, plan.ending, plan.user or "-"]
 
 
-def _wait_ready(plan: _Plan, port: int, guardian: subprocess.Popen, log: Path) -> bool:
+def _wait_ready(plan: Plan, port: int, guardian: subprocess.Popen, log: Path) -> bool:
     deadline = time.monotonic() + READY_SECONDS
     while time.monotonic() < deadline:
         if guardian.poll() is not None:
@@ -228,7 +234,8 @@ def _wait_ready(plan: _Plan, port: int, guardian: subprocess.Popen, log: Path) -
 
 
 @contextmanager
-def _directory(*, owner: str = "") -> Iterator[Path]:
+def directory(*, owner: str = "") -> Iterator[Path]:
+    """A directory for one server."""
     home = Path(tempfile.mkdtemp(prefix="karbor-server-", dir="/tmp"))  # short: sockets have paths of at most 107 bytes
     try:
         if owner:
