@@ -111,6 +111,11 @@ class CheckpointRecord:
     source_id: str | None = None  # the checkpoint that this one was copied from
     version: int = RECORD_VERSION
 
+    @property
+    def base_id(self) -> str | None:
+        """The checkpoint that its increments were read against; None where everything was read in full."""
+        return next((entry.base_id for entry in self.resources if entry.base_id), None)
+
     def resource(self, key: str) -> SavedResource | None:
         return next((entry for entry in self.resources if entry.key == key), None)
 

@@ -127,6 +127,7 @@ class ProtectOperation(Operation):
                 mode=record.mode,
                 sizes=record.sizes,
                 extra_info=record.extra_info,
+                base_id=record.base_id,
                 reason=None,
                 finished_at=self.parts.clock.now(),
             )

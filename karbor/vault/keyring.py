@@ -8,7 +8,8 @@ number. A key is made only where nothing was ever stored under it, and the first
 import hashlib
 import hmac
 import secrets
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from karbor.common.clock import Clock, iso
 from karbor.model import errors
@@ -43,6 +44,22 @@ class Keyring:
         """The keys of a domain; made where it holds nothing yet."""
         prefix = format.domain_prefix(domain)
         return DomainKeys.from_data_key(self._load_or_make(f"{prefix}key/", label, guarded=prefix))
+
+    def domains(self) -> Iterator[str]:
+        """The opaque names of all domains of the bank, whatever keys they have. One call to the bank for each."""
+        after = ""
+        while page := self._bank.list(format.DOMAINS, after, limit=1):
+            domain = page[0].name.removeprefix(format.DOMAINS).partition("/")[0]
+            yield domain
+            after = f"{format.DOMAINS}{domain}0"  # the first text behind all that lies below this domain
+
+    def label(self, domain: str) -> str:
+        """What the domain is called: the id of its project. Raises KeyUnavailable, IntegrityError where it is lost."""
+        prefix = f"{format.domain_prefix(domain)}key/"
+        content = self._content(prefix)
+        if content is None:
+            raise errors.KeyUnavailable("The key of this data is missing in the bank.", detail=f"no {prefix}")
+        return str(content["label"])
 
     def flaws(self, prefix: str) -> Sequence[tuple[str, str]]:
         """Names of wrapped keys below ``prefix`` that are damaged, with the reason; one good key is enough.
@@ -91,11 +108,15 @@ class Keyring:
         return made
 
     def _load(self, prefix: str) -> bytes | None:
+        content = self._content(prefix)
+        return bytes.fromhex(content["key"]) if content else None
+
+    def _content(self, prefix: str) -> dict[str, Any] | None:
         names: Sequence[str] = [info.name for info in self._bank.list(prefix)]
         for name in reversed(names):
             content = self._master.unwrap(prefix, self._bank.get(name))
             if content is not None:
-                return bytes.fromhex(content["key"])
+                return content
         if names:
             raise self._other_master_key(names[-1])
         return None

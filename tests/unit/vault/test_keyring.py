@@ -54,6 +54,28 @@ def test_names_tell_nothing_and_differ_between_banks(bank):
     assert not any("project" in name or b"project" in data for name, data in bank.objects.items())
 
 
+def test_all_domains_of_a_bank_and_their_projects_are_found(bank):
+    assert list(keyring(bank).domains()) == []
+    names = {made(keyring(bank), label)[0]: label for label in ("one", "two", "three")}
+    for name in names:
+        for number in range(3):
+            bank.put_if_absent(f"d/{name}/record/checkpoint/{number}", b"")
+    ring = keyring(bank)
+    assert list(ring.domains()) == sorted(names)
+    assert {name: ring.label(name) for name in ring.domains()} == names
+
+
+def test_a_domain_whose_key_is_lost_or_anothers_is_listed_but_says_no_name(bank):
+    name, _ = made(keyring(bank), "project")
+    with pytest.raises(errors.KeyUnavailable):
+        keyring(bank, OTHER).label(name)
+    bank.put_if_absent(f"d/{name}/stream/1", b"")
+    bank.delete(f"d/{name}/key/00000001")
+    assert list(keyring(bank).domains()) == [name]
+    with pytest.raises(errors.KeyUnavailable):
+        keyring(bank).label(name)
+
+
 def test_writers_that_race_agree_on_the_keys(bank):
     with ThreadPoolExecutor(8) as pool:
         found = list(pool.map(lambda _: made(keyring(bank), "project"), range(8)))
