@@ -207,9 +207,8 @@ class Domain:
 
         Raises ObjectNotFound where the project has stored nothing, IntegrityError where its keys are lost.
         """
+        flaws = self.check_keys()
         store = self._existing("a check").store
-        keys = self._vault.keyring.flaws
-        flaws = [Flaw(*entry) for prefix in (format.VAULT_KEYS, f"{store.prefix}key/") for entry in keys(prefix)]
         return Check(
             store,
             level=level,
@@ -218,6 +217,12 @@ class Domain:
             tree_of=lambda stream_id: self._tree(store, stream_id)[0],
             flaws=flaws,
         )
+
+    def check_keys(self) -> Sequence[Flaw]:
+        """Wrapped keys that are damaged; others are whole. Raises as ``check`` does, also where we know the keys."""
+        store = self._existing("the key").store
+        keys = self._vault.keyring.flaws
+        return [Flaw(*entry) for prefix in (format.VAULT_KEYS, f"{store.prefix}key/") for entry in keys(prefix)]
 
     def check_stream(self, stream_id: str, level: str, advance: Advance) -> StreamReport:
         """Which bytes of a stream are lost? See ``Check.stream``; ``check`` serves where there are several."""
