@@ -110,6 +110,16 @@ def restore_steps(graph: ResourceGraph, has: Has) -> list[Step]:
     return order.steps
 
 
+def verify_steps(graph: ResourceGraph, has: Has) -> list[Step]:
+    """Steps of a verification: every resource that has something to look at, in no order."""
+    order = _Order(graph, has)
+    for node in graph:
+        if has(node.key, "verify"):
+            order.add(node.key, "verify", ())
+    order.steps.append(Step(FINISH, FINISH, None, tuple(step.name for step in order.steps)))
+    return order.steps
+
+
 def copy_steps(graph: ResourceGraph, has: Has) -> list[Step]:
     """Steps of a copy: every resource that has something to copy, in no order; then read back and commit."""
     order = _Order(graph, has)

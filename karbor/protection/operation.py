@@ -81,6 +81,9 @@ class Operation(abc.ABC):
     def abandon(self, plugin: Protection, work: StepWork) -> None:
         """Undo what the plug-in did for one resource."""
 
+    def close(self) -> None:  # noqa: B027 - most have nothing to let go of
+        """This worker is done with it, however it ended."""
+
     #: Set by subclasses: the parameters that options are taken from, and the class that declares them.
     parameters: Mapping[str, Mapping[str, Any]] = {}
 

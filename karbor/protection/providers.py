@@ -200,11 +200,10 @@ def settings_section(plugin_name: str) -> str:
 
 
 def _schemas(protections: Mapping[str, Protection]) -> dict[str, dict[str, Any]]:
-    nothing = {"type": "object", "properties": {}, "additionalProperties": False}
     return {
         "options_schema": {type_: plugin.Protect.schema() for type_, plugin in protections.items()},
         "restore_schema": {type_: plugin.Restore.schema() for type_, plugin in protections.items()},
         "saved_info_schema": {type_: plugin.Saved.schema() for type_, plugin in protections.items()},
-        "verify_schema": dict.fromkeys(protections, nothing),
+        "verify_schema": {type_: plugin.Verify.schema() for type_, plugin in protections.items()},
         "copy_schema": {type_: plugin.Copy.schema() for type_, plugin in protections.items() if plugin.can_copy()},
     }

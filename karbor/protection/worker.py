@@ -26,12 +26,14 @@ from karbor.protection.operation import Operation, Parts, reason_of
 from karbor.protection.protect import ProtectOperation
 from karbor.protection.restore import RestoreOperation
 from karbor.protection.runner import Runner
+from karbor.protection.verify import VerifyOperation
 
 LOG = logging.getLogger(__name__)
 
 OPERATIONS: dict[str, type[Operation]] = {
     "protect": ProtectOperation,
     "restore": RestoreOperation,
+    "verify": VerifyOperation,
     "copy": CopyOperation,
     "delete": DeleteOperation,
 }
@@ -39,6 +41,7 @@ OPERATIONS: dict[str, type[Operation]] = {
 LOGGED = {
     "protect": ("available", "error"),
     "restore": ("success", "fail"),
+    "verify": ("success", "fail"),
     "copy": ("available", "error"),
     "delete": ("deleted", "error-deleting"),
 }
@@ -152,6 +155,13 @@ class Worker:
         faultpoints.reach(f"job:{kind}.taken:after")
         operation = OPERATIONS[kind](self._parts, control)
         try:
+            self._perform(control, operation)
+        finally:
+            operation.close()
+
+    def _perform(self, control: Control, operation: Operation) -> None:
+        kind = control.job.operation
+        try:
             if not self._runner.resumable(control.job):
                 control.check()  # cancelled before anything was begun: then nothing needs to be undone
             steps = operation.plan()
@@ -257,5 +267,7 @@ class Worker:
         with self._parts.database.write() as rows:
             if job.operation == "restore":
                 rows.restores.set_progress(job.restore_id or "", progress)
+            elif job.operation == "verify":
+                rows.verifications.set_progress(job.verification_id or "", progress)
             elif job.operation in ("protect", "copy"):
                 rows.checkpoints.set_progress(job.checkpoint_id or "", progress)

@@ -21,6 +21,9 @@ tells without doing anything what the other two would do.
 Copy: what lies in the bank is copied by the engine. ``copy`` is for plug-ins that keep something outside of it (those
 with ``delete``); one that has ``delete`` and no ``copy`` cannot be copied. ``copy_abandon``: after a failure.
 
+Verify: the engine itself checks every stream of every resource, so most plug-ins have nothing to do. ``verify`` is for
+those that keep something outside the bank, or can tell more than that the bytes are there.
+
 Conditions:
 
 1. Every method may be called again with the same arguments, also after a kill -9 in the middle of it and on another
@@ -38,13 +41,13 @@ Conditions:
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from karbor.model.checkpoint import SavedResource
 from karbor.model.errors import KarborError
 from karbor.model.resource import Resource, ResourceKey
 from karbor.sdk.environment import Environment
-from karbor.sdk.options import Options
+from karbor.sdk.options import Options, option
 from karbor.sdk.streams import Streams
 
 #: Names of the phases a plug-in may have, in the order they run.
@@ -107,7 +110,7 @@ class RestorePlan:
 class Work(abc.ABC):
     """One resource in one operation: the only argument of every method of a Protection."""
 
-    operation: str  # "protect" | "restore" | "copy" | "delete"
+    operation: str  # "protect" | "restore" | "verify" | "copy" | "delete"
     operation_id: str  # the job id; the same in every attempt and on every worker
     checkpoint_id: str
     provider_id: str
@@ -116,8 +119,8 @@ class Work(abc.ABC):
     resource: Resource
     parent: Resource | None
     children: Sequence[tuple[ResourceKey, Resource]]
-    options: Any  # the plug-in's Protect or Restore options, checked
-    saved: SavedResource | None  # restore, copy, delete: what protect returned then
+    options: Any  # the plug-in's options for this operation, checked
+    saved: SavedResource | None  # restore, verify, copy, delete: what protect returned then
     earlier: Sequence[EarlierPoint]  # protect: newest first, at most a handful
     results: Mapping[str, Any]  # phase -> what this resource's earlier phases returned
     parent_results: Mapping[str, Any]  # phase -> what the parent's phases returned so far
@@ -150,6 +153,13 @@ class Protection(abc.ABC):
 
     class Restore(Options):
         """Parameters of a restore for this type: none."""
+
+    class Verify(Options):
+        """Parameters of a verification for this type; subclass it to add some."""
+
+        level: Literal["quick", "data"] = option(
+            "data", "quick: every object is there with its right size; data: every byte is read and proven."
+        )
 
     class Copy(Options):
         """Parameters of a copy for this type: none."""
@@ -196,6 +206,13 @@ class Protection(abc.ABC):
         Where ``conflicts`` is empty, ``restore_prepare`` would not refuse as things stand, and the other way round.
         """
         raise NotImplementedError
+
+    def verify(self, work: Work) -> Mapping[str, Any] | None:
+        """Prove that the resource could be restored, beyond its streams: those were checked just before and are whole.
+
+        Raises IntegrityError or ResourceNotFound where it is proven that it could not: that makes the checkpoint
+        unusable. Any other error only fails the verification. What it returns is shown in the report.
+        """
 
     def copy(self, work: Work) -> Protected | None:
         """Copy what this resource keeps outside the bank for the new checkpoint, which lies in another bank.

@@ -94,3 +94,10 @@ def test_a_deep_diamond_is_built_in_linear_time(layers):
         edges.update(dict.fromkeys(pair, below))
         below = pair
     assert len(flows.protect_steps(_graph(edges), _has)) == layers * 2 * 4 + 2
+
+
+def test_a_verification_looks_at_everything_in_no_order_and_then_ends():
+    has = {"D": set(), "K": {"verify"}}
+    steps = flows.verify_steps(GUEST, lambda key, phase: phase in has[key.type])
+    assert [step.name for step in steps] == ["K#a@d:verify", "K#b@d:verify", flows.FINISH]
+    assert steps[0].needs == steps[1].needs == () and set(steps[2].needs) == {"K#a@d:verify", "K#b@d:verify"}

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is it proven that a checkpoint can be restored, and told what exactly is lost where it cannot?
+
+By the graph and the streams in its record. A resource that is damaged does not stop the look at the others. Only damage
+that is proven makes a checkpoint unusable: a bank that cannot be reached fails the verification and nothing else.
+"""
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from karbor.model import errors
+from karbor.model.checkpoint import CheckpointRecord, Reason, SavedResource
+from karbor.model.graph import ResourceGraph
+from karbor.model.resource import ResourceKey
+from karbor.protection import flows
+from karbor.protection.control import Control
+from karbor.protection.flows import Step, step_name
+from karbor.protection.operation import LOG, RECORD, Operation, Parts
+from karbor.protection.work import StepWork
+from karbor.sdk.protection import Protection
+from karbor.vault.check import Check
+from karbor.vault.report import LEVELS, Damage, StreamReport
+
+BANK = "bank"  # key of a report: objects that are damaged or missing without costing a byte
+RECORD_KEY = "checkpoint"  # key of a report: the record of the checkpoint, or the keys of the project, are lost
+_SHOWN = 1000  # ranges of one stream that a report holds
+_NAMED = 3  # ranges that a reason names
+_ELSEWHERE = "restore from another checkpoint, and look at the bank with karbor-manage bank check"
+
+
+class VerifyOperation(Operation):
+    """Looks at one checkpoint. Changes nothing in the bank."""
+
+    _record: CheckpointRecord | None = None
+    _lost = ""  # why nothing of the checkpoint can be opened
+
+    def __init__(self, parts: Parts, control: Control) -> None:
+        super().__init__(parts, control)
+        self.verification_id = self.job.verification_id or ""
+        self._checks: dict[str, Check] = {}
+        self._lock = threading.Lock()  # guards _checks
+
+    def plan(self) -> Sequence[Step]:
+        with self.parts.database.read() as rows:
+            self.parameters = rows.verifications.get(self.verification_id).parameters
+            known = rows.providers.bank_identity(self.job.provider_id)
+        if known not in (None, self.provider.bank.identity()):
+            raise errors.BankUnavailable("The bank is not the one that this provider used before.")
+        self._read_record()
+        if self._record is None:
+            return [Step(flows.FINISH, flows.FINISH)]
+        self.graph = ResourceGraph.from_dict(self._record.graph)
+        self.control.expect("", self._record.sizes.logical)
+        return self.remember_first_steps(flows.verify_steps(self.graph, self.has))
+
+    def _read_record(self) -> None:
+        try:
+            self.domain.check_keys()
+            document = self.domain.get_record(RECORD, self.checkpoint_id)
+        except (errors.ObjectNotFound, errors.IntegrityError) as fault:
+            self._lost = f"{fault.message} ({fault.detail})"
+            return
+        try:
+            self._record = CheckpointRecord.from_dict(document)
+        except (ValueError, KeyError) as fault:
+            raise errors.NotSupported(
+                "The record of this checkpoint is of another release.", detail=str(fault)
+            ) from fault
+
+    def has(self, key: ResourceKey, phase: str) -> bool:
+        """A resource without streams needs no step, unless its plug-in has something to prove."""
+        saved = self.saved(key)
+        return super().has(key, phase) or bool(saved and saved.streams)
+
+    def options(self, plugin: Protection, values: Mapping[str, Any]) -> Any:
+        return plugin.Verify.parse(values)
+
+    def saved(self, key: ResourceKey) -> SavedResource | None:
+        return self._record.resource(key.text) if self._record else None
+
+    def resource_step(self, step: Step, plugin: Protection, work: StepWork) -> Any:
+        self._show(work.key, "verifying", "")
+        streams = dict(work.saved.streams) if work.saved else {}
+        level = work.options.level
+        found: dict[str, Any] = {"level": level, "damage": [], BANK: [], "unproven": []}
+        for name, stream_id in sorted(streams.items()):
+            report = self._check(level).stream(stream_id, work.advance)
+            found["damage"] += _ranges(name, report)
+            found[BANK] += [flaw.to_dict() for flaw in report.flaws]
+            found["unproven"] += list(report.unproven)
+        if plugin.has("verify") and not found["damage"]:
+            try:
+                found["details"] = plugin.verify(work)
+            except (errors.IntegrityError, errors.ResourceNotFound) as fault:
+                found["damage"].append({"stream": None, "offset": 0, "length": None, "reason": fault.message})
+        self._show(work.key, *_fate(found["damage"]))
+        return found
+
+    def engine_step(self, step: Step, results: Mapping[str, Any]) -> Any:
+        """Put the report together and keep it. Raises IntegrityError where anything is not as it was written."""
+        if self._record is None:
+            report: dict[str, Any] = {RECORD_KEY: [{"reason": self._lost}]}
+            self._keep(report, {})
+            raise errors.IntegrityError("The record of the checkpoint is lost.", detail=self._lost)
+        found = {node.key: results.get(step_name(node.key, "verify")) or {} for node in self.graph}
+        report = {key.text: entry["damage"] for key, entry in found.items() if entry.get("damage")}
+        flaws = list({flaw["object"]: flaw for entry in found.values() for flaw in entry.get(BANK, ())}.values())
+        damaged = list(report)
+        if flaws:
+            report[BANK] = flaws
+        for name in ("unproven", "details"):
+            told = {key.text: entry[name] for key, entry in found.items() if entry.get(name)}
+            if told:
+                report[name] = told
+        levels = {entry["level"] for entry in found.values() if entry}
+        report["level"] = min(levels, key=LEVELS.index, default=LEVELS[-1])
+        self._keep(report, {key.text: _fate(entry.get("damage", ())) for key, entry in found.items()})
+        if damaged:
+            raise errors.IntegrityError(self._cause(report, damaged), next_action=_ELSEWHERE)
+        if flaws:
+            raise errors.IntegrityError(
+                f"Every byte of the checkpoint can be read, but {len(flaws)} objects of the bank are not as written.",
+                detail=", ".join(flaw["object"] for flaw in flaws[:10]),
+                next_action="look at the bank with karbor-manage bank check",
+            )
+        return None
+
+    def abandon(self, plugin: Protection, work: StepWork) -> None:
+        """Nothing was made."""
+
+    def ended_well(self) -> None:
+        now = self.parts.clock.now()
+        with self.parts.database.write() as rows:
+            rows.jobs.check(self.job)
+            verification = rows.verifications.transition(self.verification_id, "success", finished_at=now)
+            level = (verification.report or {}).get("level", LEVELS[0])
+            rows.checkpoints.update(self.checkpoint_id, verified_at=now, verified_level=level)
+
+    def ended_badly(self, reason: Reason) -> None:
+        now = self.parts.clock.now()
+        with self.parts.database.write() as rows:
+            rows.jobs.check(self.job)
+            verification = rows.verifications.get(self.verification_id)
+            checkpoint = rows.checkpoints.get(self.checkpoint_id, lock=True)
+            rows.verifications.transition(self.verification_id, "fail", finished_at=now)
+            if checkpoint.status == "available" and _proven(verification.report or {}):
+                said = Reason(reason.resource, "verify", reason.cause, _ELSEWHERE)
+                rows.checkpoints.transition(self.checkpoint_id, "error", reason=said)
+                LOG.error("checkpoint is damaged checkpoint=%s cause=%s", self.checkpoint_id, reason.cause)
+
+    def close(self) -> None:
+        with self._lock:
+            for check in self._checks.values():
+                check.close()
+            self._checks.clear()
+
+    def _check(self, level: str) -> Check:
+        """The one run of that level: resources that share content have it read once."""
+        with self._lock:
+            if level not in self._checks:
+                self._checks[level] = self.domain.check(level)
+            return self._checks[level]
+
+    def _show(self, key: ResourceKey, status: str, reason: str) -> None:
+        with self.parts.database.write() as rows:
+            rows.jobs.check(self.job)
+            rows.verifications.set_resource(self.verification_id, key.text, status, reason)
+
+    def _keep(self, report: Mapping[str, Any], fates: Mapping[str, tuple[str, str]]) -> None:
+        with self.parts.database.write() as rows:
+            rows.jobs.check(self.job)
+            rows.verifications.transition(
+                self.verification_id,
+                "in_progress",
+                report=report,
+                resources_status={key: status for key, (status, _) in fates.items()},
+                resources_reason={key: reason for key, (_, reason) in fates.items() if reason},
+            )
+
+    def _cause(self, report: Mapping[str, Any], damaged: Sequence[str]) -> str:
+        names = [
+            f"{self.graph[ResourceKey.parse(key)].resource.name}: {_told(report[key])}" for key in damaged[:_NAMED]
+        ]
+        more = f"; and {len(damaged) - _NAMED} more resources" if len(damaged) > _NAMED else ""
+        return f"The checkpoint is damaged. {'; '.join(names)}{more}."
+
+
+def _ranges(name: str, report: StreamReport) -> list[dict[str, Any]]:
+    """What a report tells of one stream."""
+    found = [{"stream": name, **part.to_dict()} for part in report.damage[:_SHOWN]]
+    rest: Sequence[Damage] = report.damage[_SHOWN:]
+    if rest:
+        length = sum(part.length or 0 for part in rest)
+        reason = f"{len(rest) + report.omitted} more ranges from here on"
+        found.append({"stream": name, "offset": rest[0].offset, "length": length, "reason": reason, "objects": []})
+    return found
+
+
+def _fate(damage: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """(status, reason) of one resource."""
+    return ("error", _told(damage)) if damage else ("available", "")
+
+
+def _told(damage: Sequence[Mapping[str, Any]]) -> str:
+    """Damage in one line: how much, and where the first of it is."""
+    parts = []
+    for entry in damage[:_NAMED]:
+        where = (
+            f"bytes {entry['offset']} to {entry['offset'] + entry['length'] - 1}" if entry["length"] else "all bytes"
+        )
+        parts.append(f"{where} of {entry['stream'] or 'what lies outside the bank'} are lost ({entry['reason']})")
+    if len(damage) > _NAMED:
+        parts.append(f"and {len(damage) - _NAMED} more ranges")
+    return ", ".join(parts)
+
+
+def _proven(report: Mapping[str, Any]) -> bool:
+    """Whether a report tells of lost bytes, not only of objects that others make up for."""
+    return RECORD_KEY in report or any("#" in key for key in report)
