@@ -15,8 +15,10 @@ from karbor.model.checkpoint import Reason
 from karbor.model.operation import Job
 
 LOG = logging.getLogger(__name__)
-#: Operations that can be called off, and how they end then. A delete cannot: half a checkpoint is no use to anybody.
-ENDED = {"protect": "error", "copy": "error", "restore": "fail", "verify": "fail"}
+#: How an operation that nobody ends any more is shown.
+ENDED = {"protect": "error", "copy": "error", "restore": "fail", "verify": "fail", "delete": "error-deleting"}
+#: Operations that cannot be called off: half a checkpoint is no use to anybody.
+FINAL = ("delete",)
 
 
 def cancel(rows: Transaction, call: Call, jobs: Sequence[Job], *, what: str) -> None:
@@ -24,7 +26,7 @@ def cancel(rows: Transaction, call: Call, jobs: Sequence[Job], *, what: str) -> 
 
     Raises Conflict where there are none.
     """
-    found = [job for job in jobs if job.operation in ENDED]
+    found = [job for job in jobs if job.operation not in FINAL]
     if not found:
         raise errors.Conflict(f"Nothing that can be cancelled works on the {what}.")
     for job in found:
@@ -46,7 +48,7 @@ def end(rows: Transaction, call: Call, job: Job, *, cause: str) -> None:
     """Show that a job, which no worker has any more, ended badly. Raises NotFound."""
     now = call.services.clock.now()
     status = ENDED[job.operation]
-    if job.operation in ("protect", "copy"):
+    if job.operation in ("protect", "copy", "delete"):
         reason = Reason(resource="", step="queue", cause=cause)
         rows.checkpoints.transition(job.checkpoint_id or "", status, reason=reason, finished_at=now)
     else:

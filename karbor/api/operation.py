@@ -86,18 +86,21 @@ def operation(
             answer = (repeats.known(call) if repeatable else None) or function(self, call)
             _check_answer(record, self.services, answer, answer_shape)
             response = _response(record, answer)
-            if tag is None or answer is None:
-                return response
-            response.etag = tag(answer)
-            if tags.unchanged(call, response.etag):
-                return webob.Response(status=304, etag=response.etag, content_type=None)
-            return response
+            return response if tag is None or answer is None else _tagged(call, response, tag(answer))
 
         served.operation = record  # type: ignore[attr-defined]
         served.__doc__ = function.__doc__
         return served
 
     return declare
+
+
+def _tagged(call: Call, response: webob.Response, tag: str) -> webob.Response:
+    """The response with its entity tag; without a body where the client has it already."""
+    if tags.unchanged(call, tag):
+        return webob.Response(status=304, etag=tag, content_type=None)
+    response.etag = tag
+    return response
 
 
 def _call(record: Operation, services: Services, req: webob.Request, shape: Shape | None) -> Call:
@@ -129,7 +132,8 @@ def _call(record: Operation, services: Services, req: webob.Request, shape: Shap
 def _headers(record: Operation, req: webob.Request) -> dict[str, str]:
     """The declared headers that the request has. Raises InvalidInput for one that is out of shape."""
     found: dict[str, str] = {}
-    for name, schema in record.headers(req.method).items():
+    method = "GET" if req.method == "HEAD" else req.method
+    for name, schema in record.headers(method).items():
         if name in req.headers:
             found[name] = req.headers[name]
             try:

@@ -151,6 +151,17 @@ class Jobs(Repository):
             self._update(id, cancel_requested=True)
         return False
 
+    def give_up(self, id: str) -> bool:
+        """End a running job whose owner has not been heard of for its lease; nobody goes on with it. Raises NotFound.
+
+        False: it is not running, or its owner is alive. An owner that only slept gets LeaseLost when it wakes.
+        """
+        row = self._row(id, lock=True)
+        silent = _C.lease_until_ms < server_ms(self._connection, self._clock)
+        return row.state == "running" and self._update(
+            id, _C.fence == row.fence, silent, state="failed", fence=row.fence + 1, updated_at=self._clock.now()
+        )
+
     def live_for(
         self,
         *,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """When may a checkpoint be removed, called off, or said to be in another state?"""
 
+from karbor.api import cancel as cancelling
 from karbor.api.call import Call
 from karbor.db.database import Transaction
 from karbor.model import errors
@@ -16,7 +17,7 @@ def require_idle(rows: Transaction, checkpoint: Checkpoint, *, wish: str) -> Non
     if live:
         raise errors.Conflict(
             f"The checkpoint {checkpoint.id} is {checkpoint.status} and an operation ({live[0].operation}) works on it;"
-            f" it can be {wish} when that has ended."
+            f" it can be {wish} when that has ended, or has been cancelled."
         )
 
 
@@ -26,14 +27,15 @@ def reset(rows: Transaction, call: Call, checkpoint: Checkpoint, state: str) -> 
         call.require(RESET_AVAILABLE, project_id=checkpoint.project_id)
     if checkpoint.status == state:
         return checkpoint
-    require_idle(rows, checkpoint, wish="reset")
     if state == "available":
+        require_idle(rows, checkpoint, wish="reset")
         if checkpoint.status != "error" or not rows.checkpoints.resources(checkpoint.id):
             raise errors.Conflict(
                 f"The checkpoint {checkpoint.id} is {checkpoint.status} and was never complete, or something of it was"
                 " deleted; it cannot become available."
             )
         return rows.checkpoints.transition(checkpoint.id, "available", reason=None)
+    checkpoint = _without_lost_work(rows, call, checkpoint)
     if checkpoint.status in ("deleting", "error-deleting"):
         rows.checkpoints.save_resources(checkpoint.id, ())  # nobody knows how much of it is left
     if checkpoint.status == "deleting":
@@ -41,3 +43,15 @@ def reset(rows: Transaction, call: Call, checkpoint: Checkpoint, state: str) -> 
     reason = Reason(resource="", step="reset", cause=f"Its state was set to error; it was {checkpoint.status} before.")
     finished_at = checkpoint.finished_at or call.services.clock.now()
     return rows.checkpoints.transition(checkpoint.id, "error", reason=reason, finished_at=finished_at)
+
+
+def _without_lost_work(rows: Transaction, call: Call, checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint after every job of it whose worker is lost has been given up. Raises Conflict for any other."""
+    for job in rows.jobs.live_for(checkpoint_id=checkpoint.id):
+        if not rows.jobs.give_up(job.id):
+            break
+        cancelling.end(
+            rows, call, job, cause="Its worker was not heard of any more, and somebody reset the checkpoint."
+        )
+    require_idle(rows, checkpoint, wish="reset")
+    return rows.checkpoints.get(checkpoint.id)

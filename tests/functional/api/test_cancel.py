@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Can work be called off, by those who may, and does what is shown of it end?"""
 
+from dataclasses import replace
+
 import pytest
 
-from tests.support.api import OTHER_PROJECT, PROVIDER, SERVER
+from karbor.model.operation import Job
+from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER, SERVER, VOLUME
 
 PATH = f"/providers/{PROVIDER}/checkpoints"
 CANCEL = {"cancel": {}}
@@ -107,3 +110,14 @@ def test_an_administrator_cancels_in_every_project(api):
     path = protecting(api)
     assert api.send("POST", f"{path}/action", CANCEL, project=OTHER_PROJECT)[0] == 202
     assert shown(api, path)["status"] == "error"
+
+
+def test_a_copy_is_cancelled_under_its_own_address_and_its_source_stays(api):
+    source = api.checkpoint()
+    with api.database.write() as rows:
+        kept = rows.checkpoints.get(source["id"])
+        rows.checkpoints.create(replace(kept, id=VOLUME, status="wait_copying", source_id=kept.id))
+        rows.jobs.create(Job(SERVER, "copy", PROJECT, PROVIDER, checkpoint_id=VOLUME))
+    found = cancel(api, f"{PATH}/{VOLUME}")
+    assert (found["status"], found["reason"]["cause"]) == ("error", "The operation was cancelled.")
+    assert shown(api, f"{PATH}/{source['id']}") == source

@@ -1,10 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Can the state of a checkpoint be set where nothing knows better, and only to what can be true?"""
 
+import uuid
+from dataclasses import replace
+
 import pytest
 
+from karbor.model import errors
 from karbor.model.checkpoint import Reason, SavedResource
-from tests.support.api import PROVIDER
+from karbor.model.operation import Job, OperationLog
+from karbor.model.restore import Restore
+from tests.support.api import PROJECT, PROVIDER, VOLUME
 
 PATH = f"/providers/{PROVIDER}/checkpoints"
 SAVED = SavedResource("OS::Nova::Server#x", "plugin", {}, {})
@@ -52,6 +58,40 @@ def test_while_something_works_on_it_its_state_is_left_alone(api, state):
     assert status_of(api, f"{PATH}/{checkpoint['id']}") == "protecting"
 
 
+def lose(api, operation, checkpoint_id, **more):
+    """A job whose worker began it and was never heard of again."""
+    job_id = str(uuid.uuid4())
+    with api.database.write() as rows:
+        rows.operation_logs.create(OperationLog(job_id, PROJECT, operation, checkpoint_id=checkpoint_id))
+        rows.jobs.create(Job(job_id, operation, PROJECT, PROVIDER, checkpoint_id=checkpoint_id, **more))
+        job = rows.jobs.claim(owner="lost", provider_ids=[PROVIDER], host="h", lease_ms=20_000)
+    assert job.id == job_id
+    return job
+
+
+@pytest.mark.parametrize(
+    ("operation", "status"), [("protect", "protecting"), ("delete", "deleting"), ("restore", "available")]
+)
+def test_a_lost_worker_does_not_hold_it_for_ever(api, operation, status):
+    checkpoint = api.checkpoint(status=status)
+    path, more = f"{PATH}/{checkpoint['id']}", {}
+    if operation == "restore":
+        with api.database.write() as rows:
+            more["restore_id"] = rows.restores.create(Restore(VOLUME, PROJECT, PROVIDER, checkpoint["id"])).id
+    job = lose(api, operation, checkpoint["id"], **more)
+    api.refused(409, "PUT", path, ask("error"))  # it may only be slow
+    api.clock.pass_time(21)
+    assert api.send("PUT", path, ask("error")) == (200, {})
+    assert status_of(api, path) == "error"
+    log = api.get(f"/operation_logs/{job.id}")["operation_log"]
+    assert "not heard of" in log["error_info"] and log["ended_at"]
+    with api.database.write() as rows:
+        assert rows.jobs.live_for(checkpoint_id=checkpoint["id"]) == []
+        with pytest.raises(errors.LeaseLost):
+            rows.jobs.heartbeat(job, lease_ms=20_000)
+        assert operation != "restore" or rows.restores.get(VOLUME).status == "fail"
+
+
 def test_what_was_complete_can_be_available_again(api):
     path = complete(api, "available")
     with api.database.write() as rows:  # what a verification does that finds damage
@@ -85,3 +125,21 @@ def test_a_state_that_it_has_changes_nothing(api, state):
 @pytest.mark.parametrize("body", [ask("deleted"), ask("protecting"), ask(None), {"os-resetState": {}}, {}, {"x": {}}])
 def test_unknown_states_are_refused(api, body):
     api.refused(400, "PUT", f"{PATH}/{api.checkpoint()['id']}", body)
+
+
+@pytest.mark.parametrize("status", ["wait_copying", "copying"])
+def test_a_copy_that_was_left_half_done_can_be_reset_and_deleted(api, status):
+    source = api.checkpoint()
+    with api.database.write() as rows:
+        kept = rows.checkpoints.get(source["id"])
+        copy = rows.checkpoints.create(replace(kept, id=VOLUME, status="wait_copying", source_id=kept.id))
+        rows.checkpoints.transition(copy.id, status)
+    path = f"{PATH}/{VOLUME}"
+    assert api.get(path)["checkpoint"]["source_id"] == source["id"]
+    assert api.send("PUT", path, ask("error"))[0] == 200
+    assert status_of(api, path) == "error"
+    with api.database.write() as rows:
+        other = rows.checkpoints.create(replace(kept, id=str(uuid.uuid4()), status="wait_copying", source_id=kept.id))
+        rows.checkpoints.transition(other.id, status)
+    assert api.send("DELETE", f"{PATH}/{other.id}")[0] == 200
+    assert status_of(api, f"{PATH}/{other.id}") == "deleting"

@@ -218,6 +218,26 @@ class TestCancel:
             with pytest.raises(errors.NotFound):
                 rows.jobs.request_cancel("nowhere")
 
+    def test_a_lost_job_can_be_given_up_and_its_owner_finds_out_when_it_wakes(self, database):
+        _queue(database, make.job())
+        job = take(database, lease_ms=OVER)
+        with database.write() as rows:
+            assert rows.jobs.give_up("job-1") is True
+            assert rows.jobs.give_up("job-1") is False
+        assert _row(database).state == "failed"
+        assert take(database) is None
+        with pytest.raises(errors.LeaseLost), database.write() as rows:
+            rows.jobs.finish(job, "done")
+
+    def test_a_job_whose_owner_is_alive_or_that_waits_is_not_given_up(self, database):
+        _queue(database, make.job(), make.job("job-2"))
+        take(database)
+        with database.write() as rows:
+            assert rows.jobs.give_up("job-1") is False
+            assert rows.jobs.give_up("job-2") is False
+            with pytest.raises(errors.NotFound):
+                rows.jobs.give_up("nowhere")
+
     def test_live_jobs_are_found_by_what_they_work_on(self, database, clock):
         for number, given in enumerate(
             [{"checkpoint_id": "c"}, {"restore_id": "r"}, {"checkpoint_id": "c", "state": "done"}]
