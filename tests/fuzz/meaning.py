@@ -10,28 +10,8 @@ import zlib
 from schemathesis.core.parameters import ParameterLocation
 
 from tests.fuzz.population import COUNT, RESOURCE, known
+from tests.fuzz.requests import COLLECTIONS, OWNED, SHARED
 from tests.support.api import PROJECT, PROVIDER
-
-#: Names of parameters and fields to the noun that they name.
-NOUNS = {
-    "plan_id": "plan",
-    "checkpoint_id": "checkpoint",
-    "restore_id": "restore",
-    "operation_log_id": "operation_log",
-    "verification_id": "verification",
-    "trigger_id": "trigger",
-    "scheduled_operation_id": "scheduled_operation",
-}
-#: What a list is a list of, by the last part of its path.
-COLLECTIONS = {
-    "plans": "plan",
-    "checkpoints": "checkpoint",
-    "restores": "restore",
-    "operation_logs": "operation_log",
-    "verifications": "verification",
-    "triggers": "trigger",
-    "scheduled_operations": "scheduled_operation",
-}
 
 
 def _number(value):
@@ -43,10 +23,10 @@ def _id(name, value):
     """A known id in place of a generated one; None where the name says nothing or chance wants it left."""
     if _number((name, value)) % 4 == 0:
         return None
-    if name == "provider_id":
-        return PROVIDER
-    if name in NOUNS:
-        return known(PROJECT, NOUNS[name], _number(value) % COUNT)
+    if name in SHARED:
+        return SHARED[name]
+    if name in OWNED:
+        return known(PROJECT, OWNED[name], _number(value) % COUNT)
     return None
 
 

@@ -4,18 +4,28 @@
 Every text of a project holds the project's mark, so that an answer with a foreign mark is a leak.
 """
 
+import functools
+import tempfile
 import uuid
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from karbor.model.checkpoint import Checkpoint, Reason, Sizes
-from karbor.model.operation import OperationLog
+from karbor.model.checkpoint import Checkpoint, Reason, SavedResource, Sizes
+from karbor.model.operation import Job, OperationLog
 from karbor.model.plan import Plan
+from karbor.model.repeat import Repeat
 from karbor.model.resource import Resource
 from karbor.model.restore import Restore
-from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER, SERVER, VOLUME
+from karbor.model.scheduled_operation import ScheduledOperation
+from karbor.model.trigger import Trigger
+from karbor.model.verification import Verification
+from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER, SERVER, VOLUME, Api, provider_info
 
 MARKS = {PROJECT: "mark-of-the-first", OTHER_PROJECT: "mark-of-the-second"}
 COUNT = 4
 RESOURCE = {"id": SERVER, "type": "OS::Nova::Server", "name": "vm"}
+#: Where copies go.
+FAR_PROVIDER = "d0a4f1a2-7c3b-4f5e-9a8b-0c1d2e3f4a5b"
 
 
 def known(project, noun, number=0):
@@ -28,89 +38,189 @@ def unknown(noun):
     return str(uuid.uuid5(uuid.NAMESPACE_OID, f"no {noun}"))
 
 
-def _plans(rows, project, clock):
+@dataclass(frozen=True)
+class Owner:
+    """Whose things are made: the project, its mark, and how its things are called."""
+
+    project: str
+    mark: str
+    now: object
+    provider: str = PROVIDER
+
+    def id(self, noun, number=0):
+        return known(self.project, noun, number)
+
+
+def _plans(rows, owner):
     for number in range(COUNT):
         rows.plans.create(
             Plan(
-                id=known(project, "plan", number),
-                project_id=project,
-                name=f"{MARKS[project]} {number}",
-                description=MARKS[project],
-                provider_id=PROVIDER,
-                resources=(Resource("OS::Nova::Server", SERVER, MARKS[project]),),
-                parameters={"OS::Nova::Server": {"k": MARKS[project]}},
+                id=owner.id("plan", number),
+                project_id=owner.project,
+                name=f"{owner.mark} {number}",
+                description=owner.mark,
+                provider_id=owner.provider,
+                resources=(Resource("OS::Nova::Server", SERVER, owner.mark),),
+                parameters={"OS::Nova::Server": {"k": owner.mark}},
                 status="started" if number == 1 else "suspended",
             )
         )
 
 
-def _checkpoints(rows, project, clock):
+def _checkpoints(rows, owner):
+    """Available, failed, available once more, and one that is being made."""
     for number, status in enumerate(("available", "error", "available", "protecting")):
+        id_ = owner.id("checkpoint", number)
         rows.checkpoints.create(
             Checkpoint(
-                id=known(project, "checkpoint", number),
-                project_id=project,
-                provider_id=PROVIDER,
-                plan_id=known(project, "plan", number),
-                plan=rows.plans.get(known(project, "plan", number)).snapshot(),
+                id=id_,
+                project_id=owner.project,
+                provider_id=owner.provider,
+                plan_id=owner.id("plan", number),
+                plan=rows.plans.get(owner.id("plan", number)).snapshot(),
                 status=status,
-                extra_info={"created_by": MARKS[project]},
+                extra_info={"created_by": owner.mark},
                 consistency="filesystem" if status == "available" else None,
                 sizes=Sizes(logical=1 << 30, read=1 << 20, stored=1 << 19),
-                reason=Reason(MARKS[project], "protect", "no space", "make some") if status == "error" else None,
-                finished_at=None if status == "protecting" else clock.now(),
+                reason=Reason(owner.mark, "protect", "no space", "make some") if status == "error" else None,
+                finished_at=None if status == "protecting" else owner.now,
             )
         )
+        if status == "available":
+            rows.checkpoints.save_resources(id_, [SavedResource(f"OS::Nova::Server#{SERVER}", "p", {}, {})])
+    _job(rows, owner, "protect", checkpoint_id=owner.id("checkpoint", 3))
 
 
-def _restores(rows, project, clock):
+def _runs(rows, owner):
+    """Restores and verifications: under way, and ended well and badly."""
     for number, status in enumerate(("in_progress", "success", "fail")):
-        rows.restores.create(
-            Restore(
-                id=known(project, "restore", number),
-                project_id=project,
-                provider_id=PROVIDER,
-                checkpoint_id=known(project, "checkpoint"),
-                parameters={"OS::Nova::Server": {"restore_name": MARKS[project]}},
-                status=status,
-                resources_status={f"OS::Nova::Server#{SERVER}": "error"},
-                resources_reason={f"OS::Nova::Server#{SERVER}": MARKS[project]},
-            )
-        )
+        common = {
+            "project_id": owner.project,
+            "provider_id": owner.provider,
+            "checkpoint_id": owner.id("checkpoint"),
+            "status": status,
+            "resources_status": {f"OS::Nova::Server#{SERVER}": "error"},
+            "resources_reason": {f"OS::Nova::Server#{SERVER}": owner.mark},
+        }
+        options = {"OS::Nova::Server": {"restore_name": owner.mark}}
+        rows.restores.create(Restore(id=owner.id("restore", number), parameters=options, **common))
+        rows.verifications.create(Verification(id=owner.id("verification", number), **common))
+    _job(rows, owner, "restore", restore_id=owner.id("restore"))
+    _job(rows, owner, "verify", verification_id=owner.id("verification"))
 
 
-def _operation_logs(rows, project, clock):
+def _job(rows, owner, operation, **about):
+    """Work that no worker has taken yet, with its entry in the log."""
+    job = Job(
+        id=owner.id(f"job {operation}"),
+        operation=operation,
+        project_id=owner.project,
+        provider_id=owner.provider,
+        **{"checkpoint_id": owner.id("checkpoint", 2), **about},
+    )
+    rows.operation_logs.create(
+        OperationLog(id=job.id, project_id=owner.project, operation_type=operation, status="running", **about)
+    )
+    rows.jobs.create(job)
+
+
+def _operation_logs(rows, owner):
     for number in range(COUNT):
         rows.operation_logs.create(
             OperationLog(
-                id=known(project, "operation_log", number),
-                project_id=project,
+                id=owner.id("operation_log", number),
+                project_id=owner.project,
                 operation_type="protect",
-                checkpoint_id=known(project, "checkpoint", number),
-                plan_id=known(project, "plan", number),
-                provider_id=PROVIDER,
-                restore_id=known(project, "restore", number),
+                checkpoint_id=owner.id("checkpoint", number),
+                plan_id=owner.id("plan", number),
+                provider_id=owner.provider,
+                restore_id=owner.id("restore", number),
                 status="error",
-                error_info=MARKS[project],
-                extra_info={"request_id": MARKS[project]},
+                error_info=owner.mark,
+                extra_info={"request_id": owner.mark},
             )
         )
 
 
+def _schedules(rows, owner):
+    """Triggers, and operations that use all of them but one."""
+    for number in range(COUNT):
+        rows.triggers.create(
+            Trigger(
+                id=owner.id("trigger", number),
+                project_id=owner.project,
+                name=f"{owner.mark} {number}",
+                type="time",
+                properties={"format": "crontab", "pattern": f"{number} 2 * * *", "window": 900},
+                created_at=owner.now,
+            )
+        )
+    for number in range(COUNT - 1):
+        definition = {"plan_id": owner.id("plan", number), "provider_id": owner.provider, "note": owner.mark}
+        rows.scheduled_operations.create(
+            ScheduledOperation(
+                id=owner.id("scheduled_operation", number),
+                project_id=owner.project,
+                user_id=owner.mark,
+                name=f"{owner.mark} {number}",
+                description=owner.mark,
+                operation_type="protect",
+                trigger_id=owner.id("trigger", number),
+                operation_definition=definition,
+            )
+        )
+
+
+def _quota(rows, owner):
+    rows.quotas.set(owner.project, {"checkpoints": 1000 + len(owner.mark)})
+
+
+def _repeats(rows, owner):
+    """An answer that is kept under a key which another project may choose too."""
+    repeat = Repeat(owner.project, key_of(owner.project), "POST plan:create {}", "0" * 64)
+    rows.repeats.begin(repeat)
+    rows.repeats.end(repeat, {"plan": {"name": owner.mark}})
+
+
+def key_of(project):
+    """An idempotency key that is in use."""
+    return f"key-of-{project}"
+
+
 #: In the order in which rows may refer to each other.
-NOUNS = (_plans, _checkpoints, _restores, _operation_logs)
+NOUNS = (_plans, _checkpoints, _runs, _operation_logs, _schedules, _quota, _repeats)
 
 
-def populate(api, *projects):
-    """Put everything into each of the projects."""
-    with api.database.write() as rows:
-        for project in projects:
-            for put in NOUNS:
-                put(rows, project, api.clock)
+def everybodys(rows):
+    """What belongs to no project: another provider, and two services."""
+    near = provider_info()
+    schemas = {**near.schemas, "copy_schema": dict.fromkeys(near.resource_types, {"type": "object", "properties": {}})}
+    schemas["verify_schema"] = schemas["copy_schema"]
+    rows.providers.put(replace(near, schemas=schemas))
+    rows.providers.put(replace(near, id=FAR_PROVIDER, name="far", schemas=schemas))
+    rows.services.heartbeat(binary="karbor-operationengine", host="control1")
+    rows.services.heartbeat(binary="karbor-protection", host="host1")
+
+
+@functools.cache
+def database(*projects):
+    """The bytes of a database in which each of the projects has everything."""
+    with tempfile.TemporaryDirectory() as directory:
+        api = Api(directory)
+        with api.database.write() as rows:
+            everybodys(rows)
+            for project in projects:
+                for put in NOUNS:
+                    put(rows, Owner(project, MARKS[project], api.clock.now()))
+        api.database.dispose()  # the last connection to close moves everything from the log into the file
+        return (Path(directory) / "karbor.sqlite").read_bytes()
+
+
+def add_inventory(workers, *projects):
+    """Resources that each of the projects has; their ids are the same."""
     for project in projects:
-        api.workers.inventory.pop(project, None)
         mark = MARKS[project]
-        below = [("OS::Cinder::Volume", VOLUME, mark)]
-        api.workers.add(project, "OS::Nova::Server", SERVER, name=mark, below=below)
-        api.workers.add(project, "OS::Cinder::Volume", VOLUME, name=mark)
-        api.workers.add(project, "OS::Cinder::Volume", known(project, "volume"), name=mark)
+        workers.inventory.pop(project, None)
+        workers.add(project, "OS::Nova::Server", SERVER, name=mark, below=[("OS::Cinder::Volume", VOLUME, mark)])
+        workers.add(project, "OS::Cinder::Volume", VOLUME, name=mark)
+        workers.add(project, "OS::Cinder::Volume", known(project, "volume"), name=mark)

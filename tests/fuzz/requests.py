@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from karbor.api.v1.tree import ENDPOINTS
-from tests.fuzz.population import MARKS, RESOURCE, known, unknown
+from tests.fuzz.population import FAR_PROVIDER, MARKS, RESOURCE, key_of, known, unknown
 from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER
 
 #: Names of ids (in paths, bodies and filters) to the noun that they name. Each noun belongs to a project.
@@ -17,25 +17,42 @@ OWNED = {
     "plan_id": "plan",
     "checkpoint_id": "checkpoint",
     "restore_id": "restore",
+    "verification_id": "verification",
     "operation_log_id": "operation_log",
+    "trigger_id": "trigger",
+    "scheduled_operation_id": "scheduled_operation",
 }
 #: Names of ids that are the same for all, with a value that is there.
 SHARED = {
     "provider_id": PROVIDER,
+    "target_provider_id": FAR_PROVIDER,
     "resource_type": "OS::Nova::Server",
     "resource_id": RESOURCE["id"],
+    "service_id": "1",
+    "class_name": "default",
 }
 #: Names of ids that are projects.
-PROJECTS = ()
+PROJECTS = ("quota_project_id",)
 #: What a list holds, by the last part of its path; None where it is the same for all.
 COLLECTIONS = {
     "plans": "plan",
     "checkpoints": "checkpoint",
     "restores": "restore",
+    "verifications": "verification",
     "operation_logs": "operation_log",
+    "triggers": "trigger",
+    "scheduled_operations": "scheduled_operation",
     "instances": "volume",
     "providers": None,
     "protectables": None,
+}
+#: Operations that need another of the things than the first: operation to name to number.
+OTHERS = {
+    "plan_delete": {"plan_id": 3},  # nothing is scheduled for it
+    "provider_checkpoint_cancel": {"checkpoint_id": 3},  # it is being made
+    "provider_checkpoint_update": {"checkpoint_id": 1},
+    "provider_checkpoint_delete": {"checkpoint_id": 1},
+    "trigger_delete": {"trigger_id": 3},  # nothing uses it
 }
 
 
@@ -43,14 +60,47 @@ def _plan(ids):
     return {"name": "p", "provider_id": ids["provider_id"], "resources": [RESOURCE], "parameters": {}}
 
 
+def _definition(ids):
+    return {"plan_id": ids["plan_id"], "provider_id": ids["provider_id"]}
+
+
+def _run(ids):
+    return {"provider_id": ids["provider_id"], "checkpoint_id": ids["checkpoint_id"], "parameters": {}}
+
+
+def _copy(ids):
+    names = ("plan_id", "checkpoint_id", "target_provider_id")
+    return {name: ids[name] for name in names}
+
+
+def _schedule(ids):
+    return {
+        "name": "s",
+        "operation_type": "protect",
+        "trigger_id": ids["trigger_id"],
+        "operation_definition": _definition(ids),
+    }
+
+
 #: Operation to its body, made of ids.
 BODIES = {
     "plan_create": lambda ids: {"plan": _plan(ids)},
     "plan_update": lambda ids: {"plan": {"name": "changed"}},
     "provider_checkpoint_create": lambda ids: {"checkpoint": {"plan_id": ids["plan_id"]}},
-    "restore_create": lambda ids: {
-        "restore": {"provider_id": ids["provider_id"], "checkpoint_id": ids["checkpoint_id"], "parameters": {}}
+    "provider_checkpoint_update": lambda ids: {"os-resetState": {"state": "error"}},
+    "provider_checkpoint_cancel": lambda ids: {"cancel": {}},
+    "copy_create": lambda ids: {"copy": _copy(ids)},
+    "restore_create": lambda ids: {"restore": _run(ids)},
+    "restore_cancel": lambda ids: {"cancel": {}},
+    "trigger_create": lambda ids: {
+        "trigger_info": {"name": "t", "type": "time", "properties": {"format": "crontab", "pattern": "0 2 * * *"}}
     },
+    "trigger_update": lambda ids: {"trigger_info": {"name": "changed"}},
+    "scheduled_operation_create": lambda ids: {"scheduled_operation": _schedule(ids)},
+    "scheduled_operation_update": lambda ids: {"scheduled_operation": {"operation_definition": _definition(ids)}},
+    "service_update": lambda ids: {"status": "disabled", "disabled_reason": "new disks"},
+    "quota_update": lambda ids: {"quota": {"plans": 70}},
+    "quota_class_update": lambda ids: {"quota_class": {"plans": 70}},
 }
 
 
@@ -65,10 +115,11 @@ class Request:
     headers: dict = field(default_factory=dict)
 
 
-def ids_of(project):
+def ids_of(project, endpoint=None):
     """The ids of what the project owns, and of what is everybody's."""
+    numbers = OTHERS.get(endpoint.id, {}) if endpoint else {}
     return {
-        **{name: known(project, noun) for name, noun in OWNED.items()},
+        **{name: known(project, noun, numbers.get(name, 0)) for name, noun in OWNED.items()},
         **SHARED,
         **dict.fromkeys(PROJECTS, project),
         "project_id": project,
@@ -113,13 +164,15 @@ def request(endpoint, what, ids, query=(), headers=None):
 
 
 def own(endpoint):
-    """The request about the caller's own things."""
-    return request(endpoint, "own", ids_of(PROJECT))
+    """The request about the caller's own things; with a key that somebody else uses, where it takes one."""
+    repeatable = "Idempotency-Key" in endpoint.operation.headers(endpoint.method)
+    headers = {"Idempotency-Key": key_of(OTHER_PROJECT)} if repeatable else {}
+    return request(endpoint, "own", ids_of(PROJECT, endpoint), headers=headers)
 
 
 def foreign(endpoint, ids, whose):
     """Every way to name something of somebody else in a request of the endpoint."""
-    mine = ids_of(PROJECT)
+    mine = ids_of(PROJECT, endpoint)
     for name in parameters(endpoint):
         if name in endpoint.operation.query_parameters:
             yield request(endpoint, f"{name} of {whose} as filter", mine, {name: ids[name]})

@@ -45,7 +45,7 @@ def count():
 @pytest.fixture
 def api(tmp_path_factory):
     """Each operation begins with the same rows, so that it does not matter which others were tried before."""
-    made = make_world(tmp_path_factory.mktemp("fuzz"), PROJECT)
+    made = make_world(tmp_path_factory.mktemp("fuzz"), PROJECT, quota_plans=-1)
     yield made
     made.database.dispose()
 

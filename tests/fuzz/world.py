@@ -6,7 +6,7 @@ import functools
 
 import bcrypt
 
-from tests.fuzz.population import populate
+from tests.fuzz import population
 from tests.support.api import OTHER_PROJECT, PROJECT, Api
 
 PASSWORD = "correct horse"
@@ -37,6 +37,6 @@ def make_world(directory, *projects, **settings):
     users.write_text("".join(f"{name}:{_hash()}:{project}:{role}\n" for name, (project, role) in USERS.items()))
     unbounded = {"project_work_per_minute": 0, "failed_logins_per_minute": 0}  # the clock stands still
     login_settings = {"auth_strategy": "http_basic", "http_basic_auth_user_file": str(users)}
-    api = Api(directory, **login_settings, **unbounded, **settings)
-    populate(api, *projects)
+    api = Api(directory, content=population.database(*projects), **login_settings, **unbounded, **settings)
+    population.add_inventory(api.workers, *projects)
     return api

@@ -158,18 +158,22 @@ def _empty_database():
 
 
 class Api:
-    """The application with everything under it. ``send`` is any request; ``get`` and ``post`` must be answered well."""
+    """The application with everything under it. ``send`` is any request; ``get`` and ``post`` must be answered well.
 
-    def __init__(self, path, files=(), **values):
+    ``content`` is the database to begin with, as bytes; an empty one where there is none.
+    """
+
+    def __init__(self, path, files=(), content=None, **values):
         self.clock = TwinClock()
         file = Path(path) / "karbor.sqlite"
-        file.write_bytes(_empty_database())
+        file.write_bytes(content or _empty_database())
         self.database = Database(f"sqlite:///{file}", clock=self.clock)
         self.workers = WorkersTwin()
         self.conf = make_conf(files, **values)
         self.app = make_app(self.conf, database=self.database, protection=self.workers, clock=self.clock)
-        with self.database.write() as rows:
-            rows.providers.put(provider_info())
+        if content is None:
+            with self.database.write() as rows:
+                rows.providers.put(provider_info())
         self.workers.add(PROJECT, "OS::Nova::Server", SERVER, below=[("OS::Cinder::Volume", VOLUME, "v")])
         self.workers.add(PROJECT, "OS::Cinder::Volume", VOLUME, name="v")
 
