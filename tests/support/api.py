@@ -63,6 +63,7 @@ class WorkersTwin:
         }
         self.inventory = {}
         self.asked_with = None
+        self.questions = 0
 
     def add(self, project_id, type_, id_, name="vm", below=()):
         shown = [{"type": t, "id": i, "name": n, "extra_info": None} for t, i, n in below]
@@ -111,6 +112,7 @@ class WorkersTwin:
         return {**lists, "creates": [entry], "bytes": 7}
 
     def _answer(self):
+        self.questions += 1
         if self.silent:
             raise errors.Unavailable("The protection service did not answer in time.")
 

@@ -38,6 +38,23 @@ def test_instances_are_cut_into_pages(api):
     assert [entry["id"] for entry in page] == ids[2:]
 
 
+def test_links_lead_through_all_instances_and_a_page_is_one_question(api):
+    """However many instances a page has, and however many dependents they have: no question for each."""
+    ids = sorted(f"{number:08x}-2222-4333-8444-555555555555" for number in range(20))
+    for id_ in ids:
+        below = [("OS::Cinder::Volume", f"{id_[:-1]}{number}", "v") for number in range(3)]
+        api.workers.add(OTHER_PROJECT, "OS::Nova::Server", id_, below=below)
+    page, seen, before = api.get(INSTANCES, limit=10, project=OTHER_PROJECT), [], api.workers.questions
+    while page.get("instances_links"):
+        seen += page["instances"]
+        href = page["instances_links"][0]["href"].removeprefix("http://localhost")
+        assert href.startswith(f"/v1/{OTHER_PROJECT}{INSTANCES}?limit=10&marker=")
+        page = api.raw("GET", href).json
+    assert [entry["id"] for entry in seen + page["instances"]] == ids
+    assert all(len(entry["dependent_resources"]) == 3 for entry in seen)
+    assert api.workers.questions - before == 2  # the second page, and the empty one behind it
+
+
 @pytest.mark.parametrize("text", ["{'a': 'b', 'c': None}", '{"a": "b", "c": null}'])
 def test_parameters_may_be_written_in_two_languages(api, text):
     api.get(INSTANCES, parameters=text, type="x")
