@@ -2,6 +2,7 @@
 """What do the other processes do in tests of the database? ``python -m tests.support.contenders ACTION URL ...``.
 
 claim OWNER           take jobs until there are none; print the id of each
+plans LIMIT           make plans as long as the quota LIMIT allows; print the id of each
 upgrade               bring the schema to the newest version
 hold                  take a job, print "held", wait for a line, then try every kind of write; print what was refused
 flow JOURNAL [TASK]   take a job, run or go on with its flow; tasks write their names to JOURNAL; TASK kills the process
@@ -20,7 +21,7 @@ from karbor.common.clock import Clock
 from karbor.db.database import Database
 from karbor.db.flowstore import FencedBackend, lease_was_lost
 from karbor.model import errors
-from tests.support.rows import PROVIDER
+from tests.support.rows import PROJECT, PROVIDER, plan
 
 OVER = -1000  # a lease that has run out when it begins: the next one who asks takes the job over
 LONG = 600_000
@@ -69,6 +70,25 @@ def _claim(database, owner):
             rows.jobs.finish(job, "done")
 
 
+def make_plans(database, limit, owner):
+    """Plans of one project, as many as ``limit`` allows for all who make some; the ids of those made here."""
+    made = []
+
+    def make(rows):
+        rows.quotas.require(PROJECT, {"plans": limit}, "plans")
+        return rows.plans.create(plan(f"{owner}-{len(made)}")).id
+
+    while True:
+        try:
+            made.append(database.retrying(make))
+        except errors.TooLarge:
+            return made
+
+
+def _plans(database, limit):
+    print(*make_plans(database, int(limit), f"process-{os.getpid()}"), sep="\n", flush=True)
+
+
 def _hold(database):
     job = take(database, lease_ms=OVER)
 
@@ -111,7 +131,8 @@ def _flow(database, journal, deadly=""):
 def main():
     action, url, *rest = sys.argv[1:]
     database = Database(url, clock=Clock())
-    {"claim": _claim, "upgrade": Database.upgrade, "hold": _hold, "flow": _flow}[action](database, *rest)
+    actions = {"claim": _claim, "upgrade": Database.upgrade, "hold": _hold, "flow": _flow, "plans": _plans}
+    actions[action](database, *rest)
     database.dispose()
 
 

@@ -15,6 +15,12 @@ def clock():
 
 
 @pytest.fixture
+def many():
+    """How many rows a long list has here."""
+    return 10_000
+
+
+@pytest.fixture
 def empty_url(tmp_path):
     """The URL of a database without tables."""
     return f"sqlite:///{tmp_path}/karbor.sqlite"

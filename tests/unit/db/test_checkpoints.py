@@ -26,6 +26,10 @@ class TestCheckpoints:
             progress=PROGRESS,
             reason=Reason("a", "b", "c", "d"),
             finished_at=clock.now(),
+            base_id="checkpoint-0",
+            source_id="checkpoint-there",
+            verified_at=clock.now(),
+            verified_level="full",
         )
         with database.write() as rows:
             created = rows.checkpoints.create(full)
@@ -79,7 +83,7 @@ class TestCheckpoints:
     def test_a_status_does_not_change_by_an_update(self, database):
         with database.write() as rows:
             rows.checkpoints.create(make.checkpoint())
-            for field in ("status", "id", "colour"):
+            for field in ("status", "id", "colour", "project_id", "plan_id", "source_id", "deleted"):
                 with pytest.raises(TypeError):
                     rows.checkpoints.update("checkpoint-1", **{field: "available"})
 
@@ -124,6 +128,59 @@ class TestCheckpoints:
             assert len(rows.checkpoints.list(PageRequest(), provider_id=None).items) == 3
             page = rows.checkpoints.list(PageRequest(filters={"plan_id": "p"}), provider_id=make.PROVIDER)
             assert [item.id for item in page.items] == ["mine"]
+
+    def test_a_list_across_providers_and_by_provider(self, database):
+        with database.write() as rows:
+            rows.checkpoints.create(make.checkpoint("here"))
+            rows.checkpoints.create(make.checkpoint("there", provider_id="another"))
+
+            def listed(**filters):
+                page = rows.checkpoints.list(PageRequest(project_id=make.PROJECT, filters=filters))
+                return {item.id for item in page.items}
+
+            assert listed() == {"here", "there"}
+            assert listed(provider_id="another") == {"there"}
+            assert listed(provider_id="another", plan_id="plan-1", status="protecting") == {"there"}
+
+    @pytest.mark.parametrize("key", ["created_at", "id", "status"])
+    @pytest.mark.parametrize("filters", [{}, {"plan_id": "plan-1"}, {"start_date": "2000-01-01"}])
+    def test_tombstones_are_hidden_in_every_order(self, database, key, filters):
+        with database.write() as rows:
+            for number, status in enumerate(["available", "deleted", "error", "deleted", "deleting"]):
+                rows.checkpoints.create(make.checkpoint(f"c{number}", status=status))
+            rows.checkpoints.transition("c4", "deleted")
+            page = rows.checkpoints.list(PageRequest(sort=((key, "asc"),), filters=filters))
+        assert {item.id for item in page.items} == {"c0", "c2"}
+
+    def test_old_tombstones_are_purged_a_few_at_a_time(self, database, clock):
+        with database.write() as rows:
+            for number in range(5):
+                rows.checkpoints.create(make.checkpoint(f"old{number}", status="deleting"))
+                rows.checkpoints.save_resources(f"old{number}", [make.saved()])
+                rows.checkpoints.transition(f"old{number}", "deleted")
+            rows.checkpoints.create(make.checkpoint("live", status="available"))
+            clock.pass_time(60)
+            moment = clock.now()
+            rows.checkpoints.create(make.checkpoint("new", status="deleting"))
+            rows.checkpoints.transition("new", "deleted")
+            rows.checkpoints.update("live", mode="full")
+            before = rows.quotas.usage(make.PROJECT), rows.plans.summaries(["plan-1"])
+            assert [rows.checkpoints.purge(moment, 3) for _ in range(3)] == [3, 2, 0]
+            for id in ("live", "new"):
+                assert rows.checkpoints.get(id)
+            with pytest.raises(errors.NotFound):
+                rows.checkpoints.get("old0")
+            assert rows.checkpoints.resources("old0") == ()
+            assert (rows.quotas.usage(make.PROJECT), rows.plans.summaries(["plan-1"])) == before
+            assert rows.quotas.reconcile() == []
+
+    def test_a_copy_is_no_base_unless_copies_are_asked_for(self, database):
+        with database.write() as rows:
+            rows.checkpoints.create(make.checkpoint(status="available", source_id="there"))
+            rows.checkpoints.save_resources("checkpoint-1", [make.saved("T#1")])
+            asked = {"project_id": make.PROJECT, "provider_id": make.PROVIDER, "key": "T#1"}
+            assert rows.checkpoints.earlier(**asked) == []
+            assert [id for id, _saved in rows.checkpoints.earlier(**asked, copies=True)] == ["checkpoint-1"]
 
 
 class TestSavedResources:

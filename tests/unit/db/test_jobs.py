@@ -9,12 +9,14 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+import sqlalchemy as sa
 
 from karbor.common.clock import Clock
 from karbor.db.database import Database
+from karbor.db.flowtables import FLOWDETAILS, LOGBOOKS
 from karbor.model import errors
 from tests.support import rows as make
-from tests.support.contenders import LONG, OVER, take
+from tests.support.contenders import LONG, OVER, engine_for, take
 
 
 def contender(*arguments, **given):
@@ -39,6 +41,7 @@ class TestClaims:
         full = make.job(
             checkpoint_id="c",
             restore_id="r",
+            verification_id="v",
             host="h",
             payload={"a": [1, None]},
             request_id="req-1",
@@ -240,13 +243,41 @@ class TestCancel:
 
     def test_live_jobs_are_found_by_what_they_work_on(self, database, clock):
         for number, given in enumerate(
-            [{"checkpoint_id": "c"}, {"restore_id": "r"}, {"checkpoint_id": "c", "state": "done"}]
+            [
+                {"checkpoint_id": "c"},
+                {"restore_id": "r"},
+                {"checkpoint_id": "c", "state": "done"},
+                {"verification_id": "v"},
+            ]
         ):
             _queue(database, make.job(str(number), **given))
         with database.write() as rows:
             assert [job.id for job in rows.jobs.live_for(checkpoint_id="c")] == ["0"]
             assert [job.id for job in rows.jobs.live_for(restore_id="r")] == ["1"]
             assert [job.id for job in rows.jobs.live_for(checkpoint_id="c", restore_id="r")] == []
+            assert [job.id for job in rows.jobs.live_for(verification_id="v")] == ["3"]
+
+
+class TestPurge:
+    def test_ended_jobs_go_a_few_at_a_time_with_what_is_left_of_their_flows(self, database, clock):
+        _queue(database, *(make.job(str(number)) for number in range(6)))
+        for number in range(4):
+            job = take(database)
+            engine_for(database, job, lambda _name: None)
+            with database.write() as rows:
+                rows.jobs.finish(job, "failed" if number % 2 else "done")
+        clock.pass_time(60)
+        moment = clock.now()
+        running = take(database)
+        engine_for(database, running, lambda _name: None)
+        with database.write() as rows:
+            rows.jobs.heartbeat(running, lease_ms=LONG)
+            assert rows.jobs.purge(moment.replace(year=2000), 10) == 0
+            assert [rows.jobs.purge(moment, 3) for _ in range(3)] == [3, 1, 0]
+            assert rows.connection.execute(sa.select(LOGBOOKS.c.name)).scalars().all() == [running.id]
+            flows = rows.connection.execute(sa.select(sa.func.count()).select_from(FLOWDETAILS)).scalar()
+            assert (flows, rows.jobs.get(running.id).state) == (1, "running")
+        assert take(database).state == "running"
 
 
 class TestContention:
@@ -288,3 +319,62 @@ class TestContention:
         with here.write() as rows:
             rows.jobs.finish(owner, "done")
         here.dispose()
+
+
+class TestOperators:
+    def test_live_jobs_are_listed_oldest_first(self, database, clock):
+        for id in ("z", "y", "x"):
+            _queue(database, make.job(id))
+            clock.pass_time(1)
+        job = take(database)
+        with database.write() as rows:
+            rows.jobs.finish(job, "done")
+            take_next = [found.id for found in rows.jobs.live()]
+        assert (job.id, take_next) == ("z", ["y", "x"])
+
+    def test_what_is_left_of_a_lease_is_told(self, database):
+        _queue(database, make.job())
+        with database.read() as rows:
+            assert rows.jobs.lease_left("job-1") <= 0
+            with pytest.raises(errors.NotFound):
+                rows.jobs.lease_left("nothing")
+        take(database)
+        with database.read() as rows:
+            assert 0 < rows.jobs.lease_left("job-1") <= LONG
+
+    def test_a_job_that_was_taken_back_belongs_to_whoever_takes_it_next(self, database):
+        _queue(database, make.job())
+        before = take(database)
+        with database.write() as rows:
+            rows.jobs.take_back("job-1")
+        with database.write() as rows, pytest.raises(errors.LeaseLost):
+            rows.jobs.set_payload(before, too="late")
+        after = take(database)
+        assert after.fence == before.fence + 1
+        with database.write() as rows:
+            rows.jobs.finish(after, "done")
+            with pytest.raises(errors.Conflict):
+                rows.jobs.take_back("job-1")
+
+    def test_a_job_without_a_living_worker_can_be_withdrawn(self, database):
+        _queue(database, make.job("waits"))
+        with database.write() as rows:
+            rows.jobs.withdraw("waits")
+        _queue(database, make.job("silent"))
+        silent = take(database, lease_ms=OVER)
+        with database.write() as rows:
+            rows.jobs.withdraw("silent")
+        with database.write() as rows, pytest.raises(errors.LeaseLost):
+            rows.jobs.finish(silent, "done")
+        assert (_row(database, "waits").state, _row(database, "silent").state) == ("failed", "failed")
+
+    @pytest.mark.parametrize(("id", "error"), [("alive", errors.Conflict), ("nothing", errors.NotFound)])
+    def test_a_job_that_a_worker_has_or_that_is_not_there_is_not_withdrawn(self, database, id, error):
+        _queue(database, make.job("alive"))
+        job = take(database)
+        with database.write() as rows, pytest.raises(error):
+            rows.jobs.withdraw(id)
+        with database.write() as rows:
+            rows.jobs.finish(job, "done")
+            with pytest.raises(errors.Conflict):
+                rows.jobs.withdraw("alive")

@@ -44,7 +44,13 @@ class TestOperationLogs:
                 walked.append(marker := page[0].id)
         assert sorted(walked) == ["0", "1", "2", "3", "4"]
 
-    @pytest.mark.parametrize("name", ["checkpoint_id", "plan_id", "restore_id", "status", "provider_id"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            *("checkpoint_id", "plan_id", "restore_id", "verification_id", "scheduled_operation_id"),
+            *("status", "provider_id", "operation_type"),
+        ],
+    )
     def test_filters_are_exact(self, database, name):
         with database.write() as rows:
             rows.operation_logs.create(make.log("1", **{name: "x"}))
@@ -52,3 +58,17 @@ class TestOperationLogs:
             rows.operation_logs.create(make.log("3"))
             page = rows.operation_logs.list(PageRequest(filters={name: "x"}))
         assert [item.id for item in page.items] == ["1"]
+
+    def test_a_log_that_has_no_status_yet_says_so(self, database):
+        with database.write() as rows:
+            rows.operation_logs.create(make.log())
+            assert rows.operation_logs.get("job-1").status is None
+
+    def test_days_are_of_the_beginning(self, database, clock):
+        with database.write() as rows:
+            for day in (1, 2, 3):
+                rows.operation_logs.create(make.log(str(day), started_at=clock.now().replace(month=5, day=day)))
+            year = clock.now().year
+            filters = {"start_date": f"{year}-05-02", "end_date": f"{year}-05-02"}
+            page = rows.operation_logs.list(PageRequest(filters=filters))
+        assert [item.id for item in page.items] == ["2"]

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Are plans kept whole, and apart by project?"""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -37,6 +38,37 @@ class TestPlans:
             changed = rows.plans.update(replace(created, name="weekly", status="started", parameters={}))
             assert rows.plans.get("plan-1") == changed
         assert (changed.created_at, changed.updated_at) == (created.created_at, clock.now())
+
+    def test_an_update_of_what_somebody_else_has_changed_since_is_refused(self, database):
+        """Also where the clock stood still meanwhile."""
+        with database.write() as rows:
+            read = rows.plans.create(make.plan())
+            first = rows.plans.update(replace(read, name="first"))
+            with pytest.raises(errors.Conflict, match="changed by somebody else"):
+                rows.plans.update(replace(read, name="second"))
+            second = rows.plans.update(replace(first, name="second"))
+            with pytest.raises(errors.Conflict):
+                rows.plans.update(replace(first, name="third"))
+            assert rows.plans.get("plan-1") == second
+
+    def test_of_changes_at_once_none_is_lost(self, database):
+        with database.write() as rows:
+            rows.plans.create(make.plan(parameters={}))
+
+        def add(rows, name):
+            plan = rows.plans.get("plan-1", lock=True)
+            rows.plans.update(replace(plan, parameters={**plan.parameters, name: {}}))
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(lambda name: database.retrying(lambda rows: add(rows, name)), "abcdefghijkl"))
+        with database.read() as rows:
+            assert sorted(rows.plans.get("plan-1").parameters) == list("abcdefghijkl")
+
+    def test_a_plan_stays_in_its_project(self, database):
+        with database.write() as rows:
+            plan = rows.plans.create(make.plan())
+            rows.plans.update(replace(plan, project_id="another"))
+            assert rows.plans.get("plan-1").project_id == make.PROJECT
 
     def test_a_deleted_plan_is_gone(self, database):
         with database.write() as rows:

@@ -5,7 +5,9 @@ import random
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import sqlalchemy as sa
 
+from karbor.db.tables import PLANS
 from karbor.model import errors
 from karbor.model.page import PageRequest
 from tests.support import rows as make
@@ -139,6 +141,48 @@ class TestPages:
         with database.read() as rows:
             with pytest.raises(errors.InvalidInput):
                 rows.plans.list(PageRequest(**given))
+
+
+class TestLongLists:
+    """A long list whose rows are all of one moment, while others add to it."""
+
+    @pytest.fixture
+    def crowd(self, database, many):
+        """The ids of ``many`` plans of the same moment, in order."""
+        dice = random.Random(2)
+        ids = sorted(f"{dice.randrange(16**12):012x}" for _ in range(many))
+        self._insert(database, ids)
+        return ids
+
+    @staticmethod
+    def _insert(database, ids, created_at=START):
+        plain = make.plan(created_at=created_at)
+        row = {name: getattr(plain, name) for name in ("project_id", "name", "description", "provider_id", "status")}
+        row |= {"resources": [], "parameters": {}, "created_at": created_at}
+        with database.write() as rows:
+            rows.connection.execute(sa.insert(PLANS), [{"id": id, **row} for id in ids])
+
+    @pytest.mark.parametrize("project", [make.PROJECT, None])
+    def test_every_row_is_met_once_forwards_and_backwards_while_others_come(self, database, crowd, project):
+        dice = random.Random(3)
+        for direction, order in (("asc", crowd), ("desc", crowd[::-1])):
+            met, marker = [], None
+            while True:
+                with database.read() as rows:
+                    sort = (("created_at", direction),)
+                    page = rows.plans.list(PageRequest(limit=500, marker=marker, sort=sort, project_id=project))
+                met += [plan.id for plan in page.items]
+                if not page.full:
+                    break
+                marker = met[-1]
+                # Some come before the marker, some behind it, some at the same moment and some around it.
+                new = [f"{dice.randrange(16**12):012x}-{direction}" for _ in range(6)]
+                self._insert(database, new[:4])
+                self._insert(database, new[4:5], START - timedelta(seconds=1))
+                self._insert(database, new[5:], START + timedelta(seconds=1))
+            assert len(set(met)) == len(met)
+            there = set(order)
+            assert [id for id in met if id in there] == order
 
 
 class TestFilters:
