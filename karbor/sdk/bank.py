@@ -57,6 +57,7 @@ class Capabilities:
 
     object_lock: bool = False
     shared: bool = False  # several hosts reach the same objects
+    list_lag: float = 0.0  # seconds until every list shows what was put or deleted; 0: condition 4 holds for lists too
 
 
 class Bank(abc.ABC):

@@ -91,6 +91,32 @@ def tombstone_name(name: str) -> str:
     return f"gone/{name}"
 
 
+def lease_name(job: str, fence: int, number: int) -> str:
+    """A later claim on the job, and a later object of one claim, sort behind."""
+    return f"lease/{word(job)}.{fence:010d}.{number:08d}"
+
+
+def lease_parts(name: str) -> tuple[str, int, int]:
+    """(job, fence, number): the inverse. Raises IntegrityError for a name that no lease has."""
+    try:
+        job, fence, number = name.removeprefix("lease/").rsplit(".", 2)
+        parts = (job, int(fence), int(number))
+        matches = name == lease_name(*parts)
+    except (ValueError, errors.InvalidInput):
+        matches = False
+    if not matches:
+        raise errors.IntegrityError(detail=f"not the name of a lease: {name[-100:]}")
+    return parts
+
+
+def condemned_name(list_id: str) -> str:
+    return f"gc/condemned/{list_id}"
+
+
+def claim_name(number: int) -> str:
+    return f"gc/claim/{number:010d}"
+
+
 def put_varint(out: bytearray, value: int) -> None:
     """Append an unsigned LEB128 number."""
     while value > 0x7F:

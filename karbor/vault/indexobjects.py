@@ -64,7 +64,7 @@ class IndexObjects:
 
         A damaged index object is passed over: it must not stop new backups, and packs describe themselves.
         """
-        self._follow_condemned()
+        spared = self._follow_condemned()
         # What the cache knows is asked first: what another thread learns meanwhile must not look like something gone.
         cached = self._index.sources()
         there = set(self.names(format.index_name("")))
@@ -81,9 +81,14 @@ class IndexObjects:
         for pack_id in self._index.pending():
             if not self.holds(pack_id):
                 self._index.forget(pack_id)
+        for list_id in spared:
+            self._index.spare(list_id)
 
-    def _follow_condemned(self) -> None:
-        """Before the index objects: a list that is gone by now has left no index object that names what it deleted."""
+    def _follow_condemned(self) -> set[str]:
+        """Take heed of new condemned lists, and return those that are gone.
+
+        Asked for before the index objects: a list that is gone has left no index object that names what it deleted.
+        """
         cached = self._index.condemned_lists()
         there = set(self._lists.ids())
         for list_id in sorted(there - cached):
@@ -92,8 +97,7 @@ class IndexObjects:
             except errors.ObjectNotFound:
                 continue
             self._index.condemn(list_id, packs=condemned.packs, streams=condemned.streams)
-        for list_id in cached - there:
-            self._index.spare(list_id)
+        return cached - there
 
     def _follow_proofs(self) -> None:
         unproven = self._index.unproven()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How is a JSON document kept in a domain: sealed, written once, and gone for good once deleted?"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from karbor.common.clock import Clock, iso
@@ -11,6 +11,7 @@ from karbor.vault import format
 from karbor.vault.codec import Codec
 
 _PAGE = 1000
+_VOID = "void"  # a document with this never was, and never will be, a record
 
 
 class Records:
@@ -22,21 +23,50 @@ class Records:
         self._codec = codec
         self._clock = clock
 
-    def put(self, kind: str, record_id: str, document: Mapping[str, Any]) -> None:
-        """Store a document. The same again is no error. Raises Conflict where another one, or a tombstone, is there."""
+    def put(
+        self, kind: str, record_id: str, document: Mapping[str, Any], *, confirm: Callable[[], None] | None = None
+    ) -> None:
+        """Store a document. The same again is no error. Raises Conflict where another one, or a tombstone, is there.
+
+        ``confirm`` is called at the last moment before. It cannot be the last word, so a tombstone that is there after
+        the document was put makes it void too: whoever put it decided first.
+        """
         name = format.record_name(kind, record_id)
-        if self._deleted(name):
-            raise errors.Conflict("This was deleted.", detail=name)
-        if self._bank.put_if_absent(self._prefix + name, self._codec.seal_document(name, document)):
-            return
-        if self._open(name) != dict(document):
-            raise errors.Conflict("Something else is stored under this id.", detail=name)
+        self._require_not_deleted(name)
+        if confirm is not None:
+            confirm()
+        if not self._bank.put_if_absent(self._prefix + name, self._codec.seal_document(name, document)):
+            found = self._open(name)
+            if found.get(_VOID):
+                raise errors.Conflict("This was given up.", detail=name)
+            if found != dict(document):
+                raise errors.Conflict("Something else is stored under this id.", detail=name)
+        self._require_not_deleted(name)
+
+    def give_up(self, kind: str, record_id: str) -> bool:
+        """Decide that this record will never count, unless it was put before. May be called again.
+
+        One object decides: of a record and the mark that it is void, both under its name, the first to be put stays.
+        The tombstone follows, and only then is the mark removed. False where the record stands.
+        """
+        name = format.record_name(kind, record_id)
+        if not self._deleted(name):
+            void = {"version": format.VERSION, _VOID: True}
+            made = self._bank.put_if_absent(self._prefix + name, self._codec.seal_document(name, void))
+            if not made and not self._given_up(name):
+                return self._deleted(name)
+        self.delete(kind, record_id)
+        return True
+
+    def is_deleted(self, kind: str, record_id: str) -> bool:
+        """Whether there is a tombstone: then no record of this name counts, whether it is there or not."""
+        return self._deleted(format.record_name(kind, record_id))
 
     def get(self, kind: str, record_id: str) -> dict[str, Any]:
         """The document. Raises ObjectNotFound, IntegrityError."""
         name = format.record_name(kind, record_id)
         document = self._open(name)
-        if self._deleted(name):
+        if document.get(_VOID) or self._deleted(name):
             raise errors.ObjectNotFound(detail=f"{name} was deleted")
         return document
 
@@ -62,6 +92,16 @@ class Records:
 
     def _open(self, name: str) -> dict[str, Any]:
         return self._codec.open_document(name, self._bank.get(self._prefix + name))
+
+    def _given_up(self, name: str) -> bool:
+        try:
+            return bool(self._open(name).get(_VOID))
+        except errors.ObjectNotFound:  # deleted since it was found to be taken: a tombstone was there before
+            return True
+
+    def _require_not_deleted(self, name: str) -> None:
+        if self._deleted(name):
+            raise errors.Conflict("This was deleted.", detail=name)
 
     def _deleted(self, name: str) -> bool:
         try:

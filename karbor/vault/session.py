@@ -33,12 +33,16 @@ class NewChunk(NamedTuple):
 class Session:
     """The writes of one stream. ``claim`` and ``store`` from any thread; the rest from the one that made it.
 
-    Use as a context manager: leaving it ends the upload thread, whatever happened.
+    Use as a context manager: leaving it ends the upload thread, whatever happened. ``confirm`` is called before each
+    index object is put; it raises LeaseLost where the write lease is lost.
     """
 
-    def __init__(self, store: ChunkStore, *, still_wanted: Callable[[], None]) -> None:
+    def __init__(
+        self, store: ChunkStore, *, still_wanted: Callable[[], None], confirm: Callable[[], None] | None = None
+    ) -> None:
         self._store = store
         self._still_wanted = still_wanted
+        self._confirm = confirm
         self._pack_lock = threading.Lock()  # held while a full pack waits for room, so the uploader must never want it
         self._claim_lock = threading.Lock()
         self._claimed: set[bytes] = set()  # in packs that are not in the cache yet
@@ -162,6 +166,8 @@ class Session:
                 raise errors.IntegrityError(detail=f"pack {pack_id.hex()} went away while it was used") from fault
 
     def _put_index(self) -> None:
+        if self._confirm is not None:
+            self._confirm()
         name, size = self._store.index_objects.put(self._unlisted)
         self.index_names.append(name)
         self.stored += size

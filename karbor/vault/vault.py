@@ -7,7 +7,7 @@ is stored once per domain.
 
 import secrets
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,9 +17,12 @@ from karbor.sdk.bank import Bank
 from karbor.sdk.streams import Advance, Source, StreamInfo, StreamReader
 from karbor.vault import format
 from karbor.vault.check import Check
+from karbor.vault.cleanup import CleanUp, Report, Settings
+from karbor.vault.condemned import CondemnedLists
 from karbor.vault.copy import Pair, StreamCopy
 from karbor.vault.keyring import Keyring
 from karbor.vault.keys import DomainKeys, MasterKey
+from karbor.vault.leases import Lease, Leases, Terms
 from karbor.vault.readback import ReadBack, Written
 from karbor.vault.reader import ChunkedReader
 from karbor.vault.recipe import Tree
@@ -34,12 +37,14 @@ from karbor.vault.writer import StreamWriter
 class _Opened(NamedTuple):
     store: ChunkStore
     records: Records
+    leases: Leases
 
 
 class Vault:
     """The vault of one bank. Thread-safe. Makes no call to the bank before it must.
 
-    ``cache_dir`` holds caches only. ``threads`` compress per stream that is written.
+    ``cache_dir`` holds caches only. ``threads`` compress per stream that is written. ``terms`` are those of the leases
+    that writers hold; all services that write into the bank use the same.
     """
 
     def __init__(
@@ -51,8 +56,10 @@ class Vault:
         clock: Clock,
         compression_level: int = 1,
         threads: int = 2,
+        terms: Terms = Terms(),  # noqa: B008 - frozen
     ) -> None:
         self.bank = bank
+        self.terms = terms
         self.cache_dir = cache_dir
         self.clock = clock
         self.compression_level = compression_level
@@ -94,45 +101,80 @@ class Domain:
                 self._opened.store.index.close()
                 self._opened = None
 
-    def write_stream(self, source: Source, *, base_id: str | None = None, advance: Advance) -> StreamInfo:
+    def lease(self, job: str, *, fence: int, record: tuple[str, str]) -> Lease:
+        """Begin to write for a job that will put ``record`` (kind, id): clean-up lets alone whatever it may need.
+
+        Takes the lease over from earlier claims (fences) on the job. Raises Conflict where the record was deleted or
+        given up meanwhile, LeaseLost where there is a later claim.
+        """
+        opened = self._for_writing()
+        lease = opened.leases.begin(job, fence=fence, record=record)
+        opened.store.follow()
+        return lease
+
+    def clean_up(self, settings: Settings, *, pause: Callable[[float], None], dry_run: bool = False) -> Report:
+        """Give back the space of what nobody refers to; see karbor.vault.cleanup. ``pause`` waits that many seconds,
+        or raises Cancelled to end the work. Raises Conflict where somebody else is cleaning up."""
+        opened = self._for_reading()
+        if opened is None:
+            return Report()
+        store, records, leases = opened
+        work = CleanUp(store, records, leases, settings=settings, scratch=self._vault.cache_dir, pause=pause)
+        return work.estimate() if dry_run else work.run()
+
+    def write_stream(
+        self, source: Source, *, base_id: str | None = None, advance: Advance, lease: Lease | None = None
+    ) -> StreamInfo:
         """Store ``source``; durable when this returns (packs, index, then the root).
+
+        The caller keeps ``lease`` until the record that names the stream is put; without one, clean-up may take the
+        stream and what it refers to for garbage.
 
         ``advance`` is called in this thread with the number of bytes read, and with 0 while it waits; what it raises
         ends the write. May be called again after any failure: what is stored already is found. ``packs`` of the answer
         names the index objects that list every pack this write made. Raises ObjectNotFound where the base is missing.
         """
         store = self._for_writing().store
-        base = self._tree(store, base_id)[0] if base_id is not None else None
+        advance, confirm = _leased(advance, lease)
         store.follow()
-        with Session(store, still_wanted=lambda: advance(0)) as session:
+        base = self._tree(store, base_id)[0] if base_id is not None else None
+        if base_id is not None and _unfit(store, base_id, lease):
+            raise errors.ObjectNotFound(detail=f"stream {base_id} is about to be cleaned up")
+        with Session(store, still_wanted=lambda: advance(0), confirm=confirm) as session:
             writer = StreamWriter(store, session, source=source, base=base)
             top = writer.write(advance, threads=self._vault.threads)
             session.finish()
-            advance(0)  # the last moment to be told that the lease is lost
+            advance(0)  # the last moment to be told that the job is lost
+            confirm()
             root = StreamRoot(source.size, top, base_id, iso(self._vault.clock.now()))
             return self._put_root(store, session, root, bytes_read=writer.bytes_read)
 
-    def copy_stream(self, stream_id: str, to: "Domain", advance: Advance, *, earlier: Sequence[str] = ()) -> StreamInfo:
+    def copy_stream(
+        self, stream_id: str, to: "Domain", advance: Advance, *, earlier: Sequence[str] = (), lease: Lease | None = None
+    ) -> StreamInfo:
         """Store a stream of this domain in another one, which may lie in another bank; durable when this returns.
 
         Content that is known there is not sent; so after any failure it may be called again. ``earlier`` are ids of
         streams over there that may be copies of streams of this domain: what one of them has in common with this
         stream is not even read. ``advance`` is told how far in the stream we are (its sum is the size), and 0 while we
         wait. ``bytes_read`` of the answer counts the bytes opened here; all else is as in ``write_stream``. Streams are
-        copied into a domain one after the other, so that what they share is sent once.
+        copied into a domain one after the other, so that what they share is sent once. ``lease`` is one of ``to``.
         """
+        advance, confirm = _leased(advance, lease)
         here, there = self._existing(f"stream {stream_id}").store, to._for_writing().store
         while not to._copying.acquire(timeout=TICK):
             advance(0)
         try:
             there.follow()
             tree = self._tree(here, stream_id)[0]
-            base_id, pair = self._earlier_copy(here, there, earlier)
-            with Session(there, still_wanted=lambda: advance(0)) as session:
+            fit = [candidate for candidate in earlier if not _unfit(there, candidate, lease)]
+            base_id, pair = self._earlier_copy(here, there, fit)
+            with Session(there, still_wanted=lambda: advance(0), confirm=confirm) as session:
                 copy = StreamCopy(here, there, session, tree=tree, pair=pair)
                 top = copy.run(advance, threads=self._vault.threads)
                 session.finish()
                 advance(0)
+                confirm()
                 origin = self._origin(here, stream_id)
                 root = StreamRoot(tree.size, top, base_id, iso(to._vault.clock.now()), origin)
                 return to._put_root(there, session, root, bytes_read=copy.bytes_read)
@@ -164,10 +206,10 @@ class Domain:
         stored = session.stored + len(data)
         return StreamInfo(stream_id, root.size, bytes_read, stored, tuple(session.index_names))
 
-    def has_stream(self, stream_id: str) -> bool:
-        """Whether the stream can be opened and can be a base."""
+    def has_stream(self, stream_id: str, *, lease: Lease | None = None) -> bool:
+        """Whether the stream can be opened and can be a base for the holder of the lease."""
         opened = self._for_reading()
-        if opened is None:
+        if opened is None or _unfit(opened.store, stream_id, lease):
             return False
         try:
             self._vault.bank.stat(opened.store.prefix + format.stream_name(stream_id))
@@ -229,10 +271,11 @@ class Domain:
         with self.check(level) as run:
             return run.stream(stream_id, advance)
 
-    def put_record(self, kind: str, record_id: str, document: Mapping[str, Any]) -> None:
-        """Store a sealed JSON document once. The same again is no error; another one, or one that was deleted:
-        Conflict."""
-        self._for_writing().records.put(kind, record_id, document)
+    def put_record(self, kind: str, record_id: str, document: Mapping[str, Any], *, lease: Lease | None = None) -> None:
+        """Store a sealed JSON document once. The same again is no error; another one, or one that was deleted or given
+        up: Conflict. LeaseLost where the lease does not hold any more."""
+        confirm = lease.confirm if lease is not None else None
+        self._for_writing().records.put(kind, record_id, document, confirm=confirm)
 
     def get_record(self, kind: str, record_id: str) -> dict[str, Any]:
         """Raises ObjectNotFound, IntegrityError."""
@@ -283,10 +326,32 @@ class Domain:
             index_path=vault.cache_dir / f"{format.word(vault.bank.identity())}-{name}.index",
             compression_level=vault.compression_level,
         )
-        return _Opened(store, Records(vault.bank, prefix=store.prefix, codec=store.codec, clock=vault.clock))
+        shared: dict[str, Any] = {"prefix": store.prefix, "codec": store.codec}
+        records = Records(vault.bank, clock=vault.clock, **shared)
+        lists = CondemnedLists(vault.bank, **shared)
+        leases = Leases(vault.bank, records=records, lists=lists, clock=vault.clock, terms=vault.terms, **shared)
+        return _Opened(store, records, leases)
 
 
 def _root(store: ChunkStore, stream_id: str) -> StreamRoot:
     """Raises ObjectNotFound, IntegrityError, NotSupported."""
     name = format.stream_name(stream_id)
     return StreamRoot.from_dict(store.codec.open_document(name, store.bank.get(store.prefix + name)), name=name)
+
+
+def _leased(advance: Advance, lease: Lease | None) -> tuple[Advance, Callable[[], None]]:
+    """``advance`` that also keeps the lease, and what to call before a commit."""
+    if lease is None:
+        return advance, lambda: None
+
+    def keep(nbytes: int) -> None:
+        lease.check()
+        advance(nbytes)
+
+    return keep, lease.confirm
+
+
+def _unfit(store: ChunkStore, stream_id: str, lease: Lease | None) -> bool:
+    """Whether clean-up may delete the stream before the holder of the lease is done with it."""
+    lists = store.index.condemning(stream_id)
+    return bool(lists if lease is None else lists & lease.heeds)
