@@ -10,13 +10,11 @@ from collections.abc import Sequence
 
 from karbor.api.call import Call
 from karbor.db.database import Transaction
+from karbor.db.outcomes import end_badly
 from karbor.model import errors
-from karbor.model.checkpoint import Reason
 from karbor.model.operation import Job
 
 LOG = logging.getLogger(__name__)
-#: How an operation that nobody ends any more is shown.
-ENDED = {"protect": "error", "copy": "error", "restore": "fail", "verify": "fail", "delete": "error-deleting"}
 #: Operations that cannot be called off: half a checkpoint is no use to anybody.
 FINAL = ("delete",)
 
@@ -46,15 +44,4 @@ def cancel(rows: Transaction, call: Call, jobs: Sequence[Job], *, what: str) -> 
 
 def end(rows: Transaction, call: Call, job: Job, *, cause: str) -> None:
     """Show that a job, which no worker has any more, ended badly. Raises NotFound."""
-    now = call.services.clock.now()
-    status = ENDED[job.operation]
-    if job.operation in ("protect", "copy", "delete"):
-        reason = Reason(resource="", step="queue", cause=cause)
-        rows.checkpoints.transition(job.checkpoint_id or "", status, reason=reason, finished_at=now)
-    else:
-        kept, id_ = (
-            (rows.restores, job.restore_id) if job.operation == "restore" else (rows.verifications, job.verification_id)
-        )
-        kept.set_resource(id_ or "", f"Checkpoint#{job.checkpoint_id}", "error", cause)
-        kept.transition(id_ or "", status, finished_at=now)
-    rows.operation_logs.finish(job.id, status=status, ended_at=now, error_info=cause)
+    end_badly(rows, job, cause=cause, now=call.services.clock.now())

@@ -6,15 +6,17 @@ from karbor.common import threaded  # noqa: F401  isort: skip - must come before
 import argparse
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from karbor.app import roles, wiring
+from karbor.app.jobs import Jobs
 from karbor.cmd import daemon
 from karbor.common.clock import iso
 from karbor.model import errors
+from karbor.protection.catalog import Rebuild
 from karbor.vault.keys import MasterKey
 
 
@@ -43,6 +45,29 @@ def _bank_init(application: wiring.Application, given: argparse.Namespace) -> An
     return {"provider": provider.info.name, "bank": provider.bank.initialise()}
 
 
+def _catalog_rebuild(application: wiring.Application, given: argparse.Namespace) -> Any:
+    environment = roles.make_environment(application.shared)
+    provider = roles.make_providers(application.shared, environment).get(given.provider)
+    return Rebuild(application.shared.database, provider, dry_run=given.dry_run).run().to_dict()
+
+
+def _jobs(application: wiring.Application) -> Jobs:
+    shared = application.shared
+    return Jobs(shared.database, shared.clock, down_after=shared.conf.service_down_time)
+
+
+def _job_list(application: wiring.Application, _given: argparse.Namespace) -> Any:
+    return _jobs(application).list()
+
+
+def _job_release(application: wiring.Application, given: argparse.Namespace) -> Any:
+    return _jobs(application).release(given.job, force=given.force)
+
+
+def _job_abort(application: wiring.Application, given: argparse.Namespace) -> Any:
+    return _jobs(application).abort(given.job, force=given.force)
+
+
 def _version(_application: wiring.Application, _given: argparse.Namespace) -> Any:
     return {"version": metadata.version("karbor")}
 
@@ -55,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
 
     def verb(category: Any, name: str, function: Callable[..., Any], help_: str) -> argparse.ArgumentParser:
         found: argparse.ArgumentParser = category.add_parser(name, help=help_, description=help_)
+        found.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help="print JSON")
         found.set_defaults(function=function)
         return found
 
@@ -66,6 +92,19 @@ def _parser() -> argparse.ArgumentParser:
     verb(category("key", "the master key"), "create", _key_create, "Make a new master key; never replaces one.")
     bank = category("bank", "banks")
     verb(bank, "init", _bank_init, "Make the bank of a provider where there is none.").add_argument("provider")
+    rebuild = verb(
+        category("catalog", "lists of checkpoints and plans"), "rebuild", _catalog_rebuild,
+        "Bring back from the bank of a provider which checkpoints and plans there are. Deletes nothing.",
+    )  # fmt: skip
+    rebuild.add_argument("--provider", required=True, help="id of the provider")
+    rebuild.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    jobs = category("job", "the work that waits or runs")
+    verb(jobs, "list", _job_list, "Show every job that waits or runs.")
+    release = verb(jobs, "release", _job_release, "Take a job from a dead worker; another one goes on with it at once.")
+    abort = verb(jobs, "abort", _job_abort, "Cancel a job; end it here where no live worker will see to that.")
+    for command, insisting in ((release, "although its worker seems alive"), (abort, "although workers are alive")):
+        command.add_argument("job", help="id of the job")
+        command.add_argument("--force", action="store_true", help=f"do it {insisting}")
     verb(category("version", "this release"), "list", _version, "Show the version.")
     return parser
 
@@ -78,9 +117,14 @@ def main() -> None:
         answer = given.function(wiring.build(conf, []), given)
     except errors.KarborError as fault:
         sys.exit(f"karbor-manage: {fault.operator_text()}")
-    rows = answer if isinstance(answer, list) else [answer]
     if given.json:
         print(json.dumps(answer, indent=1))  # noqa: T201
     else:
-        for row in rows:
-            print("  ".join(f"{name}: {value}" for name, value in row.items()))  # noqa: T201
+        for line in _lines(answer):
+            print(line)  # noqa: T201
+
+
+def _lines(answer: Any) -> Iterator[str]:
+    """One line for each thing; first the list of what is worth a word, where the answer has one, then the rest."""
+    for row in answer if isinstance(answer, list) else [*answer.get("entries", ()), answer.get("counts", answer)]:
+        yield "  ".join(f"{name}: {value}" for name, value in row.items())

@@ -179,6 +179,34 @@ class Jobs(Repository):
         query = sa.select(JOBS).where(_C.state.in_(["queued", "running"]), *conditions).order_by(_C.created_at, _C.id)
         return [_job(row) for row in self._connection.execute(query)]
 
+    def live(self) -> Sequence[Job]:
+        """Every queued and running job, oldest first."""
+        query = sa.select(JOBS).where(_C.state.in_(["queued", "running"])).order_by(_C.created_at, _C.id)
+        return [_job(row) for row in self._connection.execute(query)]
+
+    def lease_left(self, id: str) -> int:
+        """Milliseconds for which the lease of a job holds; 0 or less where it is over. Raises NotFound."""
+        query = sa.select(_C.lease_until_ms - server_ms(self._connection, self._clock)).where(_C.id == id)
+        left = self._connection.execute(query).scalar()
+        return int(left) if left is not None else int(self._row(id).lease_until_ms)
+
+    def take_back(self, id: str) -> None:
+        """Put a running job back into the queue, whoever has it. Its owner gets LeaseLost. Raises NotFound, Conflict
+        where it is not running."""
+        row = self._row(id, lock=True)
+        states.JOB.move(row.state, "queued")
+        self._update(id, state="queued", owner=None, lease_until_ms=0, not_before_ms=0, updated_at=self._clock.now())
+
+    def withdraw(self, id: str) -> None:
+        """End a job that no living worker has: a queued one, begun or not, or one whose lease is over.
+
+        Raises NotFound, Conflict where it has ended, or its owner is alive.
+        """
+        row = self._row(id, lock=True)
+        if row.state not in ("queued", "running") or (row.state == "running" and self.lease_left(id) > 0):
+            raise errors.Conflict(f"The job {id} has ended, or a worker has it.")
+        self._update(id, state="failed", fence=row.fence + 1, lease_until_ms=0, updated_at=self._clock.now())
+
     def purge(self, before: datetime, limit: int) -> int:
         """Remove at most ``limit`` jobs that ended before this moment, with what was left of their flows.
 
