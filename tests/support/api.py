@@ -19,6 +19,7 @@ from karbor.db.database import Database
 from karbor.model import errors
 from karbor.model.provider import ProviderInfo
 from karbor.schema import openapi
+from karbor.sdk.protection import Protection
 from tests.support.clock import TwinClock
 
 PROJECT = "3c65d64bc6a64aa3a2ec1b4ec4e1ee0c"
@@ -46,6 +47,7 @@ def provider_info(id=PROVIDER, name="twin", types=TYPES, **more):
         "options_schema": dict.fromkeys(types, options),
         "restore_schema": dict.fromkeys(types, restore),
         "saved_info_schema": dict.fromkeys(types, {}),
+        "verify_schema": dict.fromkeys(types, Protection.Verify.schema()),
     }
     return ProviderInfo(id=id, name=name, description="A provider of the tests.", schemas=schemas, **more)
 

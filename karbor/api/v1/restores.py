@@ -132,7 +132,7 @@ def _restorable(rows: Transaction, call: Call, given: parameters.Parameters) -> 
     call.allow(project_id=checkpoint.project_id)
     if checkpoint.status != "available":
         raise errors.Conflict(f"The checkpoint is {checkpoint.status}; only an available one can be restored.")
-    parameters.check(given, provider.schemas.get("restore_schema") or {}, resources=_resources(checkpoint))
+    parameters.check(given, provider.schemas.get("restore_schema") or {}, resources=resources_of(checkpoint))
     if not provider.available:
         raise errors.Unavailable(f"The provider {provider.name} is not available: {provider.reason}")
     return checkpoint
@@ -159,7 +159,7 @@ def _refuse_target(body: Mapping[str, Any]) -> None:
         raise errors.InvalidInput("restore_auth is not supported for this provider.")
 
 
-def _resources(checkpoint: Checkpoint) -> Iterable[tuple[str, str]]:
+def resources_of(checkpoint: Checkpoint) -> Iterable[tuple[str, str]]:
     """Type and id of everything in the checkpoint."""
     if checkpoint.graph is None:
         return [(entry["type"], entry["id"]) for entry in checkpoint.plan["resources"]]

@@ -13,6 +13,7 @@ from karbor.api.v1.restores import Restores
 from karbor.api.v1.scheduled_operations import ScheduledOperations
 from karbor.api.v1.services import Services
 from karbor.api.v1.triggers import Triggers
+from karbor.api.v1.verifications import Verifications
 from karbor.api.v1.versions import Document, Version, VersionList
 from karbor.schema.types import END, PROJECT_ID
 
@@ -26,6 +27,7 @@ class Project(Node):
         "checkpoints": AllCheckpoints,
         "protectables": Protectables,
         "restores": Restores,
+        "verifications": Verifications,
         "triggers": Triggers,
         "scheduled_operations": ScheduledOperations,
         "operation_logs": OperationLogs,

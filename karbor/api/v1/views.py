@@ -13,6 +13,7 @@ from karbor.model.checkpoint import Checkpoint
 from karbor.model.plan import Plan, PlanSummary
 from karbor.model.provider import ProviderInfo
 from karbor.model.restore import Restore
+from karbor.model.verification import Verification
 from karbor.schema.nouns.provider import SCHEMAS
 
 #: Fields of a plan that change without anybody changing the plan.
@@ -116,6 +117,25 @@ def restore(value: Restore) -> dict[str, Any]:
         "status": value.status,
         "resources_status": dict(value.resources_status),
         "resources_reason": dict(value.resources_reason),
+        "progress": value.progress.to_dict(),
+        "created_at": moment(value.created_at),
+        "updated_at": moment(value.updated_at),
+        "finished_at": moment(value.finished_at),
+    }
+
+
+def verification(value: Verification) -> dict[str, Any]:
+    """A verification as it is shown."""
+    return {
+        "id": value.id,
+        "project_id": value.project_id,
+        "provider_id": value.provider_id,
+        "checkpoint_id": value.checkpoint_id,
+        "parameters": {key: dict(options) for key, options in value.parameters.items()},
+        "status": value.status,
+        "resources_status": dict(value.resources_status),
+        "resources_reason": dict(value.resources_reason),
+        "report": dict(value.report) if value.report is not None else None,
         "progress": value.progress.to_dict(),
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),

@@ -17,8 +17,6 @@ LOG = Path(__file__).parents[1] / "data" / "wire_log.txt"
 REQUEST = re.compile(r"    (GET|POST|PUT|DELETE) (\S+)$")
 BODY = re.compile(r"       (\{.*\})$")
 
-#: Paths that this release does not serve: they are answered like any unknown URL, in JSON.
-LATER = re.compile(r"/(verifications)\b")
 #: (method, path without query): what the answer holds; None for an empty one.
 ENVELOPES = (
     ("GET", r"/plans", "plans"),
@@ -36,6 +34,9 @@ ENVELOPES = (
     ("GET", r"/restores", "restores"),
     ("POST", r"/restores", "restore"),
     ("GET", r"/restores/[^/]+", "restore"),
+    ("GET", r"/verifications", "verifications"),
+    ("POST", r"/verifications", "verification"),
+    ("GET", r"/verifications/[^/]+", "verification"),
     ("GET", r"/protectables", "protectable_type"),
     ("GET", r"/protectables/[^/]+", "protectable_type"),
     ("GET", r"/protectables/[^/]+/instances", "instances"),
@@ -98,6 +99,7 @@ def ids(api):
     checkpoint = api.checkpoint(plan)
     sent = {"restore": {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"], "parameters": {}}}
     restore = api.post("/restores", sent)["restore"]
+    verification = api.post("/verifications", {"verification": sent["restore"]})["verification"]
     log = api.get("/operation_logs")["operation_logs"][0]
     scheduled = api.scheduled_operation(plan=api.plan(name="p2"))
     with api.database.write() as rows:
@@ -109,6 +111,7 @@ def ids(api):
         "plans": plan["id"],
         "checkpoints": checkpoint["id"],
         "restores": restore["id"],
+        "verifications": verification["id"],
         "operation_logs": log["id"],
         "triggers": api.trigger()["id"],
         "scheduled_operations": scheduled["id"],
@@ -143,8 +146,6 @@ def expected(command, method, path):
     for words, of, status, envelope in REFUSED:
         if words in command and method == of:
             return status, envelope
-    if LATER.match(place):
-        return 404, "itemNotFound"
     for of, pattern, envelope in ENVELOPES:
         if method == of and re.fullmatch(pattern, place):
             return (204, None) if envelope is None else (200, envelope)
