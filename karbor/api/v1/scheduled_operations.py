@@ -12,7 +12,7 @@ from karbor.api import paging
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
-from karbor.api.v1.views import moment
+from karbor.api.v1.views import links, moment
 from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.scheduled_operation import ScheduledOperation as Value
@@ -41,7 +41,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _DURATIONS = ("max_backup_duration", "retention_duration")
 
 
-def view(value: Value) -> dict[str, Any]:
+def view(call: Call, value: Value) -> dict[str, Any]:
     """A scheduled operation as it is shown."""
     return {
         "id": value.id,
@@ -54,6 +54,13 @@ def view(value: Value) -> dict[str, Any]:
         "project_id": value.project_id,
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
+        "links": links(
+            call,
+            f"/scheduled_operations/{value.id}",
+            trigger=f"/triggers/{value.trigger_id}",
+            plan=f"/plans/{value.plan_id}",
+            provider=f"/providers/{value.provider_id}",
+        ),
     }
 
 
@@ -64,7 +71,7 @@ class ScheduledOperation(Node):
     def get(self, call: Call) -> Answer:
         """Show a scheduled operation."""
         with call.services.database.read() as rows:
-            return {"scheduled_operation": view(_operation(call, rows))}
+            return {"scheduled_operation": view(call, _operation(call, rows))}
 
     @operation(
         "scheduled_operation:update",
@@ -89,7 +96,7 @@ class ScheduledOperation(Node):
                 after = replace(after, operation_definition=definition)
             return before if after == before else rows.scheduled_operations.update(after)
 
-        return {"scheduled_operation": view(call.services.database.retrying(change))}
+        return {"scheduled_operation": view(call, call.services.database.retrying(change))}
 
     @operation("scheduled_operation:delete", role="member", status=204, errors=(400, 404))
     def delete(self, call: Call) -> Answer:
@@ -118,7 +125,7 @@ class ScheduledOperations(Node):
         """List scheduled operations."""
         with call.services.database.read() as rows:
             page = rows.scheduled_operations.list(call.page)
-        return paging.listing(call, "operations", [view(found) for found in page.items], full=page.full)
+        return paging.listing(call, "operations", [view(call, found) for found in page.items], full=page.full)
 
     @operation(
         "scheduled_operation:create",
@@ -152,7 +159,7 @@ class ScheduledOperations(Node):
             "scheduled operation created scheduled_operation=%s project=%s request=%s",
             made.id, made.project_id, call.context.request_id,
         )  # fmt: skip
-        return {"scheduled_operation": view(made)}
+        return {"scheduled_operation": view(call, made)}
 
 
 def _operation(call: Call, rows: Transaction) -> Value:

@@ -14,7 +14,7 @@ from karbor.api import paging
 from karbor.api.call import Call, Services
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
-from karbor.api.v1.views import moment
+from karbor.api.v1.views import links, moment
 from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.trigger import Trigger as Value
@@ -43,7 +43,7 @@ _COUNT: Schema = {
 }
 
 
-def view(value: Value) -> dict[str, Any]:
+def view(call: Call, value: Value) -> dict[str, Any]:
     """A trigger as it is shown."""
     return {
         "id": value.id,
@@ -53,6 +53,7 @@ def view(value: Value) -> dict[str, Any]:
         "project_id": value.project_id,
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
+        "links": links(call, f"/triggers/{value.id}", fires=f"/triggers/{value.id}/fires"),
     }
 
 
@@ -105,7 +106,7 @@ class Trigger(_Typed):
     @operation("trigger:get", response=TRIGGER.show, errors=(400, 404))
     def get(self, call: Call) -> Answer:
         """Show a trigger."""
-        return {"trigger_info": view(self._trigger(call))}
+        return {"trigger_info": view(call, self._trigger(call))}
 
     @operation("trigger:update", role="member", body=UPDATE, response=TRIGGER.show, errors=(400, 404, 409))
     def put(self, call: Call) -> Answer:
@@ -124,14 +125,14 @@ class Trigger(_Typed):
             )
             after = replace(after, properties=properties)
         if after == before:
-            return {"trigger_info": view(before)}
+            return {"trigger_info": view(call, before)}
 
         def change(rows: Transaction) -> Value:
             if rows.triggers.get(before.id, project_id=before.project_id, lock=True) != before:
                 raise errors.Conflict("The trigger was changed by somebody else meanwhile. Try again.")
             return rows.triggers.update(after)
 
-        return {"trigger_info": view(call.services.database.retrying(change))}
+        return {"trigger_info": view(call, call.services.database.retrying(change))}
 
     @operation("trigger:delete", role="member", status=204, errors=(400, 404, 409))
     def delete(self, call: Call) -> Answer:
@@ -154,7 +155,7 @@ class Triggers(_Typed):
         """List triggers."""
         with call.services.database.read() as rows:
             page = rows.triggers.list(call.page)
-        return paging.listing(call, "triggers", [view(trigger) for trigger in page.items], full=page.full)
+        return paging.listing(call, "triggers", [view(call, trigger) for trigger in page.items], full=page.full)
 
     @operation("trigger:create", role="member", body=CREATE, response=TRIGGER.show, errors=(400,))
     def post(self, call: Call) -> Answer:
@@ -174,7 +175,7 @@ class Triggers(_Typed):
         )
         made = call.services.database.retrying(lambda rows: rows.triggers.create(trigger))
         LOG.info("trigger created trigger=%s project=%s request=%s", made.id, made.project_id, call.context.request_id)
-        return {"trigger_info": view(made)}
+        return {"trigger_info": view(call, made)}
 
 
 def _made(trigger: Value) -> datetime:

@@ -2,7 +2,7 @@
 """What does a scheduled operation look like in the API, and what may be scheduled how?"""
 
 from karbor.schema.noun import Field, Noun
-from karbor.schema.types import DESCRIPTION, LEAF, NAME, PROJECT_ID, TIMESTAMP, UUID, Schema
+from karbor.schema.types import DESCRIPTION, LEAF, LINKS, NAME, PROJECT_ID, TIMESTAMP, UUID, Schema
 
 #: A whole number; old clients send it as text. Zero and less mean no bound.
 _BOUND: Schema = {"type": ["integer", "null"], "minimum": -1, "maximum": 1000000}
@@ -73,5 +73,6 @@ SCHEDULED_OPERATION = Noun(
         "project_id": Field(PROJECT_ID, "The project that owns it."),
         "created_at": Field(TIMESTAMP, "When it was made (UTC)."),
         "updated_at": Field(TIMESTAMP, "When it was last changed (UTC)."),
+        "links": Field(LINKS, "Where it is found, its trigger, its plan and its provider."),
     },
 )

@@ -2,7 +2,7 @@
 """What does a trigger look like in the API?"""
 
 from karbor.schema.noun import Field, Noun
-from karbor.schema.types import NAME, PROJECT_ID, TIMESTAMP, UUID, Schema, an_object, envelope
+from karbor.schema.types import LINKS, NAME, PROJECT_ID, TIMESTAMP, UUID, Schema, an_object, envelope
 
 _PATTERN = "BEGIN:VEVENT\r\nRRULE:FREQ=DAILY;BYHOUR=2;BYMINUTE=0\r\nEND:VEVENT\r\n"
 _TIME: Schema = {"type": ["string", "null"], "maxLength": 40, "examples": ["2026-01-02 00:00:00"]}
@@ -57,6 +57,7 @@ _FIELDS = {
     "project_id": Field(PROJECT_ID, "The project that owns it."),
     "created_at": Field(TIMESTAMP, "When it was made (UTC)."),
     "updated_at": Field(TIMESTAMP, "When it was last changed (UTC)."),
+    "links": Field(LINKS, "Where it is found, and when it fires next."),
 }
 #: The envelope of one is ``trigger_info``, of many ``triggers``.
 TRIGGER = Noun("trigger_info", "triggers", _FIELDS)
