@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does one process run many commands of the published clients?
 
+All of them with one login: ``openstack`` keeps the session of its first command in the class.
+
 Run with the Python of their environment. Each line of standard input is a JSON object with ``program``, ``arguments``
 and ``variables``; each line of output the answer with ``code``, ``out`` and ``err``.
 """
@@ -21,11 +23,6 @@ def karbor(arguments):
 
 def openstack(arguments):
     from openstackclient import shell
-    from openstackclient.common import clientmanager
-
-    for made in vars(clientmanager.ClientManager).values():
-        if hasattr(made, "_handle"):  # a client that an earlier command made, with its login and address
-            made._handle = None
     return shell.main(arguments)
 
 

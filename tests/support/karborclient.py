@@ -1,71 +1,102 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a test run the published command line client, unmodified?
+"""How does a test run the published command line clients, unmodified: ``karbor`` and ``openstack``?
 
-It lives in a virtual environment of its own, because it needs old libraries. It is made once and kept under
-``KARBOR_TEST_CACHE`` (``~/.cache/karbor-tests``).
+They live in virtual environments of their own. A start of a client costs seconds of CPU time, most of it for imports;
+so one process for each login runs its ``main`` once for each command (see client_driver.py).
 """
 
-import fcntl
-import hashlib
+import json
 import os
-import shutil
 import subprocess
-import sys
 from pathlib import Path
 
-REQUIREMENTS = (
-    "python-karborclient==2.1.0",
-    "osc-lib==3.2.0",  # from 4.0.0 on, its lists cannot be printed by this client
-    "python-openstackclient==7.5.1",
-    "setuptools<81",  # the client imports pkg_resources
-)
+from tests.support.environments import environment
+
+DRIVER = Path(__file__).with_name("client_driver.py")
 
 
-def environment():
-    """The directory of the virtual environment, made where it is not there yet. Several test runs may ask at once."""
-    cache = Path(os.environ.get("KARBOR_TEST_CACHE") or Path.home() / ".cache" / "karbor-tests")
-    cache.mkdir(parents=True, exist_ok=True)
-    name = hashlib.sha256(f"{sys.version} {REQUIREMENTS}".encode()).hexdigest()[:12]
-    place = cache / f"karborclient-{name}"
-    with (cache / "karborclient.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (place / "complete").exists():
-            shutil.rmtree(place, ignore_errors=True)
-            subprocess.run([sys.executable, "-m", "venv", str(place)], check=True)
-            pip = [str(place / "bin" / "python"), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-            subprocess.run([*pip, *REQUIREMENTS], check=True)
-            (place / "complete").touch()
-    return place
+class Clients:
+    """The programs of one environment, ready to run. A context manager."""
+
+    def __init__(self, name="client-old"):
+        clean = {key: value for key, value in os.environ.items() if not key.startswith(("OS_", "KARBOR_"))}
+        self._process = subprocess.Popen(
+            [str(environment(name) / "bin" / "python"), "-P", "-W", "ignore", str(DRIVER)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env={**clean, "COLUMNS": "200", "PYTHONPATH": ""},
+        )
+
+    def run(self, program, arguments, variables):
+        """(exit code, standard output, standard error) of ``karbor`` or ``openstack``."""
+        asked = {"program": program, "arguments": list(arguments), "variables": variables}
+        self._process.stdin.write(json.dumps(asked) + "\n")
+        self._process.stdin.flush()
+        answer = json.loads(self._process.stdout.readline())
+        return answer["code"], answer["out"], answer["err"]
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(120)
+        self._process.stdout.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
 
 
-class Karbor:
-    """The ``karbor`` command against a service without Keystone."""
+class Command:
+    """One of the programs with a login. ``login`` are arguments before the command's own, ``variables`` OS_ ones."""
 
-    def __init__(self, url, project):
-        self._program = str(environment() / "bin" / "karbor")
-        self._login = ["--os-no-client-auth", "--os-auth-token", f"tester:{project}", "--karbor-url", url]
+    def __init__(self, clients, program, login=(), variables=None):
+        self._clients, self._program = clients, program
+        self._login, self._variables = list(login), variables or {}
 
     def run(self, *arguments):
         """(exit code, standard output, standard error)"""
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("OS_")}
-        done = subprocess.run(
-            [self._program, *self._login, *arguments],
-            env={**inherited, "PYTHONWARNINGS": "ignore", "COLUMNS": "200"},
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        return done.returncode, done.stdout, done.stderr
+        return self._clients.run(self._program, [*self._login, *arguments], self._variables)
+
+    def well(self, *arguments):
+        """The output of a command that must work."""
+        code, out, err = self.run(*arguments)
+        assert code == 0, (arguments, out, err)
+        return out
 
     def show(self, *arguments):
         """The property table of a command that must work: {property: value}."""
-        return {row["Property"]: row["Value"] for row in self.list(*arguments)}
+        rows = self.list(*arguments)
+        return dict(tuple(row.values()) for row in rows)
 
     def list(self, *arguments):
         """The rows of the table of a command that must work: [{column: value}]."""
+        return table(self.well(*arguments))
+
+    def refused(self, *arguments):
+        """What a command says that must fail."""
         code, out, err = self.run(*arguments)
-        assert code == 0, (arguments, out, err)
-        return table(out)
+        assert code == 1, (arguments, code, out, err)
+        return err
+
+
+def without_keystone(url, project):
+    """The login of ``karbor`` at a service with noauth."""
+    return ["--os-no-client-auth", "--os-auth-token", f"tester:{project}", "--karbor-url", url]
+
+
+def password_login(keystone, user, project):
+    """The variables that let both programs log in at a Keystone."""
+    return {
+        "OS_AUTH_URL": keystone.url,
+        "OS_USERNAME": user,
+        "OS_PASSWORD": "secret",
+        "OS_PROJECT_NAME": project,
+        "OS_USER_DOMAIN_ID": "default",
+        "OS_PROJECT_DOMAIN_ID": "default",
+        "OS_IDENTITY_API_VERSION": "3",
+    }
 
 
 def table(text):

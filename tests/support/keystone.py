@@ -50,7 +50,8 @@ key_repository = {home}/receipts
 [credential]
 key_repository = {home}/credential
 [cache]
-enabled = False
+enabled = True
+backend = dogpile.cache.memory
 [identity]
 password_hash_rounds = 4
 """
@@ -108,9 +109,11 @@ class Keystone:
 
     def publish(self, url: str) -> None:
         """Let the catalog lead to karbor-api at ``url`` (without path)."""
-        with sqlite3.connect(self.home / "keystone.db", timeout=60) as rows:
-            made = "SELECT id FROM service WHERE type = 'data-protect'"
-            rows.execute(f"UPDATE endpoint SET url = ? WHERE service_id IN ({made})", (f"{url}/v1/%(project_id)s",))
+        token = self.token("admin")
+        (service,) = self.send("GET", "/services?type=data-protect", token=token)[0]["services"]
+        for endpoint in self.send("GET", f"/endpoints?service_id={service['id']}", token=token)[0]["endpoints"]:
+            body = {"endpoint": {"url": f"{url}/v1/%(project_id)s"}}
+            self.send("PATCH", f"/endpoints/{endpoint['id']}", body, token)
 
     def settings(self) -> str:
         """The section of karbor.conf that leads here."""
