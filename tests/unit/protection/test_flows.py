@@ -101,3 +101,12 @@ def test_a_verification_looks_at_everything_in_no_order_and_then_ends():
     steps = flows.verify_steps(GUEST, lambda key, phase: phase in has[key.type])
     assert [step.name for step in steps] == ["K#a@d:verify", "K#b@d:verify", flows.FINISH]
     assert steps[0].needs == steps[1].needs == () and set(steps[2].needs) == {"K#a@d:verify", "K#b@d:verify"}
+
+
+def test_a_copy_copies_in_no_order_then_reads_back_and_commits():
+    has = {"D": set(), "K": {"copy"}}
+    steps = flows.copy_steps(GUEST, lambda key, phase: phase in has[key.type])
+    assert [step.name for step in steps] == ["K#a@d:copy", "K#b@d:copy", flows.READ_BACK, flows.COMMIT]
+    needs = _needs(steps)
+    assert needs["K#a@d:copy"] == needs["K#b@d:copy"] == set()
+    assert needs[flows.COMMIT] == {"K#a@d:copy", "K#b@d:copy", flows.READ_BACK}

@@ -111,3 +111,16 @@ def test_expected_and_done_bytes_of_all_works_reach_the_job(control, domain):
         work.advance(20)
     progress = control.news()
     assert (progress.bytes_done, progress.bytes_total) == (40, 100)
+
+
+def test_what_was_saved_may_lie_in_another_domain_than_what_is_written(control, domain, tmp_path):
+    bank = MemoryBank()
+    bank.initialise()
+    vault = Vault(bank, master_key=MasterKey(bytes(32)), cache_dir=tmp_path / "there", clock=TwinClock())
+    info = _work(control, domain, VDA).streams.write("disk", BytesStream(b"here"))
+    saved = SavedResource(VDA.text, "plugin", {}, {"disk": info.id})
+    streams = _work(control, vault.domain("project"), VDA, saved=saved, saved_in=domain).streams
+    assert streams.read("disk").read(0, 4) == b"here"
+    assert not streams.exists(info.id)
+    assert vault.domain("project").has_stream(streams.write("more", BytesStream(b"there")).id)
+    vault.close()

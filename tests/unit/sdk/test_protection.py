@@ -63,3 +63,22 @@ def test_a_protection_must_say_how_to_protect_and_restore():
 
     with pytest.raises(TypeError, match="protect"):
         Nothing(Nothing.Settings(), ENVIRONMENT)
+
+
+def test_what_keeps_nothing_outside_the_bank_can_be_copied_and_all_else_only_where_it_knows_how():
+    class Outside(Plain):
+        def delete(self, work):
+            """Something."""
+
+    class Both(Outside):
+        def copy(self, work):
+            """Something."""
+
+    assert (Plain.can_copy(), Outside.can_copy(), Both.can_copy()) == (True, False, True)
+
+
+def test_a_plugin_that_cannot_tell_what_a_restore_would_do_is_not_asked():
+    plain = Plain(Plain.Settings(), ENVIRONMENT)
+    assert not plain.has("restore_plan")
+    with pytest.raises(NotImplementedError):
+        plain.restore_plan(TwinWork("restore", Resource("Plain", "i", "n")))
