@@ -15,15 +15,23 @@ from tests.unit.db.test_checkpoints import TestCheckpoints, TestSavedResources  
 from tests.unit.db.test_columns import TestValues  # noqa: F401
 from tests.unit.db.test_database import TestTransactions  # noqa: F401
 from tests.unit.db.test_flowstore import TestDrop, TestFence, TestResume, executor, job  # noqa: F401
-from tests.unit.db.test_jobs import TestCancel, TestClaims, TestContention, TestOwners  # noqa: F401
+from tests.unit.db.test_jobs import TestCancel, TestClaims, TestContention, TestOwners, TestPurge  # noqa: F401
 from tests.unit.db.test_operation_logs import TestOperationLogs  # noqa: F401
 from tests.unit.db.test_plans import TestPlans  # noqa: F401
 from tests.unit.db.test_providers import TestProviders  # noqa: F401
-from tests.unit.db.test_query import TestFilters, TestPages  # noqa: F401
+from tests.unit.db.test_query import TestFilters, TestLongLists, TestPages  # noqa: F401
+from tests.unit.db.test_quotas import TestLimits, TestReconcile, TestRequire  # noqa: F401
+from tests.unit.db.test_repeats import TestRepeats  # noqa: F401
 from tests.unit.db.test_repository import TestRepository  # noqa: F401
 from tests.unit.db.test_restores import TestRestores  # noqa: F401
+from tests.unit.db.test_scheduled_operations import TestScheduledOperations, prepared  # noqa: F401
 from tests.unit.db.test_schema import TestUpgrade, bare  # noqa: F401
 from tests.unit.db.test_services import TestServices  # noqa: F401
+from tests.unit.db.test_summaries import TestSummaries  # noqa: F401
+from tests.unit.db.test_tables import TestIndexes  # noqa: F401
+from tests.unit.db.test_triggers import TestTriggers  # noqa: F401
+from tests.unit.db.test_usage import TestUsage  # noqa: F401
+from tests.unit.db.test_verifications import TestVerifications  # noqa: F401
 
 pytestmark = pytest.mark.system
 _NUMBERS = count(1)
@@ -69,6 +77,12 @@ def database(kept):
         for table in reversed(METADATA.sorted_tables):
             connection.execute(sa.delete(table))
     return database
+
+
+@pytest.fixture
+def many():
+    """How many rows a long list has here."""
+    return 2000
 
 
 @pytest.fixture

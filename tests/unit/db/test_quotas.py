@@ -8,22 +8,16 @@ import pytest
 import sqlalchemy as sa
 
 from karbor.db.tables import CHECKPOINTS, PLAN_SUMMARIES, PLANS, QUOTA_USAGES
-from karbor.model import errors, states
+from karbor.model import errors
 from karbor.model.checkpoint import Sizes
 from karbor.model.page import PageRequest
 from karbor.model.quota import KINDS, Drift
 from tests.support import rows as make
 from tests.support.contenders import make_plans
 from tests.unit.db.test_jobs import contender
+from tests.unit.db.test_usage import in_use
 
 DEFAULTS = {"plans": 50, "checkpoints": -1, "logical_bytes": -1, "stored_bytes": -1}
-
-
-def _in_use(rows, project=make.PROJECT):
-    usage = rows.quotas.usage(project)
-    assert list(usage) == list(KINDS)
-    assert {number["reserved"] for number in usage.values()} == {0}
-    return tuple(usage[kind]["in_use"] for kind in KINDS)
 
 
 class TestLimits:
@@ -66,57 +60,7 @@ class TestLimits:
                     change(name, {"plans": 1})
             rows.quotas.reset(name)
             assert rows.quotas.limits(name, DEFAULTS) == rows.quotas.class_limits(name, DEFAULTS) == DEFAULTS
-            assert _in_use(rows, name) == (0, 0, 0, 0)
-
-
-class TestUsage:
-    def test_plans_count_while_they_are_there(self, database):
-        with database.write() as rows:
-            assert _in_use(rows) == (0, 0, 0, 0)
-            rows.plans.create(make.plan("1"))
-            rows.plans.create(make.plan("2"))
-            rows.plans.create(make.plan("3", project_id="another"))
-            with pytest.raises(errors.Conflict):
-                rows.plans.create(make.plan("1"))
-            assert _in_use(rows) == (2, 0, 0, 0)
-            rows.plans.delete("1")
-            with pytest.raises(errors.NotFound):
-                rows.plans.delete("1")
-            assert _in_use(rows) == (1, 0, 0, 0)
-            assert _in_use(rows, "another") == (1, 0, 0, 0)
-
-    def test_what_is_rolled_back_does_not_count(self, database):
-        with pytest.raises(ZeroDivisionError):
-            with database.write() as rows:
-                rows.plans.create(make.plan())
-                _ = 1 / 0
-        with database.read() as rows:
-            assert _in_use(rows) == (0, 0, 0, 0)
-
-    def test_a_checkpoint_counts_from_its_beginning_until_it_is_deleted(self, database):
-        with database.write() as rows:
-            rows.checkpoints.create(make.checkpoint())
-            assert _in_use(rows) == (0, 1, 0, 0)
-            rows.checkpoints.update("checkpoint-1", sizes=Sizes(2**50, 5, 30))
-            assert _in_use(rows) == (0, 1, 2**50, 30)
-            rows.checkpoints.transition("checkpoint-1", "error", sizes=Sizes(200, 5, 20))
-            assert _in_use(rows) == (0, 1, 200, 20)
-            rows.checkpoints.update("checkpoint-1", mode="full")
-            for status in ("deleting", "error-deleting", "deleting"):
-                rows.checkpoints.transition("checkpoint-1", status)
-                assert _in_use(rows) == (0, 1, 200, 20)
-            for _time in range(2):
-                rows.checkpoints.transition("checkpoint-1", "deleted")
-                assert _in_use(rows) == (0, 0, 0, 0)
-            rows.checkpoints.update("checkpoint-1", sizes=Sizes(1, 1, 1))
-            assert _in_use(rows) == (0, 0, 0, 0)
-
-    @pytest.mark.parametrize("status", sorted(states.CHECKPOINT.states))
-    def test_a_checkpoint_of_any_status_counts_but_a_tombstone(self, database, status):
-        with database.write() as rows:
-            rows.checkpoints.create(make.checkpoint(status=status, sizes=Sizes(3, 2, 1)))
-            assert _in_use(rows) == ((0, 0, 0, 0) if status == "deleted" else (0, 1, 3, 1))
-            assert rows.quotas.reconcile() == []
+            assert in_use(rows, name) == (0, 0, 0, 0)
 
 
 class TestRequire:
@@ -153,7 +97,7 @@ class TestRequire:
         assert [process.returncode for process in processes] == [0, 0]
         with database.write() as rows:
             kept = {plan.id for plan in rows.plans.list(PageRequest()).items}
-            assert _in_use(rows)[0] == limit
+            assert in_use(rows)[0] == limit
             assert rows.quotas.reconcile() == []
         assert sorted(id for part in (*made, *told) for id in part) == sorted(kept)
 
@@ -177,7 +121,7 @@ class TestReconcile:
             assert list(rows.quotas.reconcile(make.PROJECT)) == ours
             assert list(rows.quotas.reconcile()) == [Drift("another", "checkpoints", 0, 1)]
             assert rows.quotas.reconcile() == []
-            assert _in_use(rows) == (1, 1, 7, 5)
+            assert in_use(rows) == (1, 1, 7, 5)
             assert rows.plans.summaries(["plan-1"])["plan-1"].last_good_id == "checkpoint-1"
 
     def test_rows_that_vanished_are_not_counted_any_more(self, database):
@@ -187,7 +131,7 @@ class TestReconcile:
             rows.connection.execute(sa.delete(CHECKPOINTS))
             rows.connection.execute(sa.delete(PLANS))
             assert {drift.kind for drift in rows.quotas.reconcile()} == {"plans", "checkpoints", "plan"}
-            assert _in_use(rows) == (0, 0, 0, 0)
+            assert in_use(rows) == (0, 0, 0, 0)
 
     def test_nothing_drifts_whatever_is_done_at_once(self, database):
         """Also while somebody counts anew all the time."""
@@ -221,7 +165,7 @@ class TestReconcile:
             left = sum(pool.map(live, range(4)))
         with database.write() as rows:
             assert rows.quotas.reconcile() == []
-            assert _in_use(rows)[:2] == (left, left)
+            assert in_use(rows)[:2] == (left, left)
             found = rows.plans.summaries(["plan-0", "plan-1"])
             assert sum(summary.checkpoints for summary in found.values()) == left
             for id, summary in found.items():

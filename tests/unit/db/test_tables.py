@@ -1,11 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do our tables suit those who use them: taskflow, MariaDB, and every list?"""
+"""Do our tables suit those who use them: MariaDB, and every list?"""
 
 from dataclasses import replace
 
 import pytest
-import sqlalchemy as sa
-from taskflow.persistence.backends.sqlalchemy import tables as flow_tables
 
 from karbor.db.tables import METADATA
 from karbor.model.page import PageRequest
@@ -63,15 +61,6 @@ def _prepare(rows, noun):
     return getattr(rows, noun).create(LISTS[noun][2]()).id
 
 
-def test_taskflow_finds_the_columns_it_expects():
-    expected = flow_tables.fetch(sa.MetaData())
-    for table in expected:
-        ours = METADATA.tables[table.name]
-        assert {column.name for column in table.columns} == {column.name for column in ours.columns}
-        for column in table.columns:
-            assert getattr(column.type, "enums", None) == getattr(ours.c[column.name].type, "enums", None)
-
-
 def test_no_index_is_longer_than_mariadb_allows():
     for table in METADATA.tables.values():
         for index in [*table.indexes, table.primary_key]:
@@ -93,26 +82,10 @@ class TestIndexes:
                             found = steps(rows.connection, statement, values)
                             assert not any(dear(rows.connection, step) for step in found), (page, given, found)
 
-    @pytest.mark.parametrize("noun", LISTS)
-    def test_every_exact_filter_is_sought_in_an_index(self, database, noun):
-        if database.engine.dialect.name != "sqlite":
-            pytest.skip("the servers choose by what they know of the rows")
-        with database.write() as rows:
-            for request in _requests(noun):
-                with asked(rows.connection) as queries:
-                    getattr(rows, noun).list(request)
-                ((statement, values),) = queries
-                (step,) = steps(rows.connection, statement, values)
-                for name in request.filters.keys() - DAYS.keys():
-                    assert f"{name}=?" in step, (request, step)
-                if request.filters.keys() & DAYS.keys():
-                    time = "started_at" if noun == "operation_logs" else "created_at"
-                    assert f"{time}>?" in step and f"{time}<?" in step, (request, step)
-
     def test_claims_and_purges_do_not_look_at_ended_jobs_and_tombstones_that_stay(self, database, clock):
         with database.write() as rows:
             for work in (
-                lambda: take_of(rows),
+                lambda: _claim(rows),
                 lambda: rows.jobs.purge(clock.now(), 10),
                 lambda: rows.checkpoints.purge(clock.now(), 10),
                 lambda: rows.plans.summaries(["1", "2"]),
@@ -126,5 +99,23 @@ class TestIndexes:
                     assert not any("ALL " in step or "Seq" in step or step.startswith("SCAN") for step in found), found
 
 
-def take_of(rows):
+class TestSearches:
+    """On SQLite alone: the servers choose by what they know of the rows."""
+
+    @pytest.mark.parametrize("noun", LISTS)
+    def test_every_exact_filter_is_sought_in_an_index(self, database, noun):
+        with database.write() as rows:
+            for request in _requests(noun):
+                with asked(rows.connection) as queries:
+                    getattr(rows, noun).list(request)
+                ((statement, values),) = queries
+                (step,) = steps(rows.connection, statement, values)
+                for name in request.filters.keys() - DAYS.keys():
+                    assert f"{name}=?" in step, (request, step)
+                if request.filters.keys() & DAYS.keys():
+                    time = "started_at" if noun == "operation_logs" else "created_at"
+                    assert f"{time}>?" in step and f"{time}<?" in step, (request, step)
+
+
+def _claim(rows):
     return rows.jobs.claim(owner="somebody", provider_ids=[make.PROVIDER], host="host-1", lease_ms=1000)
