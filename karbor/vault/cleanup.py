@@ -282,6 +282,8 @@ class CleanUp:
         self._store.index.prune()
         self.report.packs_deleted += len(dead)
         self.report.bytes_deleted += sum(dead.values())
+        # A host that does not see a list any more must not see index objects that were deleted before it.
+        self._pause(self._store.bank.capabilities.list_lag)
         for one in ready:
             self._lists.delete(one.id)
         marks.deleted(dead)

@@ -146,11 +146,11 @@ class Leases:
         return listing.names(self._bank, self._prefix, f"lease/{format.word(job)}.")
 
     def _newest(self, job: str) -> Held | None:
-        while names := list(self.of_job(job)):
+        for name in reversed(list(self.of_job(job))):
             try:
-                return self._open(names[-1])
+                return self._open(name)
             except errors.ObjectNotFound:
-                continue  # renewed meanwhile: its successor sorts behind it
+                continue  # ended, and the list is late; a renewal leaves the object before it in place
         return None
 
     def _open(self, name: str) -> Held:
@@ -184,7 +184,8 @@ class Lease:
         self._lock = threading.Lock()  # held while the lease is renewed
         self._next = first
         self.heeds = first.seen
-        self._wall = self._steady = 0.0  # when the lease began that is held now, by either clock
+        self._wall = 0.0  # when the lease began that is held now, by either clock
+        self._steady: float | None = None
 
     def check(self) -> None:
         """Raise LeaseLost where the lease is about to end; renew it where that is due. Cheap."""
@@ -217,15 +218,17 @@ class Lease:
         return self._leases.end(self.job, self.record)
 
     def _renew(self) -> None:
-        """The object before stays until the next renewal: lists of some banks are late."""
-        leases, put = self._leases, False
+        """Put the next object; the one before it, or that of an earlier claim, stays until the next renewal: lists of
+        some banks are late, and at any moment one of the two must be seen."""
+        leases, put, first = self._leases, False, self._steady is None
         while not put:
             now, steady = leases.clock.now(), leases.clock.monotonic()
             until = now + timedelta(seconds=leases.terms.term)
             put = leases.put(replace(self._next, until=until))
             self._next = replace(self._next, number=self._next.number + 1)
         self._wall, self._steady = now.timestamp(), steady
-        leases.remove(self.job, fence=self.fence, below=self._next.number - 2)
+        if not first:
+            leases.remove(self.job, fence=self.fence, below=self._next.number - 2)
 
     def _due(self) -> bool:
         return self._age() >= self._leases.terms.term / 3
@@ -233,7 +236,7 @@ class Lease:
     def _age(self) -> float:
         """Of two clocks the one that ran further: one stands while a host sleeps, the other may be set back."""
         clock = self._leases.clock
-        return max(clock.now().timestamp() - self._wall, clock.monotonic() - self._steady)
+        return max(clock.now().timestamp() - self._wall, clock.monotonic() - (self._steady or 0.0))
 
     def _alive(self) -> bool:
         return self._age() < self._leases.terms.term - self._leases.terms.margin

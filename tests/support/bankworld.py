@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from karbor.model import errors
+from karbor.sdk.bank import Bank, Capabilities
 from karbor.vault.cleanup import CleanUp, Settings
 from karbor.vault.leases import Terms
 from karbor.vault.vault import Vault
@@ -58,6 +59,49 @@ class SiteClock(TwinClock):
         return self._world.monotonic()
 
 
+class LateBank(Bank):
+    """Keeps all conditions, but lists are up to ``lag`` seconds late, each object by another time."""
+
+    def __init__(self, inner, clock, rng, lag):
+        super().__init__(inner.settings)
+        self.capabilities = Capabilities(list_lag=lag)
+        self.inner, self._clock, self._rng, self._lag = inner, clock, rng, lag
+        self._hidden = {}  # name -> until when no list shows it
+        self._ghosts = {}  # name -> (info, until when lists show what was deleted)
+
+    def initialise(self):
+        return self.inner.initialise()
+
+    def identity(self):
+        return self.inner.identity()
+
+    def put_if_absent(self, name, data):
+        made = self.inner.put_if_absent(name, data)
+        if made and name not in self._ghosts:
+            self._hidden[name] = self._clock.monotonic() + self._rng.random() * self._lag
+        self._ghosts.pop(name, None)
+        return made
+
+    def get(self, name, offset=0, length=None):
+        return self.inner.get(name, offset, length)
+
+    def stat(self, name):
+        return self.inner.stat(name)
+
+    def delete(self, name):
+        if name in self.inner.objects and self._hidden.get(name, 0) <= self._clock.monotonic():
+            self._ghosts[name] = (self.inner.stat(name), self._clock.monotonic() + self._rng.random() * self._lag)
+        self._hidden.pop(name, None)
+        self.inner.delete(name)
+
+    def list(self, prefix="", after="", limit=1000):
+        now = self._clock.monotonic()
+        shown = [info for info in self.inner.list(prefix, after, 1 << 30) if self._hidden.get(info.name, 0) <= now]
+        ghosts = [info for name, (info, until) in self._ghosts.items() if until > now and name.startswith(prefix)]
+        shown += [info for info in ghosts if info.name > after]
+        return sorted(shown, key=lambda info: info.name)[:limit]
+
+
 @dataclass
 class Job:
     """What a catalog knows of one job."""
@@ -78,7 +122,7 @@ class Broken(AssertionError):
 class World:
     """One bank and what was told to its users. ``rules`` are the parts of the product that a wrong variant replaces."""
 
-    def __init__(self, seed, directory, *, clean_up=CleanUp, lease_of=None, off=(0.0, 20.0), settings=None):
+    def __init__(self, seed, directory, *, clean_up=CleanUp, lease_of=None, off=(0.0, 20.0), settings=None, lag=0):
         self.random = random.Random(seed)
         self.seed = seed
         self.directory = Path(directory)
@@ -87,14 +131,17 @@ class World:
         self.settings = settings or Settings(grace=0, tombstones=1e9, small_index=3)
         self.clock = TwinClock()
         self.off = off
-        self.bank = memory_bank()
+        self.bank = LateBank(memory_bank(), self.clock, random.Random(seed), lag) if lag else memory_bank()
+        self.plain = self.bank.inner if lag else self.bank
+        self.objects = self.plain.objects
         self.jobs = {}
         self.available = {}  # record id -> disks: told to users, and not deleted since
+        self.deleted = set()
         self.known = {}  # record id -> disks of every job that ever was
         self.steps = self.numbers = 0
         self.round = None
         self.failures = []
-        vault = self.vault(self.bank, "first")
+        vault = self.vault(self.plain, "first")
         self.elsewhere = [disk(self.random) for _ in range(3)]
         other = vault.domain(OTHER)
         self.elsewhere_ids = [other.write_stream(BytesSource(data), advance=nothing).id for data in self.elsewhere]
@@ -141,7 +188,8 @@ class World:
             job.proven = True
         document = {"version": 1, "id": job.id, "streams": [info.id for info in streams]}
         domain.put_record(KIND, job.id, document, lease=lease)
-        self.available[job.id] = job.disks
+        if job.id not in self.deleted:
+            self.available[job.id] = job.disks
         lease.end()
         job.ended = True
 
@@ -157,8 +205,8 @@ class World:
 
     def clean(self, domain, vault):
         store, records, leases = domain._for_writing()
-        pause = lambda _seconds: None  # noqa: E731
-        work = self.clean_up(store, records, leases, settings=self.settings, scratch=vault.cache_dir, pause=pause)
+        wait = self.clock.pass_time
+        work = self.clean_up(store, records, leases, settings=self.settings, scratch=vault.cache_dir, pause=wait)
         return work.run()
 
     # Rounds
@@ -185,6 +233,7 @@ class World:
             if self.available:
                 chosen = rng.choice(sorted(self.available))
                 del self.available[chosen]
+                self.deleted.add(chosen)
                 act(f"delete {chosen}", lambda domain, _vault, chosen=chosen: self.delete(domain, chosen))
         for _ in range(rng.choice((1, 1, 2))):
             self._disturb(act("clean", lambda domain, vault: self.clean(domain, vault)), stage, rng, 150)
@@ -229,7 +278,7 @@ class World:
         self._disturb(actor, stage, rng, 60)
 
     def _streams(self, record_id):
-        vault = self.vault(self.bank, "look")
+        vault = self.vault(self.plain, "look")
         try:
             return vault.domain(PROJECT).get_record(KIND, record_id)["streams"]
         finally:
@@ -268,7 +317,7 @@ class World:
                 )  # noqa: E501
 
     def _is_over(self, job):
-        vault = self.vault(self.bank, "look")
+        vault = self.vault(self.plain, "look")
         try:
             return job.ended or vault.domain(PROJECT)._for_reading().records.is_deleted(KIND, job.id)
         finally:
@@ -277,7 +326,7 @@ class World:
     def look(self):
         """Read every checkpoint that counts from the bank alone, as somebody who knows nothing."""
         shutil.rmtree(self.directory / "look", ignore_errors=True)
-        vault = self.vault(self.bank, "look")
+        vault = self.vault(self.plain, "look")
         domain = vault.domain(PROJECT)
         counting = set()
         try:
@@ -296,7 +345,7 @@ class World:
             vault.close()
         if lost := self.available.keys() - counting:
             raise Broken(f"gone, but told to be available: {sorted(lost)}")
-        for record_id in counting - self.available.keys():  # put, and killed before it could tell
+        for record_id in counting - self.available.keys() - self.deleted:  # put, and killed before it could tell
             self.available[record_id] = self.known[record_id]
 
     def settle(self):
@@ -306,9 +355,10 @@ class World:
         domain = vault.domain(PROJECT)
         settings = Settings(grace=0, tombstones=0, small_index=3)
         for _ in range(3):
-            report = domain.clean_up(settings, pause=lambda _seconds: None)
+            report = domain.clean_up(settings, pause=self.clock.pass_time)
+            self.clock.pass_time(10 * TERMS.term)
         prefix = domain._for_writing().store.prefix
-        left = [name.removeprefix(prefix) for name in self.bank.objects if name.startswith(prefix)]
+        left = [name.removeprefix(prefix) for name in self.objects if name.startswith(prefix)]
         vault.close()
         for job in self.jobs.values():
             job.ended = True
@@ -344,7 +394,7 @@ def main():
     given = parser.parse_args()
     began, steps, worlds = time.monotonic(), 0, 0
     while steps < given.steps:
-        steps += run(given.seed + worlds)
+        steps += run(given.seed + worlds, lag=20 if worlds % 4 == 3 else 0)
         worlds += 1
     print(f"{steps} steps in {worlds} worlds, {time.monotonic() - began:.0f} s: every checkpoint whole")  # noqa: T201
 
