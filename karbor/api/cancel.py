@@ -30,7 +30,7 @@ def cancel(rows: Transaction, call: Call, jobs: Sequence[Job], *, what: str) -> 
     for job in found:
         never_begun = rows.jobs.request_cancel(job.id)
         if never_begun:
-            end(rows, call, job, cause=errors.Cancelled().message)
+            end_badly(rows, job, cause=errors.Cancelled().message, now=call.services.clock.now())
         LOG.info(
             "work called off job=%s operation=%s begun=%s project=%s user=%s request=%s",
             job.id,
@@ -40,8 +40,3 @@ def cancel(rows: Transaction, call: Call, jobs: Sequence[Job], *, what: str) -> 
             call.context.user_id,
             call.context.request_id,
         )
-
-
-def end(rows: Transaction, call: Call, job: Job, *, cause: str) -> None:
-    """Show that a job, which no worker has any more, ended badly. Raises NotFound."""
-    end_badly(rows, job, cause=cause, now=call.services.clock.now())

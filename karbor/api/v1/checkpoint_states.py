@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """When may a checkpoint be removed, called off, or said to be in another state?"""
 
-from karbor.api import cancel as cancelling
 from karbor.api.call import Call
 from karbor.db.database import Transaction
 from karbor.model import errors
@@ -50,8 +49,7 @@ def _without_lost_work(rows: Transaction, call: Call, checkpoint: Checkpoint) ->
     for job in rows.jobs.live_for(checkpoint_id=checkpoint.id):
         if not rows.jobs.give_up(job.id):
             break
-        cancelling.end(
-            rows, call, job, cause="Its worker was not heard of any more, and somebody reset the checkpoint."
-        )
+        cause = "Its worker was not heard of any more, and somebody reset the checkpoint."
+        end_badly(rows, job, cause=cause, now=call.services.clock.now())
     require_idle(rows, checkpoint, wish="reset")
     return rows.checkpoints.get(checkpoint.id)
