@@ -3,6 +3,7 @@
 
 from karbor.api.call import Call
 from karbor.db.database import Transaction
+from karbor.db.outcomes import end_badly
 from karbor.model import errors
 from karbor.model.checkpoint import Checkpoint, Reason
 
