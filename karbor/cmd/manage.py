@@ -16,8 +16,10 @@ from karbor.app.jobs import Jobs
 from karbor.cmd import daemon
 from karbor.common.clock import iso
 from karbor.model import errors
+from karbor.protection.bankcheck import BankCheck
 from karbor.protection.catalog import Rebuild
 from karbor.vault.keys import MasterKey
+from karbor.vault.report import LEVELS
 
 
 def _db_sync(application: wiring.Application, _given: argparse.Namespace) -> Any:
@@ -43,6 +45,12 @@ def _bank_init(application: wiring.Application, given: argparse.Namespace) -> An
     environment = roles.make_environment(application.shared)
     provider = roles.make_providers(application.shared, environment).get(given.provider)
     return {"provider": provider.info.name, "bank": provider.bank.initialise()}
+
+
+def _bank_check(application: wiring.Application, given: argparse.Namespace) -> Any:
+    environment = roles.make_environment(application.shared)
+    provider = roles.make_providers(application.shared, environment).get(given.provider)
+    return BankCheck(application.shared.database, provider, level=given.level, advance=lambda _nbytes: None).run()
 
 
 def _catalog_rebuild(application: wiring.Application, given: argparse.Namespace) -> Any:
@@ -92,6 +100,11 @@ def _parser() -> argparse.ArgumentParser:
     verb(category("key", "the master key"), "create", _key_create, "Make a new master key; never replaces one.")
     bank = category("bank", "banks")
     verb(bank, "init", _bank_init, "Make the bank of a provider where there is none.").add_argument("provider")
+    check = verb(
+        bank, "check", _bank_check, "Look at everything in a bank and tell what is lost. Ends with 1 if any is."
+    )
+    check.add_argument("--provider", required=True, help="id of the provider")
+    check.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="quick: sizes; data: every byte is read")
     rebuild = verb(
         category("catalog", "lists of checkpoints and plans"), "rebuild", _catalog_rebuild,
         "Bring back from the bank of a provider which checkpoints and plans there are. Deletes nothing.",
@@ -122,6 +135,8 @@ def main() -> None:
     else:
         for line in _lines(answer):
             print(line)  # noqa: T201
+    if isinstance(answer, dict) and not answer.get("sound", True):
+        sys.exit(1)
 
 
 def _lines(answer: Any) -> Iterator[str]:

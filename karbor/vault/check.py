@@ -98,6 +98,11 @@ class Check:
         """All flaws that were found so far."""
         return tuple(self.examiner.flaws)
 
+    @property
+    def unproven(self) -> Sequence[str]:
+        """See StreamReport; all that were found so far."""
+        return tuple(self.examiner.unproven)
+
     @contextlib.contextmanager
     def turn(self, advance: Advance) -> Iterator[None]:
         """Alone in this run."""

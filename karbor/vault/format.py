@@ -35,6 +35,7 @@ MAX_CHUNK = 4 << 20
 _WORD = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9._\-]{0,127}\Z")
 VAULT_KEYS = "vault/key/"
 DOMAINS = "d/"
+PROBES = "probe/"  # objects that a check of the bank puts and removes; what is left there is nobody's
 
 
 def word(text: str) -> str:
@@ -111,6 +112,10 @@ def lease_parts(name: str) -> tuple[str, int, int]:
 
 def condemned_name(list_id: str) -> str:
     return f"gc/condemned/{list_id}"
+
+
+def probe_name(probe_id: str) -> str:
+    return f"{PROBES}{probe_id}"
 
 
 def claim_name(number: int) -> str:

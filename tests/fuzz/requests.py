@@ -92,6 +92,8 @@ BODIES = {
     "copy_create": lambda ids: {"copy": _copy(ids)},
     "restore_create": lambda ids: {"restore": _run(ids)},
     "restore_cancel": lambda ids: {"cancel": {}},
+    "verification_create": lambda ids: {"verification": _run(ids)},
+    "verification_cancel": lambda ids: {"cancel": {}},
     "trigger_create": lambda ids: {
         "trigger_info": {"name": "t", "type": "time", "properties": {"format": "crontab", "pattern": "0 2 * * *"}}
     },
