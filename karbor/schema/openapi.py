@@ -20,9 +20,25 @@ Every error body is an object with one key, named after the kind of error, over 
 Where the service runs without logins (`auth_strategy = noauth`) no credentials are needed."""
 
 
-def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
-    """The document. Equal input gives equal output."""
-    known = tuple(endpoints)
+#: Ways to log in, by the name of their scheme.
+LOGINS: dict[str, Schema] = {
+    "token": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-Auth-Token",
+        "description": "A token of Keystone for your project (auth_strategy = keystone).",
+    },
+    "basic": {
+        "type": "http",
+        "scheme": "basic",
+        "description": "Name and password (auth_strategy = http_basic).",
+    },
+}
+
+
+def document(endpoints: Iterable[Endpoint], *, logins: Iterable[str] = LOGINS) -> dict[str, Any]:
+    """The document. Equal input gives equal output. ``logins`` are the ways to log in that this service knows."""
+    known, ways = tuple(endpoints), tuple(logins)
     paths: dict[str, dict[str, Any]] = {}
     named: dict[str, Any] = {f"Error{status}": faults.shape(status) for status in faults.MEANINGS}
     tags = tags_of(known)
@@ -39,26 +55,14 @@ def document(endpoints: Iterable[Endpoint]) -> dict[str, Any]:
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
         },
         "servers": [{"url": "/"}],
-        "security": [{"token": []}, {"basic": []}],
+        "security": [{name: []} for name in ways],
         "tags": [{"name": name} for name in dict.fromkeys(tags.values())],
         "paths": paths,
         "components": {
             "schemas": dict(sorted(named.items())),
             "responses": {str(status): faults.response(status) for status in faults.MEANINGS},
             "headers": {"RequestId": faults.REQUEST_ID_HEADER},
-            "securitySchemes": {
-                "token": {
-                    "type": "apiKey",
-                    "in": "header",
-                    "name": "X-Auth-Token",
-                    "description": "A token of Keystone for your project (auth_strategy = keystone).",
-                },
-                "basic": {
-                    "type": "http",
-                    "scheme": "basic",
-                    "description": "Name and password (auth_strategy = http_basic).",
-                },
-            },
+            "securitySchemes": {name: LOGINS[name] for name in ways},
         },
     }
 

@@ -3,7 +3,7 @@
 
 from dataclasses import dataclass
 
-from karbor.schema.types import DATE, END, UUID, Schema
+from karbor.schema.types import DATE, END, PRINTABLE, UUID, Schema
 
 #: A direction in any case; old clients are not strict.
 _DIRECTION = "([Aa][Ss][Cc]|[Dd][Ee][Ss][Cc])"
@@ -68,7 +68,7 @@ def _filter(name: str, text: str) -> Schema:
         return {**DATE, "description": text}
     if name == "enabled":
         return {**TENANTS["all_tenants"], "description": text}
-    return {"type": "string", "description": text}
+    return {"type": "string", "pattern": PRINTABLE, "description": text}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a generated request get a meaning? By ids that name something, so that it comes as far as the code.
 
-Only the parts of a request that were made to be valid are touched, and one in four keeps the ids that name nothing.
+Only the parts of a request that were made to be valid are touched, and one in four URLs keeps ids that name nothing.
 """
 
 import json
@@ -10,8 +10,8 @@ import zlib
 from schemathesis.core.parameters import ParameterLocation
 
 from tests.fuzz.population import COUNT, RESOURCE, known
-from tests.fuzz.requests import COLLECTIONS, OWNED, SHARED
-from tests.support.api import PROJECT, PROVIDER
+from tests.fuzz.requests import COLLECTIONS, OWNED, PROJECTS, SHARED
+from tests.support.api import PROJECT
 
 
 def _number(value):
@@ -19,61 +19,102 @@ def _number(value):
     return zlib.crc32(repr(value).encode("utf-8", "surrogatepass"))
 
 
-def _id(name, value):
-    """A known id in place of a generated one; None where the name says nothing or chance wants it left."""
-    if _number((name, value)) % 4 == 0:
-        return None
+def _id(name, number):
+    """A known id of this name; None where the name says nothing."""
     if name in SHARED:
         return SHARED[name]
     if name in OWNED:
-        return known(PROJECT, OWNED[name], _number(value) % COUNT)
-    return None
+        return known(PROJECT, OWNED[name], number % COUNT)
+    return PROJECT if name in PROJECTS or name == "project_id" else None
 
 
 def _path(case):
     for name, value in list(case.path_parameters.items()):
-        if name == "project_id":
-            case.path_parameters[name] = PROJECT
-        elif name == "resource_type" and _number(value) % 4:
-            case.path_parameters[name] = ("OS::Nova::Server", "OS::Cinder::Volume")[_number(value) % 2]
-        elif name == "resource_id" and _number(value) % 4:
-            case.path_parameters[name] = RESOURCE["id"]
-        elif found := _id(name, value):
-            case.path_parameters[name] = found
+        chance = _number(value)
+        if name in ("project_id", *PROJECTS) or chance % 4:
+            case.path_parameters[name] = _id(name, chance) or value
 
 
 def _query(case):
     query = case.query
     if "marker" in query:
         noun = COLLECTIONS.get(case.path.rsplit("/", 1)[-1])
-        query["marker"] = known(PROJECT, noun, _number(query["marker"]) % 3) if noun else PROVIDER
+        query["marker"] = known(PROJECT, noun, _number(query["marker"]) % 3) if noun else SHARED["provider_id"]
     if "sort" in query:  # one way or the other
         query.pop("sort_key", None)
         query.pop("sort_dir", None)
     if "parameters" in query:
         query["parameters"] = json.dumps({"name": query["parameters"][:100]})
-    if "project_id" in query:
-        query["project_id"] = PROJECT
     for name, value in list(query.items()):
-        if found := _id(name, value):
-            query[name] = found
+        if name == "project_id" or _number(value) % 4:
+            query[name] = _id(name, _number(value)) or value
 
 
-def _body(value):
-    """The same value with known ids; options of plug-ins are left out, since they have shapes of their own."""
+def _known_ids(value, number):
+    """The same value with known ids, which belong together."""
     if isinstance(value, list):
-        return [_body(entry) for entry in value]
+        return [_known_ids(entry, number) for entry in value]
     if not isinstance(value, dict):
         return value
-    found = {name: _id(name, entry) or _body(entry) for name, entry in value.items()}
-    if "resources" in found:
-        found["resources"] = [RESOURCE]
-    if "parameters" in found:
-        found["parameters"] = {}
-    for name in ("restore_target", "restore_auth"):  # the provider of the tests restores to its own place only
-        if name in found:
-            found[name] = None
-    return found
+    return {name: _id(name, number) or _known_ids(entry, number) for name, entry in value.items()}
+
+
+def _trigger(body, number):
+    """Patterns have a language of their own, which has tests of its own."""
+    if "type" in body:
+        body["type"] = "time"
+    if "properties" in body:
+        body["properties"] = {"format": "crontab", "pattern": f"{number % 60} 3 * * *", "window": 900 + number % 900}
+
+
+def _copy(body, number):
+    """Of the plans, two have something that can be copied."""
+    body["target_provider_id"] = SHARED["target_provider_id"]
+    body["plan_id"] = known(PROJECT, "plan", number % 2 * 2)
+    if body.get("checkpoint_id"):
+        body["checkpoint_id"] = known(PROJECT, "checkpoint", number % 2 * 2)
+
+
+def _restore(body, number):
+    """The provider of the tests restores to its own place only."""
+    for name in ("restore_target", "restore_auth"):
+        if name in body:
+            body[name] = None
+
+
+def _scheduled_operation(body, number):
+    if "operation_definition" in body:
+        given = {
+            "plan_id": known(PROJECT, "plan", number % COUNT),
+            "provider_id": SHARED["provider_id"],
+            "note": number,
+        }
+        as_text = ",".join(f"{name}={value}" for name, value in given.items())
+        body["operation_definition"] = given if number % 2 else as_text
+
+
+#: Envelope to what makes sense of its content where ids alone do not.
+_SENSE = {
+    "trigger_info": _trigger,
+    "copy": _copy,
+    "restore": _restore,
+    "scheduled_operation": _scheduled_operation,
+}
+
+
+def _body(case):
+    number = _number(case.body)
+    body = _known_ids(case.body, number)
+    for name, inner in body.items():
+        if isinstance(inner, dict):
+            if "resources" in inner:
+                inner["resources"] = [RESOURCE]
+            if "parameters" in inner:  # options of plug-ins have shapes of their own
+                inner["parameters"] = {}
+            _SENSE.get(name, lambda *_: None)(inner, number)
+    if body.get("status") == "enabled":
+        body.pop("disabled_reason", None)
+    case.body = body
 
 
 def _plan_update(case):
@@ -94,7 +135,7 @@ def give_meaning(case):
     if ParameterLocation.QUERY not in bad and case.query:
         _query(case)
     if ParameterLocation.BODY not in bad and isinstance(case.body, dict):
-        case.body = _body(case.body)
+        _body(case)
         if ParameterLocation.PATH not in bad:
             _plan_update(case)
     if ParameterLocation.HEADER not in bad and "If-Match" in case.headers and _number(case.headers) % 4:

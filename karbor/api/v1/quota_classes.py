@@ -39,7 +39,7 @@ class QuotaClass(Node):
     def put(self, call: Call) -> Answer:
         """Change the limits of a class. What is not named stays."""
         name = call.path["class_name"]
-        given = {kind: call.body[kind] for kind in KINDS if kind in call.body}
+        given = {kind: int(call.body[kind]) for kind in KINDS if kind in call.body}  # 50.0 is whole, too
 
         def change(rows: Transaction) -> dict[str, Any]:
             rows.quotas.set_class(name, given)

@@ -75,7 +75,7 @@ class Quota(Node):
     def put(self, call: Call) -> Answer:
         """Give a project limits of its own. What is not named stays; what the project has already, it keeps."""
         project_id = _project(call)
-        given = {kind: call.body[kind] for kind in KINDS if kind in call.body}
+        given = {kind: int(call.body[kind]) for kind in KINDS if kind in call.body}  # 50.0 is whole, too
 
         def change(rows: Transaction) -> dict[str, Any]:
             rows.quotas.set(project_id, given)

@@ -40,9 +40,10 @@ class Document(Node):
 
     @operation(None, response=ANY_OBJECT)
     def get(self, call: Call) -> Answer:
-        """Show the description of this API (OpenAPI 3.1)."""
+        """Show the description of this API (OpenAPI 3.1), with the way to log in to this service."""
         return self._document
 
     @functools.cached_property
     def _document(self) -> dict[str, Any]:
-        return openapi.document(self.services.endpoints)
+        logins = {"keystone": ("token",), "http_basic": ("basic",)}.get(self.services.conf.auth_strategy, ())
+        return openapi.document(self.services.endpoints, logins=logins)
