@@ -29,6 +29,7 @@ class CopyOperation(ProtectOperation):
 
     _source: CheckpointRecord
     _source_domain: Domain
+    _source_saved: Mapping[str, SavedResource] = {}
 
     def plan(self) -> Sequence[Step]:
         payload = self.job.payload
@@ -36,6 +37,7 @@ class CopyOperation(ProtectOperation):
         self._source_domain = self._source_provider(payload["source_provider_id"])
         self.provider.bank.identity()  # a bank that is gone shows here
         self._source = require_record(self._source_domain, payload["source_checkpoint_id"])
+        self._source_saved = {saved.key: saved for saved in self._source.resources}
         self.graph = ResourceGraph.from_dict(self._source.graph)
         for node in self.graph:
             self._require_same_plugin(node.key)
@@ -43,6 +45,7 @@ class CopyOperation(ProtectOperation):
             rows.jobs.check(self.job)
             if rows.checkpoints.get(self.checkpoint_id).status == "wait_copying":
                 rows.checkpoints.transition(self.checkpoint_id, "copying", graph=self.graph.to_dict())
+        self.begin_writing()
         return self.remember_first_steps(flows.copy_steps(self.graph, self.has))
 
     def has(self, key: ResourceKey, phase: str) -> bool:
@@ -53,7 +56,7 @@ class CopyOperation(ProtectOperation):
         return plugin.Copy.parse(values)
 
     def saved(self, key: ResourceKey) -> SavedResource | None:
-        return self._source.resource(key.text)
+        return self._source_saved.get(key.text)
 
     @property
     def saved_in(self) -> Domain:
@@ -67,7 +70,7 @@ class CopyOperation(ProtectOperation):
         work.expect(sum(self._source_domain.open_stream(stream_id).size for stream_id in saved.streams.values()))
         streams = {
             name: self._source_domain.copy_stream(
-                stream_id, self.domain, work.advance, earlier=self._earlier_copies(work.key, name)
+                stream_id, self.domain, work.advance, earlier=self._earlier_copies(work.key, name), lease=self.lease
             ).to_dict()
             for name, stream_id in saved.streams.items()
         }
@@ -102,7 +105,7 @@ class CopyOperation(ProtectOperation):
             raise errors.NotSupported(f"{name} keeps a part of {key.type} outside the bank and cannot copy it.")
 
     def _saved_of(self, key: ResourceKey) -> SavedResource:
-        saved = self._source.resource(key.text)
+        saved = self._source_saved.get(key.text)
         if saved is None:
             raise errors.IntegrityError(f"The checkpoint holds nothing of {key.text}.")
         return saved

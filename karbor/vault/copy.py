@@ -111,14 +111,29 @@ class StreamCopy:
             yield from self._below(self._tree.level, 0, self._tree.root)
 
     def _below(self, level: int, index: int, node_id: bytes) -> Iterator[tuple[int, Same | Sequence[Piece]]]:
-        if self._pair is not None and self._pair.here.node_at(level, index) == node_id:
+        if self._is_shared(level, index, node_id):
             # Where the streams end within this node, equal nodes say that both end in zeroes.
             yield index, Same(index * span(level), min((index + 1) * span(level), self._tree.size))
         elif level:
-            for child, child_id in self._tree.children(level, index, node_id):
+            children = list(self._tree.children(level, index, node_id))
+            self._load(level - 1, [child for child in children if not self._is_shared(level - 1, *child)])
+            for child, child_id in children:
                 yield from self._below(level - 1, child, child_id)
         else:
             yield index, self._tree.leaf(index, node_id)
+
+    def _is_shared(self, level: int, index: int, node_id: bytes) -> bool:
+        return self._pair is not None and self._pair.here.node_at(level, index) == node_id
+
+    def _load(self, level: int, nodes: Sequence[tuple[int, bytes]]) -> None:
+        """Read nodes that lie below one, all at once; with leaves also those that stand at their places."""
+        wanted, known = [node_id for _, node_id in nodes], []
+        if self._pair is not None and level == 0:
+            places = [[tree.node_at(0, index) for index, _ in nodes] for tree in self._pair]
+            wanted += [node_id for node_id in places[0] if node_id]
+            known = [node_id for node_id in places[1] if node_id]
+        self._here.load_nodes(wanted)
+        self._there.load_nodes(known)
 
     def _names_at(self, index: int) -> Names:
         """What the chunks of the earlier stream's leaf at this place are called there."""

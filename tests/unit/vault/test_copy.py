@@ -156,6 +156,17 @@ def test_an_unchanged_disk_of_a_tebibyte_costs_one_small_object(sites):
     assert sum(told) == TIB
 
 
+def test_the_recipe_is_read_in_few_requests(sites):
+    size = 256 * MIB
+    places = [(at * MIB, 64 * KIB) for at in range(256)]
+    info = sites.here.write_stream(MadeUpSource(size, parts(size, places, rest=Kind.ZERO), seed="a"), advance=nothing)
+    calls = FaultyBank(sites.first)
+    other = open_vault(calls, sites.root / "calls")
+    other.domain("project").copy_stream(info.id, sites.there, nothing)
+    assert calls.calls.count("get") < 80  # 265 nodes and 16 MiB of content; keys, index and root as well
+    other.close()
+
+
 def test_a_copy_that_was_cut_off_finds_what_it_sent(sites):
     big = random.Random(9).randbytes(40 * MIB)
     info = sites.write(big)
