@@ -20,6 +20,7 @@ from karbor.model.progress import Progress
 
 _C = CHECKPOINTS.c
 _R = CHECKPOINT_RESOURCES.c
+_NAMES = tuple(column.name for column in CHECKPOINTS.c)
 _FIELDS = frozenset(Checkpoint.__dataclass_fields__) - {
     *("id", "status", "created_at", "updated_at"),
     *("project_id", "plan_id", "source_id"),  # the counters go by them
@@ -203,7 +204,8 @@ def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _checkpoint(row: Row[Any]) -> Checkpoint:
-    values = {name: value for name, value in row._mapping.items() if name != "deleted"}
+    values = dict(zip(_NAMES, row, strict=True))  # a third of the time of row._mapping, and lists are long
+    del values["deleted"]
     values["sizes"] = Sizes(*(values.pop(f"size_{name}") for name in ("logical", "read", "stored")))
     values["progress"] = Progress.from_dict(values["progress"])
     values["reason"] = Reason(**values["reason"]) if values["reason"] else None

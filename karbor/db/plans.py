@@ -19,6 +19,7 @@ from karbor.model.plan import Plan, PlanSummary
 from karbor.model.resource import Resource
 
 _C = PLANS.c
+_NAMES = tuple(column.name for column in PLANS.c)
 
 
 class Plans(Repository):
@@ -102,8 +103,9 @@ def _values(plan: Plan) -> dict[str, Any]:
 
 
 def _plan(row: Row[Any]) -> Plan:
-    values = dict(row._mapping)
+    values = dict(zip(_NAMES, row, strict=True))  # a third of the time of row._mapping, and lists are long
     values["resources"] = tuple(
-        replace(Resource.from_dict(entry), per_parent=entry["per_parent"]) for entry in values["resources"]
+        Resource(entry["type"], entry["id"], entry["name"], entry.get("extra_info") or {}, entry["per_parent"])
+        for entry in values["resources"]
     )
     return Plan(**values)

@@ -25,7 +25,6 @@ from tests.support.api import PROJECT
 
 #: Requests for each operation and kind; the environment asks for more.
 EXAMPLES = int(os.environ.get("KARBOR_FUZZ_EXAMPLES", "0"))
-SEED = os.environ.get("KARBOR_FUZZ_SEED", "")
 FEW = 8
 SENT = Counter()
 
