@@ -55,6 +55,7 @@ TIMESTAMP: Schema = {
     "format": "timestamp",
     "examples": ["2026-01-02T03:04:05.000000"],
 }
+DURATION: Schema = {"type": ["number", "null"], "minimum": 0, "examples": [12.5]}
 DATE: Schema = {"type": "string", "format": "date", "examples": ["2026-01-02"]}
 COUNT: Schema = {"type": "integer", "minimum": 0, "examples": [1048576]}
 TEXT: Schema = {"type": ["string", "null"], "examples": [None]}

@@ -47,7 +47,7 @@ class RestoreAction(Node):
             cancelling.cancel(rows, call, rows.jobs.live_for(restore_id=restore.id), what=f"restore {restore.id}")
             return rows.restores.get(restore.id)
 
-        return {"restore": views.restore(call.services.database.retrying(cancel))}
+        return {"restore": views.restore(call.services.database.retrying(cancel), call)}
 
 
 class Restore(Node):
@@ -61,7 +61,7 @@ class Restore(Node):
         with call.services.database.read() as rows:
             restore = rows.restores.get(call.path["restore_id"], project_id=call.scope)
         call.allow(project_id=restore.project_id)
-        return {"restore": views.restore(restore)}
+        return {"restore": views.restore(restore, call)}
 
 
 class Restores(Node):
@@ -74,7 +74,9 @@ class Restores(Node):
         """List restores."""
         with call.services.database.read() as rows:
             page = rows.restores.list(call.page)
-        return paging.listing(call, "restores", [views.restore(restore) for restore in page.items], full=page.full)
+        return paging.listing(
+            call, "restores", [views.restore(restore, call) for restore in page.items], full=page.full
+        )
 
     @operation(
         "restore:create",
@@ -98,7 +100,7 @@ class Restores(Node):
         ids = str(uuid.uuid4()), str(uuid.uuid4())
 
         def create(rows: Transaction) -> repeats.Made:
-            checkpoint = _restorable(rows, call, given)
+            checkpoint = _restorable(rows, call, given, lock=True)
             restore = rows.restores.create(
                 Value(
                     id=ids[0],
@@ -118,16 +120,19 @@ class Restores(Node):
                 request_id=call.context.request_id,
             )
             booked = work.book(rows, call, job, status=restore.status, plan_id=checkpoint.plan_id)
-            return {"restore": views.restore(restore)}, booked
+            return {"restore": views.restore(restore, call)}, booked
 
         return work.send_made(call, repeats.once(call, create))
 
 
-def _restorable(rows: Transaction, call: Call, given: parameters.Parameters) -> Checkpoint:
-    """The checkpoint of the request, where everything about it and the options is right. Raises what is not."""
+def _restorable(rows: Transaction, call: Call, given: parameters.Parameters, *, lock: bool = False) -> Checkpoint:
+    """The checkpoint of the request, where everything about it and the options is right. Raises what is not.
+
+    ``lock`` keeps it from being deleted until the transaction ends.
+    """
     provider = rows.providers.get(canonical(call.body["provider_id"]))
     checkpoint = rows.checkpoints.get(
-        canonical(call.body["checkpoint_id"]), project_id=call.project_id, provider_id=provider.id
+        canonical(call.body["checkpoint_id"]), project_id=call.project_id, provider_id=provider.id, lock=lock
     )
     call.allow(project_id=checkpoint.project_id)
     if checkpoint.status != "available":

@@ -55,7 +55,7 @@ class VerificationAction(Node):
             cancelling.cancel(rows, call, jobs, what=f"verification {found.id}")
             return rows.verifications.get(found.id)
 
-        return {"verification": views.verification(call.services.database.retrying(cancel))}
+        return {"verification": views.verification(call.services.database.retrying(cancel), call)}
 
 
 class Verification(Node):
@@ -69,7 +69,7 @@ class Verification(Node):
         with call.services.database.read() as rows:
             found = rows.verifications.get(call.path["verification_id"], project_id=call.scope)
         call.allow(project_id=found.project_id)
-        return {"verification": views.verification(found)}
+        return {"verification": views.verification(found, call)}
 
 
 class Verifications(Node):
@@ -83,7 +83,7 @@ class Verifications(Node):
         with call.services.database.read() as rows:
             page = rows.verifications.list(call.page)
         return paging.listing(
-            call, "verifications", [views.verification(found) for found in page.items], full=page.full
+            call, "verifications", [views.verification(found, call) for found in page.items], full=page.full
         )
 
     @operation(
@@ -125,7 +125,7 @@ class Verifications(Node):
                 request_id=call.context.request_id,
             )
             booked = work.book(rows, call, job, status=verification.status, plan_id=checkpoint.plan_id)
-            return {"verification": views.verification(verification)}, booked
+            return {"verification": views.verification(verification, call)}, booked
 
         return work.send_made(call, repeats.once(call, create))
 
@@ -134,8 +134,8 @@ def _verifiable(rows: Transaction, call: Call, given: parameters.Parameters) -> 
     """The checkpoint of the request, where everything about it and the options is right. Raises what is not."""
     provider = rows.providers.get(canonical(call.body["provider_id"]))
     checkpoint = rows.checkpoints.get(
-        canonical(call.body["checkpoint_id"]), project_id=call.project_id, provider_id=provider.id
-    )
+        canonical(call.body["checkpoint_id"]), project_id=call.project_id, provider_id=provider.id, lock=True
+    )  # locked: one that is just being deleted is not verified
     call.allow(project_id=checkpoint.project_id)
     if checkpoint.status != "available":
         raise errors.Conflict(f"The checkpoint is {checkpoint.status}; only an available one can be verified.")

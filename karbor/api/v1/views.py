@@ -25,6 +25,11 @@ def moment(value: datetime | None) -> str | None:
     return iso(value) if value else None
 
 
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    """How long something took; None where it has not ended."""
+    return (end - start).total_seconds() if start and end else None
+
+
 def links(call: Call, own: str, **others: str | None) -> list[dict[str, str]]:
     """Where a thing is found (``own``, below the project) and what belongs to it, by the kind of relation."""
     paths = {"self": own, **others}
@@ -85,9 +90,7 @@ def checkpoint(value: Checkpoint, call: Call) -> dict[str, Any]:
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
         "finished_at": moment(value.finished_at),
-        "duration": (value.finished_at - value.created_at).total_seconds()
-        if value.finished_at and value.created_at
-        else None,
+        "duration": _seconds(value.created_at, value.finished_at),
         "consistency": value.consistency,
         "mode": value.mode,
         "sizes": {"logical": value.sizes.logical, "read": value.sizes.read, "stored": value.sizes.stored},
@@ -105,7 +108,7 @@ def _graph(graph: Mapping[str, Any] | None) -> str:
     return json.dumps(graphs.shown(graph) if graph else [{}, []])
 
 
-def restore(value: Restore) -> dict[str, Any]:
+def restore(value: Restore, call: Call) -> dict[str, Any]:
     """A restore as it is shown."""
     return {
         "id": value.id,
@@ -121,10 +124,12 @@ def restore(value: Restore) -> dict[str, Any]:
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
         "finished_at": moment(value.finished_at),
+        "duration": _seconds(value.created_at, value.finished_at),
+        "links": links(call, f"/restores/{value.id}", checkpoint=_place(value)),
     }
 
 
-def verification(value: Verification) -> dict[str, Any]:
+def verification(value: Verification, call: Call) -> dict[str, Any]:
     """A verification as it is shown."""
     return {
         "id": value.id,
@@ -140,4 +145,11 @@ def verification(value: Verification) -> dict[str, Any]:
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
         "finished_at": moment(value.finished_at),
+        "duration": _seconds(value.created_at, value.finished_at),
+        "links": links(call, f"/verifications/{value.id}", checkpoint=_place(value)),
     }
+
+
+def _place(run: Restore | Verification) -> str:
+    """Where the checkpoint of a restore or verification is found."""
+    return f"/providers/{run.provider_id}/checkpoints/{run.checkpoint_id}"

@@ -7,6 +7,7 @@ from karbor.schema.noun import Field, Noun
 from karbor.schema.types import (
     ANY_OBJECT,
     COUNT,
+    DURATION,
     LEAF,
     LINKS,
     NAME,
@@ -64,9 +65,7 @@ CHECKPOINT = Noun(
         "created_at": Field(TIMESTAMP, "When it was asked for (UTC)."),
         "updated_at": Field(TIMESTAMP, "When its row last changed (UTC)."),
         "finished_at": Field(TIMESTAMP, "When it became available or failed (UTC)."),
-        "duration": Field(
-            {"type": ["number", "null"], "minimum": 0, "examples": [12.5]}, "Seconds from asked for to finished."
-        ),
+        "duration": Field(DURATION, "Seconds from asked for to finished."),
         "consistency": Field(
             {"type": ["string", "null"], "enum": [*CONSISTENCY, None], "examples": ["filesystem"]},
             "What was reached: that of the weakest resource.",

@@ -3,7 +3,19 @@
 
 from karbor.model import states
 from karbor.schema.noun import Field, Noun
-from karbor.schema.types import COUNT, PARAMETERS, PROGRESS, PROJECT_ID, TIMESTAMP, UUID, Schema, an_object, envelope
+from karbor.schema.types import (
+    COUNT,
+    DURATION,
+    LINKS,
+    PARAMETERS,
+    PROGRESS,
+    PROJECT_ID,
+    TIMESTAMP,
+    UUID,
+    Schema,
+    an_object,
+    envelope,
+)
 
 _AUTH: Schema = {
     **an_object(
@@ -57,6 +69,8 @@ RESTORE = Noun(
         "created_at": Field(TIMESTAMP, "When it was asked for (UTC)."),
         "updated_at": Field(TIMESTAMP, "When its row last changed (UTC)."),
         "finished_at": Field(TIMESTAMP, "When it ended (UTC)."),
+        "duration": Field(DURATION, "Seconds from asked for to ended."),
+        "links": Field(LINKS, "Where it is found, and its checkpoint."),
     },
 )
 

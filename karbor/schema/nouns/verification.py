@@ -3,7 +3,7 @@
 
 from karbor.model import states
 from karbor.schema.noun import Field, Noun
-from karbor.schema.types import PARAMETERS, PROGRESS, PROJECT_ID, TIMESTAMP, UUID, Schema
+from karbor.schema.types import DURATION, LINKS, PARAMETERS, PROGRESS, PROJECT_ID, TIMESTAMP, UUID, Schema
 
 _TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 _DISK = "Libvirt::Disk#5b0f7c1e-07a3-4f5e-8f5d-2b7d5f1c3a44@9a1b6c1e-07a3-4f5e-8f5d-2b7d5f1c3a44"
@@ -60,5 +60,7 @@ VERIFICATION = Noun(
         "created_at": Field(TIMESTAMP, "When it was asked for (UTC)."),
         "updated_at": Field(TIMESTAMP, "When its row last changed (UTC)."),
         "finished_at": Field(TIMESTAMP, "When it ended (UTC)."),
+        "duration": Field(DURATION, "Seconds from asked for to ended."),
+        "links": Field(LINKS, "Where it is found, and its checkpoint."),
     },
 )

@@ -183,3 +183,18 @@ def test_a_dry_run_that_nobody_answers_is_unavailable(api):
     checkpoint = api.checkpoint()
     api.workers.silent = True
     refused_and_nothing_left(api, 503, body(checkpoint, dry_run=True))
+
+
+def test_links_lead_to_the_restore_and_its_checkpoint_and_its_length_is_told(api):
+    checkpoint = api.checkpoint()
+    body = {"provider_id": PROVIDER, "checkpoint_id": checkpoint["id"]}
+    restore = api.post("/restores", {"restore": body})["restore"]
+    assert restore["duration"] is None
+    api.clock.pass_time(2.5)
+    with api.database.write() as rows:
+        rows.restores.transition(restore["id"], "success", finished_at=api.clock.now())
+    restore = api.get(f"/restores/{restore['id']}")["restore"]
+    assert restore["duration"] == 2.5
+    found = {link["rel"]: link["href"].removeprefix("http://localhost") for link in restore["links"]}
+    assert api.raw("GET", found["self"]).json["restore"] == restore
+    assert api.raw("GET", found["checkpoint"]).json["checkpoint"]["id"] == checkpoint["id"]
