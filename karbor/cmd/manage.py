@@ -6,7 +6,9 @@ from karbor.common import threaded  # noqa: F401  isort: skip - must come before
 import argparse
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from karbor.app.jobs import Jobs
 from karbor.cmd import daemon
 from karbor.common.clock import iso
 from karbor.model import errors
+from karbor.protection import cleaner
 from karbor.protection.bankcheck import BankCheck
 from karbor.protection.catalog import Rebuild
 from karbor.vault.keys import MasterKey
@@ -53,10 +56,22 @@ def _bank_check(application: wiring.Application, given: argparse.Namespace) -> A
     return BankCheck(application.shared.database, provider, level=given.level, advance=lambda _nbytes: None).run()
 
 
+def _bank_clean(application: wiring.Application, given: argparse.Namespace) -> Any:
+    environment = roles.make_environment(application.shared)
+    provider = roles.make_providers(application.shared, environment).get(given.provider)
+    settings = cleaner.settings_from(application.shared.conf, grace=given.grace)
+    return cleaner.clean_bank(provider, settings, pause=time.sleep, dry_run=given.dry_run)
+
+
 def _catalog_rebuild(application: wiring.Application, given: argparse.Namespace) -> Any:
     environment = roles.make_environment(application.shared)
     provider = roles.make_providers(application.shared, environment).get(given.provider)
     return Rebuild(application.shared.database, provider, dry_run=given.dry_run).run().to_dict()
+
+
+def _quota_reconcile(application: wiring.Application, given: argparse.Namespace) -> Any:
+    drifts = application.shared.database.retrying(lambda rows: rows.quotas.reconcile(given.project))
+    return {"entries": [asdict(drift) for drift in drifts], "counts": {"mended": len(drifts)}}
 
 
 def _jobs(application: wiring.Application) -> Jobs:
@@ -100,6 +115,10 @@ def _parser() -> argparse.ArgumentParser:
     verb(category("key", "the master key"), "create", _key_create, "Make a new master key; never replaces one.")
     bank = category("bank", "banks")
     verb(bank, "init", _bank_init, "Make the bank of a provider where there is none.").add_argument("provider")
+    clean = verb(bank, "clean", _bank_clean, "Give back the space of what no checkpoint needs any more.")
+    clean.add_argument("--provider", required=True, help="id of the provider")
+    clean.add_argument("--dry-run", action="store_true", help="tell what would be deleted; write nothing")
+    clean.add_argument("--grace", type=float, help="seconds that data must have been without use; 0: delete at once")
     check = verb(
         bank, "check", _bank_check, "Look at everything in a bank and tell what is lost. Ends with 1 if any is."
     )
@@ -111,6 +130,11 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     rebuild.add_argument("--provider", required=True, help="id of the provider")
     rebuild.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    reconcile = verb(
+        category("quota", "what projects may have"), "reconcile", _quota_reconcile,
+        "Count what projects have anew, and mend what was counted wrong. Finds nothing as a rule.",
+    )  # fmt: skip
+    reconcile.add_argument("--project", help="id of one project; all where none is given")
     jobs = category("job", "the work that waits or runs")
     verb(jobs, "list", _job_list, "Show every job that waits or runs.")
     release = verb(jobs, "release", _job_release, "Take a job from a dead worker; another one goes on with it at once.")

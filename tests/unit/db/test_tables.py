@@ -73,6 +73,8 @@ class TestIndexes:
         providers = [{}, {"provider_id": make.PROVIDER}] if noun == "checkpoints" else [{}]
         with database.write() as rows:
             marker = _prepare(rows, noun)
+            if database.engine.dialect.name == "mysql":  # it chooses by numbers that are counted at any time, or now
+                rows.connection.exec_driver_sql(f"ANALYZE TABLE {noun}")
             for request in _requests(noun):
                 for given in providers:
                     for page in (request, replace(request, marker=marker)):
