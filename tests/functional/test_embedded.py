@@ -4,6 +4,7 @@
 Each test runs the real program with the noop provider; no guest and no libvirt are needed.
 """
 
+import json
 import shutil
 import subprocess
 import uuid
@@ -45,6 +46,41 @@ def test_protect_restore_and_delete_with_the_noop_provider(service):
     logs = service.rest.get("/operation_logs")["operation_logs"]
     assert sorted(log["operation_type"] for log in logs) == ["delete", "protect", "restore"]
     assert all(log["ended_at"] for log in logs)
+
+
+def test_a_checkpoint_is_verified_and_damage_is_found_by_tenant_and_operator(service):
+    checkpoint = service.rest.protect(_plan(service.rest))
+    path = f"/providers/{NOOP}/checkpoints/{checkpoint['id']}"
+    assert service.rest.verify(checkpoint, {"OS::Nova::Server": {"level": "quick"}})["status"] == "success"
+    shown = service.rest.get(path)["checkpoint"]
+    assert shown["verified_at"] and shown["status"] == "available"
+
+    def check():
+        settings = str(service.state_dir / "karbor.conf")
+        command = [
+            BIN / "karbor-manage",
+            "--config-file",
+            settings,
+            "bank",
+            "check",
+            "--provider",
+            NOOP,
+            "--level",
+            "data",
+        ]
+        return subprocess.run([*map(str, command), "--json"], capture_output=True, text=True, timeout=120)
+
+    sound = check()
+    assert sound.returncode == 0 and json.loads(sound.stdout)["sound"], sound.stdout + sound.stderr
+    (record,) = (service.state_dir / "bank" / "noop").glob(f"*/d/*/record/checkpoint/{checkpoint['id']}")
+    data = record.read_bytes()
+    record.chmod(0o600)
+    record.write_bytes(data[:99] + bytes([data[99] ^ 1]) + data[100:])
+    damaged = check()
+    assert damaged.returncode == 1 and checkpoint["id"] in damaged.stdout
+    assert service.rest.verify(checkpoint, {})["status"] == "fail"
+    shown = service.rest.get(path)["checkpoint"]
+    assert shown["status"] == "error" and "record" in shown["reason"]["cause"]
 
 
 def test_a_second_start_goes_on_where_the_first_stopped(service):

@@ -83,6 +83,16 @@ class Rest:
         restore = self.post("/restores", {"restore": body})["restore"]
         return self.wait(f"/restores/{restore['id']}", "restore", ("success", "fail"), seconds)
 
+    def verify(self, checkpoint, parameters, seconds=120):
+        """Verify a checkpoint and wait for the end."""
+        body = {
+            "provider_id": checkpoint["protection_plan"]["provider_id"],
+            "checkpoint_id": checkpoint["id"],
+            "parameters": parameters,
+        }
+        found = self.post("/verifications", {"verification": body})["verification"]
+        return self.wait(f"/verifications/{found['id']}", "verification", ("success", "fail"), seconds)
+
 
 def _decoded(answer):
     text = answer.read().decode()
