@@ -23,8 +23,10 @@ _NO = frozenset(("0", "false", "no", "n"))
 def parse(query: ListQuery, params: "MultiDict[str, str]", context: RequestContext, *, max_limit: int) -> PageRequest:
     """The page asked for. Raises InvalidInput."""
     offset = _number(params, "offset", lowest=0) or 0
-    every = boolean(params, "all_tenants") and query.tenants and context.sees_all_projects
-    project_id = (params.get("project_id") or None) if every else str(context.project_id)
+    named = params.get("project_id") or None
+    asked = boolean(params, "all_tenants") or (query.project_alone and named is not None)
+    every = asked and query.tenants and context.sees_all_projects
+    project_id = named if every else str(context.project_id)
     return PageRequest(
         limit=limit(params, max_limit=max_limit),
         marker=params.get("marker") or None,

@@ -75,7 +75,8 @@ def _filter(name: str, text: str) -> Schema:
 class ListQuery:
     """What a list can do. ``sort`` are the keys it orders by; ``filters`` maps a filter to its description.
 
-    ``ignored_sort`` are keys that old clients may send and that change nothing.
+    ``ignored_sort`` are keys that old clients may send and that change nothing. ``project_alone``: old clients name a
+    project without saying ``all_tenants``.
     """
 
     filters: dict[str, str]
@@ -84,6 +85,7 @@ class ListQuery:
     default_sort: tuple[tuple[str, str], ...] = (("created_at", "desc"),)
     offset: bool = False
     tenants: bool = False
+    project_alone: bool = False
 
     @property
     def parameters(self) -> dict[str, Schema]:
@@ -95,4 +97,7 @@ class ListQuery:
             found |= OFFSET
         if self.tenants:
             found |= TENANTS
+        if self.project_alone:
+            text = "Only things of this project; for administrators, also without `all_tenants`."
+            found["project_id"] = {**TENANTS["project_id"], "description": text}
         return found | {name: _filter(name, text) for name, text in self.filters.items()}

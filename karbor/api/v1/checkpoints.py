@@ -38,6 +38,7 @@ QUERY = ListQuery(
     },
     sort=("id", "status", "created_at"),
     tenants=True,
+    project_alone=True,
 )
 QUERY_ALL = replace(QUERY, filters={"provider_id": "Only checkpoints of this provider.", **QUERY.filters})
 #: Keys of extra_info that the service sets itself.

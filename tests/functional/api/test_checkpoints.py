@@ -269,6 +269,7 @@ def test_across_providers_everything_of_the_project_is_listed(api):
     assert ids() == [two["id"], one["id"]]
     assert ids(all_tenants=1) == [theirs["id"], two["id"], one["id"]]
     assert ids(all_tenants=1, project_id=OTHER_PROJECT) == [theirs["id"]]
+    assert ids(project_id=OTHER_PROJECT) == [theirs["id"]]  # as the old command line asks
     assert ids(provider_id=VOLUME) == [two["id"]]
     assert ids(plan_id=one["protection_plan"]["id"], start_date="2026-01-02", status="available") == [one["id"]]
     assert ids(limit=1, marker=two["id"]) == [one["id"]]

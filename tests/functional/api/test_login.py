@@ -114,8 +114,8 @@ def test_what_belongs_to_another_project_does_not_exist(api):
     ):
         message = api.refused(404, method, url, body, **theirs)
         assert "could not be found" in message
-    for url in ("/plans", path, "/restores", "/operation_logs"):
-        for query in ({}, {"all_tenants": 1}, {"all_tenants": 1, "project_id": PROJECT}):
+    for url in ("/plans", path, "/checkpoints", "/restores", "/operation_logs"):
+        for query in ({}, {"project_id": PROJECT}, {"all_tenants": 1}, {"all_tenants": 1, "project_id": PROJECT}):
             (found,) = api.get(url, **theirs, **query).values()
             assert found == []
 
