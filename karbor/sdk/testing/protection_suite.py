@@ -72,16 +72,17 @@ class ProtectionSuite:
             trial.protection.committed(work)
         return work, again
 
-    def _restore_work(self, trial: Trial, work: TwinWork, done: Protected) -> TwinWork:
+    def _restore_work(self, trial: Trial, work: TwinWork, done: Protected, operation: str = "restore") -> TwinWork:
         streams = {name: info.id for name, info in done.streams.items()}
         saved = SavedResource(work.key.text, "trial", json.loads(json.dumps(dict(done.saved))), streams)
         options = trial.protection.Restore.parse(trial.restore)
-        return TwinWork("restore", trial.resource, options=options, saved=saved, stored=work.stored)
+        return TwinWork(operation, trial.resource, options=options, saved=saved, stored=work.stored)
 
     def test_schemas_are_valid_json_schema_without_null_defaults(self, trial: Trial) -> None:
         declared_sets = (
             trial.protection.Protect,
             trial.protection.Restore,
+            trial.protection.Verify,
             trial.protection.Copy,
             trial.protection.Saved,
         )
@@ -141,6 +142,19 @@ class ProtectionSuite:
             assert not plan.conflicts
             trial.protection.restore(restoring)
             before = [found.id for found in trial.protectable.list(trial.project_id)]
+
+    def test_every_level_of_a_verification_is_offered(self, trial: Trial) -> None:
+        assert trial.protection.Verify.schema()["properties"]["level"]["enum"] == ["quick", "data"]
+        assert trial.protection.Verify.parse({}).level == "data"
+
+    def test_a_verification_finds_nothing_wrong_and_changes_nothing(self, trial: Trial) -> None:
+        work, done = self._protect(trial)
+        before, stored = trial.fingerprint(trial.resource.id), dict(work.stored)
+        for level in ("quick", "data"):
+            verifying = self._restore_work(trial, work, done, operation="verify")
+            verifying.options = trial.protection.Verify.parse({"level": level})
+            self._run(trial, verifying, "verify")
+        assert trial.fingerprint(trial.resource.id) == before and work.stored == stored
 
     def test_an_abandoned_restore_leaves_nothing(self, trial: Trial) -> None:
         work, done = self._protect(trial)

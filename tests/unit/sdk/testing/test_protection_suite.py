@@ -85,6 +85,16 @@ class NullDefault(MemoryProtection):
             return {"type": "object", "properties": {"some": {"type": "string", "default": None}}}
 
 
+class Shallow(MemoryProtection):
+    class Verify(Options):
+        """Without the levels that everybody expects."""
+
+
+class Touching(MemoryProtection):
+    def verify(self, work):
+        self.contents[work.resource.id] = b"looked at"
+
+
 class Unordered(MemoryProtectable):
     def list(self, project_id, *, after="", limit=1000, parameters=None):
         return list(reversed(super().list(project_id, after=after, limit=limit)))
@@ -111,6 +121,8 @@ BROKEN = [
     ("test_abandon_after_any_phase_may_be_called_twice_and_a_new_attempt_works", {"protection": Leftover}),
     ("test_a_cancelled_protect_ends_with_cancelled", {"protection": Deaf}),
     ("test_schemas_are_valid_json_schema_without_null_defaults", {"protection": NullDefault}),
+    ("test_every_level_of_a_verification_is_offered", {"protection": Shallow}),
+    ("test_a_verification_finds_nothing_wrong_and_changes_nothing", {"protection": Touching}),
     ("test_listing_finds_the_resource_and_pages_in_order_of_id", {"protectable": Unordered}),
     ("test_listing_finds_the_resource_and_pages_in_order_of_id", {"protectable": Endless}),
     ("test_a_missing_resource_is_not_found", {"protectable": Inventive}),
@@ -126,5 +138,5 @@ def test_a_plugin_that_keeps_all_promises_passes(condition):
     ("condition", "kinds"), BROKEN, ids=[next(iter(kinds.values())).__name__ for _condition, kinds in BROKEN]
 )
 def test_a_broken_promise_is_noticed(condition, kinds):
-    with pytest.raises((AssertionError, TypeError, errors.InvalidInput, pytest.fail.Exception)):
+    with pytest.raises((AssertionError, KeyError, TypeError, errors.InvalidInput, pytest.fail.Exception)):
         getattr(ProtectionSuite(), condition)(_trial(**kinds))
