@@ -51,14 +51,15 @@ class RestoreOperation(Operation):
     def failed(self, step: Step, fault: BaseException) -> None:
         super().failed(step, fault)
         if step.key is not None:
-            self._show(step.key.type, step.key.id, "error", reason_of(fault, resource="", step=step.phase).cause)
+            reason = reason_of(fault, resource="", step=step.phase)
+            self._show(step.key.type, step.key.id, "error", _text(reason.cause, reason))
 
     def ended_well(self) -> None:
         with self.parts.database.write() as rows:
             rows.restores.transition(self.restore_id, "success", finished_at=self.parts.clock.now())
 
     def ended_badly(self, reason: Reason) -> None:
-        text = f"{reason.step}: {reason.cause}" + (f" Next: {reason.next_action}." if reason.next_action else "")
+        text = _text(f"{reason.step}: {reason.cause}", reason)
         with self.parts.database.write() as rows:
             for key, status in rows.restores.get(self.restore_id).resources_status.items():
                 if status == "available":  # it was, until everything was undone
@@ -70,3 +71,7 @@ class RestoreOperation(Operation):
     def _show(self, type_: str, id_: str, status: str, reason: str = "") -> None:
         with self.parts.database.write() as rows:
             rows.restores.set_resource(self.restore_id, f"{type_}#{id_}", status, reason)
+
+
+def _text(cause: str, reason: Reason) -> str:
+    return cause + (f" Next: {reason.next_action}." if reason.next_action else "")

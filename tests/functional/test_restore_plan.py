@@ -123,7 +123,8 @@ def test_whatever_is_told_to_be_in_the_way_is_what_the_restore_fails_for(house):
         if plan["conflicts"]:
             failed += 1
             first = plan["conflicts"][0]
-            assert first["reason"] in restore.resources_reason[f"{first['type']}#{first['id']}"]
+            reason = restore.resources_reason[f"{first['type']}#{first['id']}"]
+            assert first["reason"] in reason and first["next_action"] in reason
     assert 0 < failed < 12
 
 
