@@ -35,73 +35,48 @@ def _at(second):
     return datetime(2026, 3, 1, tzinfo=UTC) + timedelta(seconds=second)
 
 
+class _Old:
+    """The tables as the first release knew them, and how it spelled values."""
+
+    def __init__(self, connection):
+        self._connection = connection
+        self._tables = sa.MetaData()
+        self._tables.reflect(connection)
+
+    def insert(self, table, **values):
+        spelled = {name: self._spelled(value) for name, value in values.items()}
+        self._connection.execute(sa.insert(self._tables.tables[table]).values(**spelled))
+
+    @staticmethod
+    def _spelled(value):
+        if isinstance(value, datetime):
+            return (value - _EPOCH) // timedelta(microseconds=1)
+        return json.dumps(value) if isinstance(value, dict | list) else value
+
+
 def _first_rows(connection):
     """Rows as the first release wrote them."""
-    tables = sa.MetaData()
-    tables.reflect(connection)
-
-    def insert(table, **values):
-        plain = {name: json.dumps(value) if isinstance(value, dict | list) else value for name, value in values.items()}
-        plain = {
-            name: (value - _EPOCH) // timedelta(microseconds=1) if isinstance(value, datetime) else value
-            for name, value in plain.items()
-        }
-        connection.execute(sa.insert(tables.tables[table]).values(**plain))
-
+    old = _Old(connection)
+    common = {"project_id": make.PROJECT, "provider_id": make.PROVIDER}
     for id, project in (("p1", make.PROJECT), ("p2", make.PROJECT), ("p3", "another")):
         plan = make.plan(id, project_id=project, created_at=_at(0))
         resources = [{**one.to_dict(), "per_parent": one.per_parent} for one in plan.resources]
         kept = ("id", "project_id", "name", "description", "provider_id", "status", "parameters", "created_at")
-        insert("plans", **{name: getattr(plan, name) for name in kept}, resources=resources)
-    for number, (plan, status) in {
-        1: ("p1", "error"),
-        2: ("p1", "available"),
-        3: ("p1", "deleting"),
-        4: ("p1", "deleted"),
-        9: ("gone", "error"),
-    }.items():
-        insert(
-            "checkpoints",
-            id=f"c{number}",
-            project_id=make.PROJECT,
-            provider_id=make.PROVIDER,
-            plan_id=plan,
-            status=status,
-            plan=make.plan().snapshot(),
-            extra_info={},
-            size_logical=10,
-            size_read=2,
-            size_stored=3,
-            progress={},
-            created_at=_at(number),
-        )
-    common = {"project_id": make.PROJECT, "provider_id": make.PROVIDER}
-    insert(
-        "jobs",
-        id="j1",
-        operation="protect",
-        state="done",
-        payload={},
-        fence=1,
-        lease_until_ms=0,
-        not_before_ms=0,
-        attempts=1,
-        cancel_requested=False,
-        created_at=_at(1),
-        **common,
-    )
+        old.insert("plans", **{name: getattr(plan, name) for name in kept}, resources=resources)
+    statuses = {1: "error", 2: "available", 3: "deleting", 4: "deleted", 9: "error"}
+    sizes = {"size_logical": 10, "size_read": 2, "size_stored": 3}
+    for number, status in statuses.items():
+        given = {"plan_id": "gone" if number == 9 else "p1", "status": status, "created_at": _at(number), **sizes}
+        texts = {"plan": make.plan().snapshot(), "extra_info": {}, "progress": {}}
+        old.insert("checkpoints", id=f"c{number}", **common, **given, **texts)
+    numbers = {"fence": 1, "lease_until_ms": 0, "not_before_ms": 0, "attempts": 1, "cancel_requested": False}
+    work = {"operation": "protect", "state": "done", "payload": {}, "created_at": _at(1)}
+    old.insert("jobs", id="j1", **common, **work, **numbers)
     for id, status in (("l1", None), ("l2", "available")):
-        insert(
-            "operation_logs",
-            id=id,
-            project_id=make.PROJECT,
-            operation_type="protect",
-            status=status,
-            started_at=_at(1),
-            extra_info={},
-        )
+        log = {"operation_type": "protect", "status": status, "started_at": _at(1), "extra_info": {}}
+        old.insert("operation_logs", id=id, project_id=make.PROJECT, **log)
     for binary in ("karbor-protection", "karbor-api"):
-        insert("services", binary=binary, host="a", created_at=_at(0), updated_at=_at(1))
+        old.insert("services", binary=binary, host="a", created_at=_at(0), updated_at=_at(1))
 
 
 class TestUpgrade:
