@@ -114,7 +114,7 @@ class CopyOperation(ProtectOperation):
         """Streams of this resource over there, newest first; the vault itself finds out what they are copies of."""
         with self.parts.database.read() as rows:
             found = rows.checkpoints.earlier(
-                project_id=self.job.project_id, provider_id=self.job.provider_id, key=key.text, copies=True
+                project_id=self.job.project_id, provider_id=self.job.provider_id, key=key.text, copies=True, limit=10
             )
         return [saved.streams[name] for _checkpoint_id, saved in found if name in saved.streams]
 

@@ -15,7 +15,14 @@ from tests.unit.db.test_checkpoints import TestCheckpoints, TestSavedResources  
 from tests.unit.db.test_columns import TestValues  # noqa: F401
 from tests.unit.db.test_database import TestTransactions  # noqa: F401
 from tests.unit.db.test_flowstore import TestDrop, TestFence, TestResume, executor, job  # noqa: F401
-from tests.unit.db.test_jobs import TestCancel, TestClaims, TestContention, TestOwners, TestPurge  # noqa: F401
+from tests.unit.db.test_jobs import (  # noqa: F401
+    TestCancel,
+    TestClaims,
+    TestContention,
+    TestOperators,
+    TestOwners,
+    TestPurge,
+)
 from tests.unit.db.test_operation_logs import TestOperationLogs  # noqa: F401
 from tests.unit.db.test_plans import TestPlans  # noqa: F401
 from tests.unit.db.test_providers import TestProviders  # noqa: F401

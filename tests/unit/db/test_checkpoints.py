@@ -192,6 +192,25 @@ class TestSavedResources:
                 rows.checkpoints.save_resources("checkpoint-1", saved)
                 assert rows.checkpoints.resources("checkpoint-1") == tuple(saved)
 
+    def test_uncopied_ones_have_no_copy_there_oldest_first(self, database, clock):
+        wanted = {"project_id": make.PROJECT, "provider_id": make.PROVIDER, "plan_id": "plan-1", "to": "other"}
+        with database.write() as rows:
+            for number, status in enumerate(["available", "available", "error", "available"]):
+                rows.checkpoints.create(make.checkpoint(f"c{number}", status=status))
+                clock.pass_time(1)
+            rows.checkpoints.create(make.checkpoint("another plan", plan_id="plan-2", status="available"))
+            copy = {"provider_id": "other", "source_id": "c0"}
+            rows.checkpoints.create(make.checkpoint("copy", status="wait_copying", **copy))
+
+            def uncopied(limit=10, **more):
+                return [found.id for found in rows.checkpoints.uncopied(**{**wanted, **more}, limit=limit)]
+
+            assert uncopied() == ["c1", "c3"] and uncopied(limit=1) == ["c1"]
+            assert uncopied(only="c3") == ["c3"] and uncopied(only="c0") == [] == uncopied(project_id="somebody")
+            assert uncopied(to="third") == ["c0", "c1", "c3"]
+            rows.checkpoints.transition("copy", "error")
+            assert uncopied() == ["c0", "c1", "c3"]
+
     def test_earlier_ones_are_of_available_checkpoints_of_the_same_owner_newest_first(self, database, clock):
         with database.write() as rows:
             for number, given in enumerate(
