@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from karbor.api.call import Call
@@ -22,7 +23,11 @@ def book(
     plan_id: str | None,
     scheduled_operation_id: str | None = None,
 ) -> Job:
-    """Write the job and its entry in the operation log, which has the job's id."""
+    """Write the job and its entry in the operation log, which has the job's id.
+
+    Both name the request, so that whoever has its id finds what came of it in the log and in the lines of the workers.
+    """
+    whole = {"global_request_id": call.context.global_request_id} if call.context.global_request_id else {}
     rows.operation_logs.create(
         OperationLog(
             id=job.id,
@@ -35,10 +40,10 @@ def book(
             verification_id=job.verification_id,
             scheduled_operation_id=scheduled_operation_id,
             status=status,
-            extra_info={"request_id": call.context.request_id},
+            extra_info={"request_id": call.context.request_id, **whole},
         )
     )
-    return rows.jobs.create(job)
+    return rows.jobs.create(replace(job, request_id=call.context.request_id, payload={**job.payload, **whole}))
 
 
 def send_made(call: Call, made: tuple[Mapping[str, Any], Job | None]) -> Mapping[str, Any]:

@@ -5,6 +5,8 @@ from typing import Any
 
 from oslo_context import context
 
+from karbor.model.operation import Job
+
 
 class RequestContext(context.RequestContext):
     """oslo.context's RequestContext; ``project_id``, ``user_id``, ``roles`` and ``request_id`` are what we use.
@@ -20,6 +22,11 @@ class RequestContext(context.RequestContext):
 def begin(*, request_id: str | None, global_request_id: str | None = None) -> None:
     """From here on, log lines and calls of this thread belong to that request, whatever it did before."""
     RequestContext(request_id=request_id, global_request_id=global_request_id, overwrite=True)
+
+
+def begin_job(job: Job) -> None:
+    """From here on, log lines of this thread belong to the request that asked for the job."""
+    begin(request_id=job.request_id, global_request_id=job.payload.get("global_request_id"))
 
 
 def for_service(**values: Any) -> RequestContext:

@@ -17,7 +17,7 @@ from taskflow.patterns import graph_flow
 from taskflow.persistence import models
 from taskflow.types import failure
 
-from karbor.common import faultpoints
+from karbor.common import context, faultpoints
 from karbor.db.database import Database
 from karbor.db.flowstore import FencedBackend, lease_was_lost
 from karbor.model import errors
@@ -52,6 +52,7 @@ class _Task(task.Task):  # type: ignore[misc]
         self._step, self._performer, self._control = step, performer, control
 
     def execute(self, **results: Any) -> Any:
+        context.begin_job(self._control.job)  # this thread ran steps of other jobs before
         try:
             self._control.check()
             faultpoints.reach(self._point("step", "before"))
@@ -74,6 +75,7 @@ class _Task(task.Task):  # type: ignore[misc]
     def revert(self, result: Any, flow_failures: Any, **results: Any) -> None:
         if self._control.lost or (isinstance(result, failure.Failure) and result.check(errors.LeaseLost)):
             return
+        context.begin_job(self._control.job)
         own = {} if isinstance(result, failure.Failure) else {self._step.name: result}
         faultpoints.reach(self._point("undo", "before"))
         self._performer.undo(self._step, {**results, **own})

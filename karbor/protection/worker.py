@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from karbor.common import faultpoints
+from karbor.common import context, faultpoints
 from karbor.model import errors
 from karbor.model.checkpoint import Reason
 from karbor.model.operation import Job
@@ -139,6 +139,7 @@ class Worker:
 
     def _run(self, control: Control) -> None:
         job_id = control.job.id
+        context.begin_job(control.job)
         try:
             self._attempt(control)
         except errors.LeaseLost:

@@ -35,7 +35,7 @@ class _Client:
 
     def _send(self, name: str, arguments: dict[str, Any]) -> Any:
         current = context.get_current()
-        ctxt = {"request_id": current.request_id if current else None}
+        ctxt = {name: getattr(current, name, None) for name in ("request_id", "global_request_id")}
         try:
             if self._kinds[name] == "cast":
                 return self._client.cast(ctxt, name, **arguments)

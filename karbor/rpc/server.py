@@ -7,8 +7,8 @@ import inspect
 from typing import Any
 
 import oslo_messaging
-from oslo_context import context
 
+from karbor.common import context
 from karbor.model import errors
 from karbor.rpc import interface
 
@@ -35,7 +35,7 @@ def _exposed(function: Any) -> Any:
     @oslo_messaging.expose
     @oslo_messaging.expected_exceptions(errors.KarborError)
     def serve(ctxt: dict[str, Any], **arguments: Any) -> Any:
-        context.RequestContext(request_id=ctxt.get("request_id"), overwrite=True)
+        context.begin(request_id=ctxt.get("request_id"), global_request_id=ctxt.get("global_request_id"))
         return function(**arguments)
 
     return serve

@@ -37,7 +37,14 @@ class _Wish:
 class CheckpointsAction(Node):
     """``/providers/{id}/checkpoints/action``"""
 
-    @operation("copy:create", role="member", body=COPY, response=COPIED, errors=(400, 404, 409, 413, 501, 503))
+    @operation(
+        "copy:create",
+        role="member",
+        body=COPY,
+        response=COPIED,
+        errors=(400, 404, 409, 413, 501, 503),
+        begins_work=True,
+    )
     def post(self, call: Call) -> Answer:
         """Copy checkpoints of a plan to another provider.
 
