@@ -96,7 +96,7 @@ class Recurrence:
         begin, step = self._local, self._interval
         if self._frequency <= rrule.MONTHLY:
             months = step * (12 if self._frequency == rrule.YEARLY else 1)
-            zero = begin.year * 12 + (begin.month - 1 if self._frequency == rrule.MONTHLY else 0)
+            zero = begin.year * 12 + begin.month - 1
             month = zero + (moment.year * 12 + moment.month - 1 - zero) // months * months
             return datetime(month // 12, month % 12 + 1, 1)
         if self._frequency == rrule.WEEKLY:

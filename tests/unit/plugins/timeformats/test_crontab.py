@@ -70,6 +70,12 @@ def test_in_the_second_of_two_equal_hours_nothing_is_told_again():
     assert found == datetime(2026, 10, 26, 1, 30, tzinfo=UTC)
 
 
+def test_between_two_equal_hours_the_second_one_is_still_to_come():
+    parsed = Crontab("15 * * * *", start=START, zone=ZoneInfo("Europe/Berlin"))
+    first = datetime(2026, 10, 25, 0, 45, tzinfo=UTC)  # 02:45 for the first time
+    assert next(parsed.fires(first)) == datetime(2026, 10, 25, 1, 15, tzinfo=UTC)
+
+
 @settings(max_examples=300, deadline=None)
 @given(
     st.text(alphabet="0123456789*/,-L#WMONa@ ", max_size=30)
