@@ -11,7 +11,6 @@ on a request: ids in the URL, policy, query string, body, function, check of the
 """
 
 import inspect
-import json
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -22,6 +21,7 @@ import webob
 from karbor.api import body as bodies
 from karbor.api import paging, repeats, tags
 from karbor.api.call import Call, Services
+from karbor.common import jsontext
 from karbor.common.context import RequestContext
 from karbor.model import errors
 from karbor.model.page import PageRequest
@@ -175,7 +175,7 @@ def _response(record: Operation, answer: Answer) -> webob.Response:
     if answer is None:
         return webob.Response(status=record.status, content_type=None)
     return webob.Response(
-        body=json.dumps(answer, separators=(",", ":")).encode(),
+        body=jsontext.encode(answer),
         status=record.status,
         content_type="application/json",
         charset="UTF-8",
