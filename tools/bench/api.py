@@ -23,6 +23,7 @@ import http.client
 import json
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -191,7 +192,8 @@ class Report:
 
     def __init__(self, directory: Path, real: Service, trivial: Service, requests: int) -> None:
         self._pages = directory / "pages"
-        self._pages.mkdir(exist_ok=True)
+        shutil.rmtree(self._pages, ignore_errors=True)
+        self._pages.mkdir()
         self._real = real
         self._trivial = trivial
         self._requests = requests

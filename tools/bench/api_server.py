@@ -70,7 +70,7 @@ def main() -> None:
     root = (lambda _services: Trivial(given.pages)) if given.trivial else Root
     database = Database(given.database, clock=clock)
     application = make_app(conf, database=database, protection=workers, clock=clock, root=root)
-    server = wsgi.Server(("127.0.0.1", 0), application, numthreads=4, server_name="karbor")
+    server = wsgi.Server(("127.0.0.1", 0), application, numthreads=4, server_name="karbor", timeout=3600)
     server.prepare()
     print(server.bind_addr[1], flush=True)
     server.serve()
