@@ -12,6 +12,7 @@ from cheroot import wsgi
 from karbor.api.app import check_listen, make_app
 from karbor.app.wiring import Role, Shared
 from karbor.common import loading
+from karbor.protection.cleaner import Cleaner, settings_from
 from karbor.protection.operation import Parts
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import ProviderRegistry
@@ -20,6 +21,7 @@ from karbor.protection.watcher import Watcher
 from karbor.protection.worker import JobSettings, Worker
 from karbor.rpc import client, interface, server
 from karbor.sdk.environment import Environment
+from karbor.vault.leases import Terms
 
 
 class ApiRole(Role):
@@ -106,12 +108,14 @@ class ProtectionRole(Role):
         self._watcher = Watcher(
             parts, self.environment, binary="karbor-protection", interval=shared.conf.report_interval
         )
+        self._cleaner = Cleaner(self.providers, settings_from(conf), interval=conf.cleanup.interval)
         service = ProtectionService(self.worker, protectables, self.providers, shared.clock)
         self._server = server.make_server(interface.Protection, service, shared.messaging, host=conf.host)
 
     def start(self) -> None:
         self._watcher.start()
         self.worker.start()
+        self._cleaner.start()
         self._server.start()
 
     def stop(self, grace: float) -> None:
@@ -119,6 +123,7 @@ class ProtectionRole(Role):
         self._server.wait()
         self.worker.stop(grace)
         self._watcher.stop()
+        self._cleaner.stop()
         self._steps.shutdown(wait=False, cancel_futures=True)
         self.providers.close()
 
@@ -149,4 +154,5 @@ def make_providers(shared: Shared, environment: Environment) -> ProviderRegistry
         clock=shared.clock,
         compression_level=conf.vault.compression_level,
         threads=conf.vault.threads,
+        terms=Terms(conf.vault.write_lease, conf.vault.write_lease_margin, conf.vault.max_clock_skew),
     )

@@ -50,6 +50,57 @@ VAULT_OPTS: list[cfg.Opt] = [
     cfg.StrOpt("cache_dir", default="/var/lib/karbor/cache", help="Directory for indexes that can be rebuilt."),
     cfg.IntOpt("compression_level", default=1, min=-5, max=19, help="zstd level; 1 is the best price on disk images."),
     cfg.IntOpt("threads", default=2, min=1, help="Threads that hash, compress and seal one stream."),
+    cfg.IntOpt(
+        "write_lease",
+        default=3600,
+        min=60,
+        help="Seconds after the last sign of life in the bank until what a job stored may be cleaned up. Long enough "
+        "for a restart of all services. The same in all services that use a bank.",
+    ),
+    cfg.IntOpt(
+        "write_lease_margin",
+        default=300,
+        min=0,
+        help="Seconds before the end of its write lease when a worker stops by itself; longer than a request takes.",
+    ),
+    cfg.IntOpt(
+        "max_clock_skew",
+        default=300,
+        min=0,
+        help="Seconds that the clocks of services that share a bank may be apart. Where they are further apart, "
+        "backups may fail; no data is lost.",
+    ),
+]
+
+CLEANUP_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        "interval",
+        default=21600,
+        min=0,
+        help="Seconds between two clean-ups of a bank, whichever worker does them. 0: never by itself.",
+    ),
+    cfg.IntOpt(
+        "grace",
+        default=3600,
+        min=0,
+        help="Seconds that data must have been without use, at least, before it is deleted.",
+    ),
+    cfg.FloatOpt(
+        "thin",
+        default=0.5,
+        min=0,
+        max=1,
+        help="Packs of which less than this share is needed are written anew, to give back the rest.",
+    ),
+    cfg.IntOpt(
+        "tombstone_days",
+        default=30,
+        min=1,
+        help="Days that a bank remembers a deleted checkpoint. No worker that was stopped in the middle of a commit "
+        "may go on after a longer time.",
+    ),
+    cfg.IntOpt("bytes_per_second", default=0, min=0, help="Bound of what clean-up reads and writes. 0: no bound."),
+    cfg.IntOpt("requests_per_second", default=0, min=0, help="Bound of the requests of clean-up. 0: no bound."),
 ]
 
 
@@ -58,8 +109,9 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(OPTS)
     conf.register_opts(JOB_OPTS, group="jobs")
     conf.register_opts(VAULT_OPTS, group="vault")
+    conf.register_opts(CLEANUP_OPTS, group="cleanup")
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """For oslo-config-generator."""
-    return [("DEFAULT", OPTS), ("jobs", JOB_OPTS), ("vault", VAULT_OPTS)]
+    return [("DEFAULT", OPTS), ("jobs", JOB_OPTS), ("vault", VAULT_OPTS), ("cleanup", CLEANUP_OPTS)]

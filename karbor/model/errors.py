@@ -16,6 +16,7 @@
       Unavailable                 503  try again later
         BankUnavailable                the bank cannot be reached, or is not the bank it was
           BankFull                     no room left in the bank
+        WriteLeaseLost                 the lease of a writer in the bank ran out before it had stored everything
         HypervisorUnavailable
         KeyUnavailable                 the key that opens this data is missing
       IntegrityError              500  stored bytes are not what was stored
@@ -139,6 +140,12 @@ class BankFull(BankUnavailable):
     """The bank of this provider has no room left."""
 
     code, permanent = "bank_full", True
+
+
+class WriteLeaseLost(Unavailable):
+    """The write lease in the bank ran out before everything was stored."""
+
+    code = "write_lease_lost"
 
 
 class HypervisorUnavailable(Unavailable):

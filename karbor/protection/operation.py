@@ -23,6 +23,7 @@ from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import Provider, ProviderRegistry
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import EarlierPoint, Protection
+from karbor.vault.leases import Lease
 from karbor.vault.vault import Domain
 
 LOG = logging.getLogger(__name__)
@@ -83,6 +84,9 @@ class Operation(abc.ABC):
 
     def close(self) -> None:  # noqa: B027 - most have nothing to let go of
         """This worker is done with it, however it ended."""
+
+    #: The write lease in the bank, for those that store anything there.
+    lease: Lease | None = None
 
     #: Set by subclasses: the parameters that options are taken from, and the class that declares them.
     parameters: Mapping[str, Mapping[str, Any]] = {}
@@ -176,6 +180,7 @@ class Operation(abc.ABC):
             saved=self.saved(key),
             saved_in=self.saved_in,
             earlier=self.earlier(key),
+            lease=self.lease,
         )
 
 

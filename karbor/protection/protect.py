@@ -16,6 +16,7 @@ from karbor.protection.flows import Step, step_name
 from karbor.protection.operation import LOG, RECORD, Operation
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import EarlierPoint, Protected, Protection
+from karbor.vault.keeper import Keeper
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class _Written:
 
 class ProtectOperation(Operation):
     """Makes one checkpoint."""
+
+    _keeper: Keeper | None = None
 
     def plan(self) -> Sequence[Step]:
         with self.parts.database.read() as rows:
@@ -44,7 +47,32 @@ class ProtectOperation(Operation):
                 rows.checkpoints.update(checkpoint.id, graph=self.graph.to_dict())
         else:
             self.graph = ResourceGraph.from_dict(checkpoint.graph)
+        self.begin_writing()
         return self.remember_first_steps(flows.protect_steps(self.graph, self.has))
+
+    def begin_writing(self) -> None:
+        """Take the write lease in the bank, or take it over from the worker that had this job before.
+
+        Raises Conflict where the bank was cleaned up meanwhile: what the job had stored is not safe any more.
+        """
+        self.lease = self.domain.lease(self.job.id, fence=self.job.fence, record=(RECORD, self.checkpoint_id))
+        self._keeper = Keeper(self.lease, every=self.provider.vault.terms.term / 12)
+        self._keeper.start()
+
+    def close(self) -> None:
+        if self._keeper is not None:
+            self._keeper.stop()
+
+    def _end_writing(self, *, committed: bool) -> None:
+        """What fails here mends itself when the lease runs out."""
+        self.close()
+        try:
+            if self.lease is not None:
+                self.lease.end(committed=committed)
+            else:  # this attempt did not get that far, but an earlier one may have
+                self.domain.end_lease(self.job.id, (RECORD, self.checkpoint_id))
+        except errors.KarborError as fault:
+            LOG.warning("write lease not ended job=%s %s", self.job.id, fault.operator_text())
 
     def options(self, plugin: Protection, values: Mapping[str, Any]) -> Any:
         return plugin.Protect.parse(values)
@@ -79,13 +107,16 @@ class ProtectOperation(Operation):
         plugin.abandon(work)
 
     def ended_well(self) -> None:
-        """Nothing is left to do: the commit step made the checkpoint available."""
+        """The commit step made the checkpoint available; let go of the lease."""
+        self._end_writing(committed=True)
 
     def ended_badly(self, reason: Reason) -> None:
         if reason.step == flows.COMMIT and self._was_committed():
+            self._end_writing(committed=True)
             return
         with self.parts.database.write() as rows:
             rows.checkpoints.transition(self.checkpoint_id, "error", reason=reason, finished_at=self.parts.clock.now())
+        self._end_writing(committed=False)
 
     def _was_committed(self) -> bool:
         """Publish the record where the fault came after it was written: then the checkpoint is complete."""
@@ -113,7 +144,7 @@ class ProtectOperation(Operation):
             rows.jobs.check(self.job)
             checkpoint = rows.checkpoints.get(self.checkpoint_id)
         record = self._record(checkpoint, protected)
-        self.domain.put_record(RECORD, record.checkpoint_id, record.to_dict())
+        self.domain.put_record(RECORD, record.checkpoint_id, record.to_dict(), lease=self.lease)
         self._publish(record)
 
     def _publish(self, record: CheckpointRecord) -> None:

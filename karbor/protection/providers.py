@@ -23,6 +23,7 @@ from karbor.sdk.bank import Bank
 from karbor.sdk.environment import Environment
 from karbor.sdk.protection import Protection
 from karbor.vault.keys import MasterKey
+from karbor.vault.leases import Terms
 from karbor.vault.vault import Vault
 
 LOG = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ class ProviderRegistry:
         clock: Clock,
         compression_level: int = 1,
         threads: int = 2,
+        terms: Terms = Terms(),  # noqa: B008 - frozen
     ) -> None:
         self._environment = environment
         self._master_key_file = master_key_file
@@ -117,6 +119,7 @@ class ProviderRegistry:
             "clock": clock,
             "compression_level": compression_level,
             "threads": threads,
+            "terms": terms,
         }
         self._cache_dir = cache_dir
         self.problems: dict[str, str] = {}

@@ -13,6 +13,7 @@ from karbor.protection.control import Control
 from karbor.protection.flows import step_name
 from karbor.sdk import protection
 from karbor.sdk.streams import Source, StreamInfo, StreamReader, Streams
+from karbor.vault.leases import Lease
 from karbor.vault.vault import Domain
 
 
@@ -20,17 +21,20 @@ class VaultStreams(Streams):
     """Streams of one resource, kept in the vault of the provider under the project's keys. Those that were saved lie
     in ``saved_in``."""
 
-    def __init__(self, domain: Domain, control: Control, saved: SavedResource | None, saved_in: Domain) -> None:
+    def __init__(
+        self, domain: Domain, control: Control, saved: SavedResource | None, saved_in: Domain, lease: Lease | None
+    ) -> None:
         self._domain = domain
         self._saved_in = saved_in
         self._control = control
         self._saved = saved
+        self._lease = lease
 
     def write(self, name: str, source: Source, *, base_id: str | None = None) -> StreamInfo:
-        return self._domain.write_stream(source, base_id=base_id, advance=self._control.advance)
+        return self._domain.write_stream(source, base_id=base_id, advance=self._control.advance, lease=self._lease)
 
     def exists(self, stream_id: str) -> bool:
-        return self._domain.has_stream(stream_id)
+        return self._domain.has_stream(stream_id, lease=self._lease)
 
     def read(self, name: str) -> StreamReader:
         if self._saved is None or name not in self._saved.streams:
@@ -54,6 +58,7 @@ class StepWork(protection.Work):
         saved: SavedResource | None = None,
         saved_in: Domain | None = None,
         earlier: Sequence[protection.EarlierPoint] = (),
+        lease: Lease | None = None,
     ) -> None:
         node = graph[key]
         parents = graph.parents(key)
@@ -71,7 +76,7 @@ class StepWork(protection.Work):
             for child in node.children
             if step_name(child, "restore") in results
         }
-        self.streams = VaultStreams(domain, control, saved, saved_in or domain)
+        self.streams = VaultStreams(domain, control, saved, saved_in or domain, lease)
         self._control = control
 
     def expect(self, total_bytes: int) -> None:

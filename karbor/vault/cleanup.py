@@ -103,10 +103,7 @@ class CleanUp:
         self._pace = Pace(
             self._clock, pause, bytes_per_second=settings.bytes_per_second, requests=settings.requests_per_second
         )
-        self._claim = Claim(
-            store.bank, **here, clock=self._clock, owner=secrets.token_hex(16), term=settings.claim,
-            skew=leases.terms.skew,
-        )  # fmt: skip
+        self._claim = _claim(store, leases, settings.claim)
         self.report = Report(domains=1)
 
     def estimate(self) -> Report:
@@ -302,3 +299,14 @@ class CleanUp:
 
     def _listed(self, beginning: str) -> Iterator[Any]:
         return listing.objects(self._store.bank, self._store.prefix + beginning)
+
+
+def is_due(store: ChunkStore, leases: Leases, interval: float) -> bool:
+    """Whether nobody finished a clean-up of this domain within so many seconds."""
+    last = _claim(store, leases, Settings.claim).last_finished()
+    return last is None or leases.clock.now() >= last + timedelta(seconds=interval)
+
+
+def _claim(store: ChunkStore, leases: Leases, term: float) -> Claim:
+    shared: dict[str, Any] = {"prefix": store.prefix, "codec": store.codec, "clock": leases.clock}
+    return Claim(store.bank, **shared, owner=secrets.token_hex(16), term=term, skew=leases.terms.skew)

@@ -174,6 +174,8 @@ class Leases:
 class Lease:
     """A lease that this process holds. Thread-safe. ``check`` often; ``confirm`` before each commit.
 
+    Both raise WriteLeaseLost where it ran out, LeaseLost where a later claim on the job took it over.
+
     ``heeds``: condemned lists that were there when the lease was. Clean-up need not wait for the end of the lease with
     those, whether it saw the lease or not; with all later ones it does.
     """
@@ -188,7 +190,7 @@ class Lease:
         self._steady: float | None = None
 
     def check(self) -> None:
-        """Raise LeaseLost where the lease is about to end; renew it where that is due. Cheap."""
+        """Raise where the lease is about to end; renew it where that is due. Cheap."""
         if self._due() and self._alive() and self._lock.acquire(blocking=False):
             try:
                 if self._due():
@@ -198,14 +200,16 @@ class Lease:
             finally:
                 self._lock.release()
         if not self._alive():
-            raise errors.LeaseLost("The write lease in the bank ran out.", detail=f"job {self.job} claim {self.fence}")
+            raise errors.WriteLeaseLost(detail=f"job {self.job} claim {self.fence}")
 
     def confirm(self) -> None:
         """``check``, and ask the bank whether a later claim took the lease over or somebody gave it up."""
         self.check()
         fences = [format.lease_parts(name)[1] for name in self._leases.of_job(self.job)]
-        if not fences or max(fences) != self.fence:
-            raise errors.LeaseLost("The write lease was taken over.", detail=f"job {self.job} claim {self.fence}")
+        if not fences:
+            raise errors.WriteLeaseLost(detail=f"job {self.job} claim {self.fence} was given up")
+        if max(fences) > self.fence:
+            raise errors.LeaseLost(detail=f"the write lease of job {self.job} was taken over by {max(fences)}")
         self.check()
 
     def renew(self) -> None:
@@ -213,8 +217,12 @@ class Lease:
         with self._lock:
             self._renew()
 
-    def end(self) -> bool:
-        """The job ended: decide the fate of its record, let go. True where the record stands. May be called again."""
+    def end(self, *, committed: bool = False) -> bool:
+        """The job ended: decide the fate of its record unless it is known, then let go. True where the record stands.
+        May be called again."""
+        if committed:
+            self._leases.remove(self.job)
+            return True
         return self._leases.end(self.job, self.record)
 
     def _renew(self) -> None:

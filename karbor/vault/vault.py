@@ -17,7 +17,7 @@ from karbor.sdk.bank import Bank
 from karbor.sdk.streams import Advance, Source, StreamInfo, StreamReader
 from karbor.vault import format
 from karbor.vault.check import Check
-from karbor.vault.cleanup import CleanUp, Report, Settings
+from karbor.vault.cleanup import CleanUp, Report, Settings, is_due
 from karbor.vault.condemned import CondemnedLists
 from karbor.vault.copy import Pair, StreamCopy
 from karbor.vault.keyring import Keyring
@@ -111,6 +111,17 @@ class Domain:
         lease = opened.leases.begin(job, fence=fence, record=record)
         opened.store.follow()
         return lease
+
+    def end_lease(self, job: str, record: tuple[str, str]) -> None:
+        """The job ended without a commit: give its record up and remove its lease, where it has one."""
+        opened = self._for_reading()
+        if opened is not None and any(opened.leases.of_job(job)):
+            opened.leases.end(job, record)
+
+    def wants_clean_up(self, interval: float) -> bool:
+        """Whether nobody finished a clean-up within so many seconds."""
+        opened = self._for_reading()
+        return opened is not None and is_due(opened.store, opened.leases, interval)
 
     def clean_up(self, settings: Settings, *, pause: Callable[[float], None], dry_run: bool = False) -> Report:
         """Give back the space of what nobody refers to; see karbor.vault.cleanup. ``pause`` waits that many seconds,
@@ -273,7 +284,7 @@ class Domain:
 
     def put_record(self, kind: str, record_id: str, document: Mapping[str, Any], *, lease: Lease | None = None) -> None:
         """Store a sealed JSON document once. The same again is no error; another one, or one that was deleted or given
-        up: Conflict. LeaseLost where the lease does not hold any more."""
+        up: Conflict. WriteLeaseLost or LeaseLost where the lease does not hold any more."""
         confirm = lease.confirm if lease is not None else None
         self._for_writing().records.put(kind, record_id, document, confirm=confirm)
 

@@ -166,7 +166,7 @@ class World:
                     raise errors.LeaseLost()
                 job.streams.append(info)
             self.finish(domain, job, fence, lease)
-        except (errors.Conflict, errors.LeaseLost) as fault:
+        except (errors.Conflict, errors.LeaseLost, errors.WriteLeaseLost) as fault:
             if job.fence == fence and isinstance(fault, errors.Conflict):
                 lease.end()
             raise
@@ -306,7 +306,7 @@ class World:
             job = getattr(actor, "job", None)
             if kind == "done" or actor.dead:
                 continue
-            expected = isinstance(what, (errors.Conflict, errors.LeaseLost))
+            expected = isinstance(what, (errors.Conflict, errors.LeaseLost, errors.WriteLeaseLost))
             if isinstance(what, (errors.ObjectNotFound, errors.IntegrityError)) and job is not None:
                 expected = self._is_over(job)  # what it had written was taken away from under it
             if expected and job is not None and isinstance(what, errors.Conflict):
