@@ -49,6 +49,7 @@ def serve(
         application = wiring.build(conf, played)
         application.shared.database.upgrade()
         application.start()
+        memory.settle()
     except errors.KarborError as fault:
         print(f"karbor cannot start: {fault.operator_text()}", file=sys.stderr)  # noqa: T201
         LOG.error("cannot start %s", fault.operator_text())

@@ -14,7 +14,10 @@ from oslo_config import cfg
 from karbor import conf as settings
 from karbor.api.app import make_app
 from karbor.api.v1.tree import Root
-from karbor.common import threaded  # noqa: F401 - chooses threads before anything else of oslo does
+from karbor.common import (
+    memory,
+    threaded,  # noqa: F401 - chooses threads before anything else of oslo does
+)
 from karbor.common.clock import Clock
 from karbor.db.database import Database
 
@@ -72,6 +75,7 @@ def main() -> None:
     application = make_app(conf, database=database, protection=workers, clock=clock, root=root)
     server = wsgi.Server(("127.0.0.1", 0), application, numthreads=4, server_name="karbor", timeout=3600)
     server.prepare()
+    memory.settle()
     print(server.bind_addr[1], flush=True)
     server.serve()
 
