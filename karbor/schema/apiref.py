@@ -117,6 +117,9 @@ def _fields(document: Document, title: str, schema: Document) -> str:
 def _walk(document: Document, schema: Document, path: str) -> Iterator[tuple[str, Document, bool]]:
     """Every field with its path: ``plan.resources[].id``."""
     known = _resolved(document, schema)
+    for choice in known.get("anyOf", ()):  # one of several answers: none of their outermost fields is always there
+        for name, inner, required in _walk(document, choice, path):
+            yield name, inner, required and name != name.partition(".")[0]
     if "items" in known:
         yield from _walk(document, known["items"], f"{path}[]")
     for name, inner in known.get("properties", {}).items():

@@ -39,6 +39,12 @@ def test_fields_are_told_with_their_path():
     assert "``plan.resources[].id``" in PAGES["plans.rst"]
 
 
+@pytest.mark.parametrize(("name", "always"), [("restore_plan", "no"), ("restore_plan.bytes", "yes")])
+def test_each_of_several_answers_is_told_and_none_of_them_is_always_there(name, always):
+    row = PAGES["restores.rst"].partition(f"   * - ``{name}``\n")[2].splitlines()
+    assert row[1].strip() == f"- {always}"
+
+
 def test_what_is_special_in_a_text_is_not_so_on_a_page():
     text = apiref._inline("a *b* `c*d` e_ |f|")
     assert text == r"a \*b\* ``c*d`` e\_ \|f\|"
@@ -46,8 +52,6 @@ def test_what_is_special_in_a_text_is_not_so_on_a_page():
 
 @pytest.mark.parametrize("name", sorted(PAGES.keys() - {"index.rst"}))
 def test_docutils_has_nothing_to_say_about_a_page(name):
-    text = re.sub(
-        r"\.\. literalinclude:: \S+\n   :language: json", ".. code::\n\n   {}", PAGES[name]
-    )
+    text = re.sub(r"\.\. literalinclude:: \S+\n   :language: json", ".. code::\n\n   {}", PAGES[name])
     settings = {"report_level": docutils.utils.Reporter.WARNING_LEVEL, "halt_level": 2, "file_insertion_enabled": False}
     docutils.core.publish_doctree(text, settings_overrides=settings)
