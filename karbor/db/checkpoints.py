@@ -109,8 +109,7 @@ class Checkpoints(Repository):
         """Remove at most ``limit`` tombstones that were deleted before this moment; returns how many."""
         old = sa.select(_C.id).where(_C.deleted == 1, _C.updated_at < before).order_by(_C.updated_at).limit(limit)
         ids = self._connection.execute(old).scalars().all()
-        removed = sa.delete(CHECKPOINTS).where(_C.id.in_(ids), _C.deleted == 1)
-        return self._connection.execute(removed).rowcount if ids else 0
+        return self._remove(ids)  # a tombstone stays one
 
     def set_progress(self, id: str, progress: Progress) -> None:
         """Show how far the work is. Nothing happens where the checkpoint is gone: progress is news, not state."""

@@ -212,12 +212,11 @@ class Jobs(Repository):
 
         Returns how many.
         """
-        old = (_C.updated_at < before, _C.state.in_(_ENDED))
-        ids = self._connection.execute(sa.select(_C.id).where(*old).limit(limit)).scalars().all()
-        if not ids:
-            return 0
-        self._connection.execute(sa.delete(LOGBOOKS).where(LOGBOOKS.c.name.in_(ids)))
-        return self._connection.execute(sa.delete(JOBS).where(_C.id.in_(ids), *old)).rowcount
+        old = sa.select(_C.id).where(_C.updated_at < before, _C.state.in_(_ENDED)).limit(limit)
+        ids = self._connection.execute(old).scalars().all()
+        if ids:
+            self._connection.execute(sa.delete(LOGBOOKS).where(LOGBOOKS.c.name.in_(ids)))
+        return self._remove(ids)  # a job that has ended stays so
 
     def _payload(self, job: Job) -> Mapping[str, Any]:
         query = sa.select(_C.payload).where(ours(job))

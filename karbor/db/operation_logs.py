@@ -5,6 +5,7 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from karbor.db.query import Listing, capped, day_from, day_until, equal
@@ -56,6 +57,11 @@ class OperationLogs(Repository):
         """A page of logs."""
         rows = self.LISTING.fetch(self._connection, request, {_C.project_id: request.project_id})
         return Page(tuple(map(_log, rows)), len(rows) >= capped(request))
+
+    def purge(self, before: datetime, limit: int) -> int:
+        """Remove at most ``limit`` logs of what began before this moment, oldest first; returns how many."""
+        old = sa.select(_C.id).where(_C.started_at < before).order_by(_C.started_at, _C.id).limit(limit)
+        return self._remove(self._connection.execute(old).scalars().all())
 
 
 def _log(row: Row[Any]) -> OperationLog:

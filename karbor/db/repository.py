@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What do all repositories share: the connection of the transaction, the clock, and how one row is found and locked?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -51,6 +51,11 @@ class Repository:
         """Whether there was such a row to change."""
         query = sa.update(self.table).where(self.table.c.id == id, *conditions).values(**values)
         return self._connection.execute(query).rowcount == 1
+
+    def _remove(self, ids: Sequence[str]) -> int:
+        """Remove the rows with these ids; returns how many there were."""
+        query = sa.delete(self.table).where(self.table.c.id.in_(ids))
+        return self._connection.execute(query).rowcount if ids else 0
 
     def _delete(self, id: str) -> bool:
         """Whether there was such a row."""

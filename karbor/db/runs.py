@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
+from datetime import datetime
 from typing import Any, ClassVar, Generic, TypeVar
 
 import sqlalchemy as sa
@@ -83,6 +84,13 @@ class Runs(Repository, Generic[T]):
             resources_reason=reasons | ({key: reason} if reason else {}),
             updated_at=self._clock.now(),
         )
+
+    def purge(self, before: datetime, limit: int) -> int:
+        """Remove at most ``limit`` that have ended and were begun before this moment; returns how many."""
+        column = self.table.c
+        ended = [state for state, after in self.states.moves.items() if not after]
+        old = sa.select(column.id).where(column.status.in_(ended), column.created_at < before).limit(limit)
+        return self._remove(self._connection.execute(old).scalars().all())
 
     def _run(self, row: Row[Any]) -> T:
         values = dict(row._mapping)

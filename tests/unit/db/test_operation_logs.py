@@ -64,6 +64,16 @@ class TestOperationLogs:
             rows.operation_logs.create(make.log())
             assert rows.operation_logs.get("job-1").status is None
 
+    def test_old_ones_are_purged_oldest_first(self, database, clock):
+        with database.write() as rows:
+            for number in range(4):
+                rows.operation_logs.create(make.log(str(number)))
+                clock.pass_time(1)
+            moment = clock.now() - timedelta(seconds=1)
+            assert rows.operation_logs.purge(moment, 2) == 2
+            assert [log.id for log in rows.operation_logs.list(PageRequest()).items] == ["3", "2"]
+            assert [rows.operation_logs.purge(moment, 2) for _ in range(2)] == [1, 0]
+
     def test_days_are_of_the_beginning(self, database, clock):
         with database.write() as rows:
             for day in (1, 2, 3):

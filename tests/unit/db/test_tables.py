@@ -105,6 +105,8 @@ class TestSearches:
                 lambda: _claim(rows),
                 lambda: rows.jobs.purge(clock.now(), 10),
                 lambda: rows.checkpoints.purge(clock.now(), 10),
+                lambda: rows.verifications.purge(clock.now(), 10),
+                lambda: rows.operation_logs.purge(clock.now(), 10),
                 lambda: rows.plans.summaries(["1", "2"]),
                 lambda: rows.jobs.live_for(verification_id="1"),
             ):
