@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from karbor.api.call import Call
+from karbor.common import jsontext
 from karbor.common.clock import iso
 from karbor.model import graph as graphs
 from karbor.model.checkpoint import Checkpoint
@@ -105,7 +106,7 @@ def checkpoint(value: Checkpoint, call: Call) -> dict[str, Any]:
 
 
 def _graph(graph: Mapping[str, Any] | None) -> str:
-    return json.dumps(graphs.shown(graph) if graph else [{}, []])
+    return jsontext.encode(graphs.shown(graph)).decode() if graph else "[{}, []]"
 
 
 def restore(value: Restore, call: Call) -> dict[str, Any]:
