@@ -5,7 +5,7 @@ from karbor.schema.noun import Field, Noun
 from karbor.schema.types import DESCRIPTION, LEAF, LINKS, NAME, PROJECT_ID, TIMESTAMP, UUID, Schema
 
 #: A whole number; old clients send it as text. Zero and less mean no bound.
-_BOUND: Schema = {"type": ["integer", "null"], "minimum": -1, "maximum": 1000000}
+_BOUND: Schema = {"type": ["integer", "null"], "minimum": -1000000, "maximum": 1000000}
 _WHAT: dict[str, Schema] = {
     "plan_id": {**UUID, "description": "The plan that is protected."},
     "provider_id": {**UUID, "description": "The provider of the plan.", "examples": [UUID["examples"][0]]},
