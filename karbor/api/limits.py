@@ -15,6 +15,7 @@ from karbor.model import errors
 
 #: Clients that are remembered; the ones not heard of for longest are forgotten first.
 REMEMBERED = 10_000
+_EPSILON = 1e-6  # what fractions lose
 
 
 class Rate:
@@ -45,8 +46,8 @@ class Rate:
             now = self._clock.monotonic()
             left, since = self._buckets.get(key, (self._size, now))
             left = min(self._size, left + (now - since) * self._size / 60)
-            if left < 1:
-                wait = math.ceil((1 - left) * 60 / self._size)
+            if left < 1 - _EPSILON:
+                wait = max(1, math.ceil((1 - left) * 60 / self._size - _EPSILON))
                 raise errors.TooMany(f"There are too many {self._what}. Try again in {wait} s.", retry_after=wait)
             if price:
                 self._buckets[key] = (left - price, now)

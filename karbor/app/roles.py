@@ -23,6 +23,9 @@ from karbor.rpc import client, interface, server
 from karbor.sdk.environment import Environment
 from karbor.vault.leases import Terms
 
+#: Bytes of the largest request line with headers; a token of Keystone has a few hundred.
+MAX_HEADER = 64 * 1024
+
 
 class ApiRole(Role):
     """karbor-api: REST over HTTP."""
@@ -36,7 +39,10 @@ class ApiRole(Role):
         check_listen(conf)
         application = make_app(conf, database=shared.database, protection=protection, clock=shared.clock)
         address = (conf.osapi_karbor_listen, conf.osapi_karbor_listen_port)
-        self._server = wsgi.Server(address, application, numthreads=8, server_name="karbor", shutdown_timeout=10)
+        self._server = wsgi.Server(
+            address, application, numthreads=conf.api_threads, server_name="karbor", shutdown_timeout=10
+        )
+        self._server.max_request_header_size = MAX_HEADER
         self._thread = threading.Thread(target=self._server.serve, name="http", daemon=True)
 
     @property

@@ -128,6 +128,23 @@ def test_an_administrator_reaches_every_project(api):
     assert api.get("/plans", all_tenants=1, headers=login("root"))["plans"] == [seen]
 
 
+def test_an_address_that_guesses_waits_and_whoever_is_known_does_not(tmp_path, api):
+    path = api.conf.http_basic_auth_user_file
+    (tmp_path / "second").mkdir()
+    values = {"http_basic_auth_user_file": path, "failed_logins_per_minute": 3}
+    bounded = Api(tmp_path / "second", auth_strategy="http_basic", **values)
+    try:
+        bounded.get("/plans", headers=login("ann"))
+        for _ in range(3):
+            bounded.refused(401, "GET", "/plans", headers=login("rita", "guess"))
+        assert "too many failed logins" in bounded.refused(413, "GET", "/plans", headers=login("rita"))
+        bounded.get("/plans", headers=login("ann"))  # her password was right a moment ago
+        bounded.clock.pass_time(20)
+        bounded.get("/plans", headers=login("rita"))
+    finally:
+        bounded.database.dispose()
+
+
 def test_versions_need_no_login(api):
     assert api.raw("GET", "/").status_int == 200
     assert api.raw("GET", "/healthcheck").status_int == 200

@@ -59,6 +59,50 @@ def test_roles_in_the_own_project(policy, rule, roles, verdict):
     assert allowed(policy, rule, roles=roles) is verdict
 
 
+@pytest.mark.parametrize(
+    ("rule", "roles", "verdict"),
+    [
+        ("plan:get", ["reader"], True),
+        ("plan:get_all", ["reader"], True),
+        ("plan:update", ["reader"], False),
+        ("plan:update", ["member", "reader"], False),
+        ("plan:update", ["admin"], True),
+        ("plan:create", [], False),
+        ("service:get_all", ["reader"], True),
+        ("service:update", ["reader"], False),
+        ("service:update", ["admin"], True),
+    ],
+)
+def test_a_token_for_the_whole_system_looks_everywhere_and_only_its_administrator_changes(policy, rule, roles, verdict):
+    context = RequestContext(project_id="mine", roles=roles, system_scope="all", overwrite=False)
+    for owner in ("mine", "other"):
+        try:
+            policy.check(rule, context, project_id=owner)
+            allowed = True
+        except errors.Forbidden:
+            allowed = False
+        assert allowed is verdict
+
+
+def test_a_token_for_a_domain_is_for_nothing_here(policy):
+    context = RequestContext(project_id="mine", domain_id="d", roles=["member"], overwrite=False)
+    with pytest.raises(errors.Forbidden):
+        policy.check("plan:get", context, project_id="mine")
+
+
+def test_what_holds_for_all_operations_is_noted(policy):
+    for given, admin, everything in (
+        ({"roles": ["admin"]}, True, True),
+        ({"roles": ["admin"], "is_admin_project": False}, False, False),
+        ({"roles": ["admin"], "is_admin_project": False, "system_scope": "all"}, True, True),
+        ({"roles": ["reader"], "system_scope": "all"}, False, True),
+        ({"roles": ["member", "reader"]}, False, False),
+    ):
+        context = RequestContext(project_id="mine", overwrite=False, **given)
+        policy.grade(context)
+        assert (context.is_admin, context.sees_all_projects) == (admin, everything)
+
+
 def test_only_an_administrator_reaches_another_project(policy):
     assert not allowed(policy, "plan:get", roles=["member"], owner="other")
     assert allowed(policy, "plan:get", roles=["admin"], owner="other")
