@@ -20,6 +20,7 @@ from karbor.protection.operation import LOG, RECORD, Operation, Parts
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import Protection
 from karbor.vault.check import Check
+from karbor.vault.examineobjects import UNREADABLE
 from karbor.vault.report import LEVELS, Damage, StreamReport
 
 BANK = "bank"  # key of a report: objects that are damaged or missing without costing a byte
@@ -216,5 +217,6 @@ def _told(damage: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _proven(report: Mapping[str, Any]) -> bool:
-    """Whether a report tells of lost bytes, not only of objects that others make up for."""
-    return RECORD_KEY in report or any("#" in key for key in report)
+    """Whether a report tells of bytes that are lost for certain, not only of what the bank cannot read just now."""
+    lost = [entry for key, entries in report.items() if "#" in key for entry in entries]
+    return RECORD_KEY in report or any(entry["reason"] != UNREADABLE for entry in lost)

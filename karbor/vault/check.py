@@ -15,7 +15,8 @@ from karbor.model import errors
 from karbor.sdk.streams import Advance
 from karbor.vault import format
 from karbor.vault.checkstate import Bad, CheckState
-from karbor.vault.examine import CLOSED, MISSING, Examiner
+from karbor.vault.examine import Examiner
+from karbor.vault.examineobjects import CLOSED, MISSING
 from karbor.vault.recipe import FANOUT_BITS, LEAF_SPAN, Tree, decode_inner, decode_leaf, span
 from karbor.vault.report import LEVELS, Damage, Flaw, Ranges, StreamReport
 from karbor.vault.session import TICK
@@ -50,7 +51,7 @@ class Check:
         self._followed = False
         self._told = 0, 0  # flaws and unproven index objects that a report told of
         self.store = store
-        self.examiner.flaws += flaws
+        self.examiner.objects.flaws += flaws
 
     def __enter__(self) -> Self:
         return self
@@ -83,9 +84,9 @@ class Check:
                 ranges = _Look(self, tree, advance).ranges()
                 damage, omitted = ranges.damage, ranges.omitted
             self.state.saw_object(name)
-            flaws, unproven = self.examiner.flaws[self._told[0] :], self.examiner.unproven[self._told[1] :]
-            self._told = len(self.examiner.flaws), len(self.examiner.unproven)
-            return StreamReport(stream_id, self.level, size, damage, tuple(flaws), tuple(unproven), omitted)
+            flaws, unproven = self.flaws[self._told[0] :], self.unproven[self._told[1] :]
+            self._told = len(self.flaws), len(self.unproven)
+            return StreamReport(stream_id, self.level, size, damage, flaws, unproven, omitted)
 
     def record(self, kind: str, record_id: str) -> dict[str, Any]:
         """Read a record anew. Raises ObjectNotFound, IntegrityError."""
@@ -94,14 +95,14 @@ class Check:
         return self.store.codec.open_document(name, self.store.bank.get(self.store.prefix + name))
 
     @property
-    def flaws(self) -> Sequence[Flaw]:
+    def flaws(self) -> tuple[Flaw, ...]:
         """All flaws that were found so far."""
-        return tuple(self.examiner.flaws)
+        return tuple(self.examiner.objects.flaws)
 
     @property
-    def unproven(self) -> Sequence[str]:
+    def unproven(self) -> tuple[str, ...]:
         """See StreamReport; all that were found so far."""
-        return tuple(self.examiner.unproven)
+        return tuple(self.examiner.objects.unproven)
 
     @contextlib.contextmanager
     def turn(self, advance: Advance) -> Iterator[None]:

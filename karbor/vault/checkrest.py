@@ -7,7 +7,7 @@ from karbor.model import errors
 from karbor.sdk.streams import Advance
 from karbor.vault import format
 from karbor.vault.check import Check
-from karbor.vault.examine import CLOSED
+from karbor.vault.examineobjects import CLOSED
 
 STRANGE = "no object of this format has such a name"
 _SEALED = ("proven", "stream", "record", "gone")
@@ -25,7 +25,7 @@ def look_at_rest(check: Check, advance: Advance) -> None:
         for name in check.store.index_objects.names(""):
             look = looks.get(name.partition("/")[0])
             if look is None:
-                check.examiner.flaw(name, STRANGE)
+                check.examiner.objects.flaw(name, STRANGE)
             else:
                 look(check, name, advance)
 
@@ -39,19 +39,19 @@ def _sealed(check: Check, name: str, advance: Advance) -> None:
     except errors.ObjectNotFound:
         return  # deleted since it was listed
     except errors.IntegrityError:
-        check.examiner.flaw(name, CLOSED)
+        check.examiner.objects.flaw(name, CLOSED)
 
 
 def _index(check: Check, name: str, advance: Advance) -> None:
     advance(0)
-    check.examiner.look_at_index(name)
+    check.examiner.objects.look_at_index(name)
 
 
 def _pack(check: Check, name: str, advance: Advance) -> None:
     try:
         pack_id = format.pack_id_of(name)
     except errors.IntegrityError:
-        check.examiner.flaw(name, STRANGE)
+        check.examiner.objects.flaw(name, STRANGE)
         return
     check.examiner.rest_of_pack(pack_id, advance)
 

@@ -11,6 +11,8 @@ from karbor.model.operation import Job, OperationLog
 from karbor.model.verification import Verification
 from karbor.protection.operation import RECORD
 from karbor.protection.verify import BANK, RECORD_KEY
+from karbor.sdk.testing.faults import FaultyBank
+from karbor.vault.examineobjects import UNREADABLE
 from tests.functional.test_operations import PROJECT, PROVIDER, House
 from tests.samples.sample_file import TYPE, FileProtection
 
@@ -185,6 +187,24 @@ def test_a_bank_that_cannot_be_reached_proves_nothing(house):
     assert verification.status == "fail" and verification.report is None
     assert house.row(checkpoint.id).status == "available"
     assert house.verify(checkpoint.id).status == "success"
+
+
+class BadDisk(FaultyBank):
+    """Cannot read packs, and everything else."""
+
+    def get(self, name, offset=0, length=None):
+        if "/pack/" in name and offset:
+            raise errors.BankUnavailable(detail="Input/output error")
+        return super().get(name, offset, length)
+
+
+def test_what_the_bank_cannot_read_is_told_and_proves_nothing(house):
+    checkpoint = house.protect()
+    house.bank.inner = BadDisk(house.bank.inner)
+    verification = house.verify(checkpoint.id)
+    assert verification.status == "fail"
+    assert {part["reason"] for name in ("one", "two") for part in verification.report[house.key(name)]} == {UNREADABLE}
+    assert house.row(checkpoint.id).status == "available"
 
 
 def test_a_bank_that_fails_once_is_asked_again(house):

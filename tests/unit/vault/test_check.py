@@ -9,7 +9,8 @@ from karbor.model import errors
 from karbor.sdk.streams import Kind
 from karbor.sdk.testing.faults import FaultyBank
 from karbor.vault.check import Check
-from karbor.vault.examine import CLOSED, MISSING, SHORT
+from karbor.vault.examine import SHORT
+from karbor.vault.examineobjects import CLOSED, MISSING, UNREADABLE
 from karbor.vault.report import LEVELS
 from tests.support.vaults import KIB, MIB, BytesSource, content_of, memory_bank, nothing, open_vault, parts
 
@@ -239,6 +240,44 @@ def test_a_bank_that_is_gone_is_no_damage(bank, tmp_path):
     faulty.fail(8, lasting=True)
     with pytest.raises(errors.BankUnavailable):
         domain.check_stream(info.id, "data", nothing)
+
+
+class BadSector(FaultyBank):
+    """Cannot read some bytes of one object, as a disk that begins to fail."""
+
+    bad = None
+
+    def get(self, name, offset=0, length=None):
+        found = super().get(name, offset, length)
+        if self.bad is not None and self.bad[0] == name and offset <= self.bad[1] < offset + len(found):
+            raise errors.BankUnavailable(detail="Input/output error")
+        return found
+
+
+def test_bytes_that_the_bank_cannot_read_are_told_and_the_rest_is_looked_at(bank, tmp_path):
+    failing = BadSector(bank)
+    domain = open_vault(failing, tmp_path / "x").domain("project")
+    info = write(domain, NOISE)
+    name = only(bank, "/pack/")
+    failing.bad = (name, 2_000_000)
+    report = domain.check_stream(info.id, "data", nothing)
+    assert {part.reason for part in report.damage} == {UNREADABLE} and {part.objects for part in report.damage} == {
+        (name,)
+    }
+    assert 0 < report.lost < info.size
+    failing.bad = (name, len(bank.objects[name]) - 20)
+    report = domain.check_stream(info.id, "data", nothing)
+    assert report.whole and [(flaw.object, flaw.reason) for flaw in report.flaws] == [(name, UNREADABLE)]
+
+
+def test_a_bank_that_fails_once_is_asked_again(bank, tmp_path):
+    faulty = FaultyBank(bank)
+    domain = open_vault(faulty, tmp_path / "x").domain("project")
+    info = write(domain, NOISE)
+    domain.read_back([info], nothing)
+    with domain.check("data") as run:
+        faulty.fail(4, method="get")  # root, index object, marker, and then a part of the pack
+        assert run.stream(info.id, nothing).whole and not run.flaws
 
 
 def test_what_advance_raises_ends_the_run(domain):

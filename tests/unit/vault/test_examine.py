@@ -56,7 +56,7 @@ class Bank:
                         lost += part.length or len(self.contents[stream_id])
                 look_at_rest(run, nothing)
                 named.update(flaw.object for flaw in run.flaws)
-                named.update(run.examiner.unproven)
+                named.update(run.unproven)
         except (errors.IntegrityError, errors.KeyUnavailable) as fault:
             named.update(name for name in self.objects if name in fault.detail)
         return named, lost
