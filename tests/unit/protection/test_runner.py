@@ -6,6 +6,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from oslo_context import context
 from sqlalchemy.exc import OperationalError
 
 from karbor.common.clock import Clock
@@ -41,10 +42,12 @@ class Recorder:
 
     def __init__(self, faults=None):
         self.done, self.undone, self.failures, self.results, self.seen = [], [], [], {}, {}
+        self.requests = set()
         self.faults = faults or {}
 
     def perform(self, step, results):
         self.results[step.name] = dict(results)
+        self.requests.add(context.get_current().request_id)
         if step.name in self.faults:
             raise self.faults[step.name]
         self.done.append(step.name)
@@ -52,6 +55,7 @@ class Recorder:
 
     def undo(self, step, results):
         self.undone.append(step.name)
+        self.requests.add(context.get_current().request_id)
         self.seen[step.name] = dict(results)
 
     def failed(self, step, fault):
@@ -111,6 +115,16 @@ def test_undoing_sees_the_results_that_the_step_needed_and_its_own(database, clo
     assert recorder.seen["T#a:one"] == {"T#a:one": {"from": "T#a:one"}}
     assert set(recorder.seen["T#a:two"]) == {"T#a:one", "T#b:one", "T#a:two"}
     assert set(recorder.seen["end"]) == {"T#a:two"}
+
+
+def test_every_step_is_logged_under_the_request_that_asked_for_the_job(database, clock, executor):
+    with database.write() as rows:
+        wish = {"operation": "protect", "project_id": "x", "provider_id": PROVIDER, "request_id": "req-4711"}
+        rows.jobs.create(Job(id=str(uuid.uuid4()), **wish))
+    recorder = Recorder({"end": errors.StepFailed("late")})
+    Runner(database, executor).run(Control(_claim(database), clock=clock), STEPS, recorder)
+    assert recorder.undone
+    assert recorder.requests == {"req-4711"}
 
 
 def test_a_result_that_json_cannot_carry_fails_the_step(database, clock, executor, job):
