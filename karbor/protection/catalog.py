@@ -8,7 +8,7 @@ is.
 import functools
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -166,7 +166,7 @@ class Rebuild:
         newest = self._plans.get(plan.id)
         if newest is not None:
             if record.created_at > newest and change:
-                rows.plans.update(plan)
+                rows.plans.update(replace(plan, updated_at=rows.plans.get(plan.id).updated_at))
             return record.created_at > newest
         try:
             rows.plans.get(plan.id)
