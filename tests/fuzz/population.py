@@ -151,7 +151,7 @@ def _schedules(rows, owner):
                 project_id=owner.project,
                 name=f"{owner.mark} {number}",
                 type="time",
-                properties={"format": "crontab", "pattern": f"{number} 2 * * *", "window": 900},
+                properties={"format": "crontab", "pattern": f"{number} 2 * * *", "window": 900, "timezone": "UTC"},
                 created_at=owner.now,
             )
         )
