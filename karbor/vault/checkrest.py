@@ -10,8 +10,8 @@ from karbor.vault.check import Check
 from karbor.vault.examineobjects import CLOSED
 
 STRANGE = "no object of this format has such a name"
-_SEALED = ("proven", "stream", "record", "gone")
-_OTHERS = ("key", "lease", "hold", "gc")  # keys are looked at when a run begins; the others come and go
+_SEALED = ("proven", "stream", "record", "gone", "lease", "gc")
+_OTHERS = ("key", "hold")  # keys are looked at when a run begins; holds are not known to this release
 
 
 def look_at_rest(check: Check, advance: Advance) -> None:

@@ -62,11 +62,14 @@ def test_an_object_of_no_known_kind_is_told(bank, domain):
         bank.delete(f"{prefix}/{name}")
 
 
-def test_leases_and_holds_come_and_go(bank, domain):
-    domain.put_record("checkpoint", "1", {})
+def test_leases_are_opened_and_holds_are_left_alone(bank, domain):
+    domain.lease("job", fence=1, record=("checkpoint", "1"))
     prefix = next(name for name in bank.objects if name.startswith("d/")).rpartition("/key/")[0]
-    bank.put_if_absent(f"{prefix}/lease/1", b"")
+    bank.put_if_absent(f"{prefix}/hold/1", b"")
     assert flaws(domain) == {}
+    (name,) = [name for name in bank.objects if "/lease/" in name]
+    bank.objects[name] = bank.objects[name][:-1] + b"!"
+    assert list(flaws(domain)) == [name]
 
 
 def test_what_was_looked_at_for_a_stream_is_not_read_again(bank, tmp_path):
