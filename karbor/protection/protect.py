@@ -115,6 +115,7 @@ class ProtectOperation(Operation):
             self._end_writing(committed=True)
             return
         with self.parts.database.write() as rows:
+            rows.jobs.check(self.job)  # what another worker, or somebody's reset, has made of it since, stays
             rows.checkpoints.transition(self.checkpoint_id, "error", reason=reason, finished_at=self.parts.clock.now())
         self._end_writing(committed=False)
 
@@ -150,6 +151,7 @@ class ProtectOperation(Operation):
     def _publish(self, record: CheckpointRecord) -> None:
         """Write into the catalog what the record in the bank says."""
         with self.parts.database.write() as rows:
+            rows.jobs.check(self.job)
             rows.checkpoints.save_resources(record.checkpoint_id, record.resources)
             rows.checkpoints.transition(
                 record.checkpoint_id,

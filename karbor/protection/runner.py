@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 from taskflow import engines, states, task
+from taskflow.exceptions import StorageFailure
 from taskflow.patterns import graph_flow
 from taskflow.persistence import models
 from taskflow.types import failure
@@ -93,6 +94,16 @@ def _plain_json(value: Any) -> Any:
     return value
 
 
+def _suspend(engine: Any, job: Job) -> None:
+    """Let the flow start no further step. Whoever asks must not fail with it: it also looks after other jobs."""
+    try:
+        engine.suspend()
+    except (errors.LeaseLost, StorageFailure, SQLAlchemyError) as fault:
+        # The wish could not be kept, so the flow does not know of it. It ends all the same: a lost job at its next
+        # step or write, any other when its lease is given up.
+        LOG.info("flow could not be told to stop job=%s cause=%s", job.id, fault)
+
+
 def _undo_all(detail: Any, steps: Sequence[Step], performer: Performer) -> None:
     results = {atom.name: atom.results for atom in detail if isinstance(atom.results, dict)}
     for step in reversed(steps):
@@ -124,7 +135,7 @@ class Runner:
         engine = engines.load(
             flow, flow_detail=detail, book=book, backend=backend, engine="parallel", executor=self._executor
         )
-        control.on_suspend = engine.suspend
+        control.on_suspend = lambda: _suspend(engine, control.job)
         try:
             engine.run()
         except Exception as fault:

@@ -5,8 +5,11 @@ import threading
 import uuid
 
 import pytest
+import sqlalchemy as sa
 
+from karbor.db.tables import JOBS
 from karbor.model import errors
+from karbor.model.checkpoint import Reason
 from karbor.model.restore import Restore
 from karbor.protection.operation import RECORD
 from tests.functional.test_operations import PROJECT, PROVIDER, House
@@ -21,6 +24,7 @@ class Patient(FileProtection):
     def __init__(self, settings, environment):
         super().__init__(settings, environment)
         self.reached = threading.Event()
+        self.ended = threading.Event()
         self.put_back = []
         self.patient = True
         self.fault = None  # raised instead of going on
@@ -49,12 +53,17 @@ class Patient(FileProtection):
             return
         self.reached.set()
         never = threading.Event()
-        for _ in range(PATIENCE * 100):
-            work.check()
-            if self.fault:
-                raise self.fault
-            never.wait(0.01)
-        raise AssertionError("nobody ended this work")
+        try:
+            for _ in range(PATIENCE * 100):
+                work.check()
+                if not self.patient:
+                    return
+                if self.fault:
+                    raise self.fault
+                never.wait(0.01)
+            raise AssertionError("nobody ended this work")
+        finally:
+            self.ended.set()
 
 
 @pytest.fixture
@@ -136,3 +145,35 @@ def test_a_cancelled_restore_fails_and_leaves_nothing_behind(house):
     assert "available" not in row.resources_status.values()
     assert [path.name for path in house.files.iterdir()] == ["one"]
     assert house.row(checkpoint.id).status == "available"
+
+
+def give_up(house, job_id, checkpoint_id):
+    """What a reset does when the worker of a job was not heard of; returns the checkpoint as it is then."""
+    with house.database.write() as rows:
+        rows.connection.execute(sa.update(JOBS).where(JOBS.c.id == job_id).values(lease_until_ms=0))
+        assert rows.jobs.give_up(job_id)
+        return rows.checkpoints.transition(checkpoint_id, "error", reason=Reason("", "reset", "given up"))
+
+
+def test_a_worker_whose_job_was_given_up_changes_nothing_more(house):
+    """It was taken for lost, the checkpoint was reset, and then it wakes up and finishes."""
+    checkpoint_id = str(uuid.uuid4())
+    job_id = begun(house, "protect", checkpoint_id=checkpoint_id, plan=house.plan())
+    reset = give_up(house, job_id, checkpoint_id)
+    house.plugin.patient = False
+    house.worker.stop(PATIENCE)
+    assert house.row(checkpoint_id) == reset
+    with pytest.raises(errors.NotFound):
+        house.vault.domain(PROJECT).get_record(RECORD, checkpoint_id)
+
+
+def test_a_worker_that_lost_a_job_still_looks_after_its_others(house):
+    lost, other = str(uuid.uuid4()), str(uuid.uuid4())
+    job_id = begun(house, "protect", checkpoint_id=lost, plan=house.plan())
+    give_up(house, job_id, lost)
+    assert house.plugin.ended.wait(PATIENCE)  # it was told that it lost the job
+    house.plugin.reached.clear()
+    job_id = begun(house, "protect", checkpoint_id=other, plan=house.plan())
+    cancel(house, job_id)
+    assert house.ended(job_id).state == "failed"
+    assert "cancelled" in house.row(other).reason.cause
