@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does one process run many commands of the published clients?
+"""How does one process run many commands of the published clients, or calls of their library?
 
 All of them with one login: ``openstack`` keeps the session of its first command in the class.
 
@@ -23,7 +23,29 @@ def karbor(arguments):
 
 def openstack(arguments):
     from openstackclient import shell
+
     return shell.main(arguments)
+
+
+def library(arguments):
+    """One call of the library as the dashboard makes it; prints what came, or the message of its exception."""
+    from karborclient.common.apiclient import exceptions
+    from karborclient.v1 import client
+
+    given = json.loads(arguments[0])
+    made = client.Client(**given["client"])
+    manager, method = given["call"].split(".")
+    try:
+        found = getattr(getattr(made, manager), method)(*given["arguments"], **given["named"])
+    except exceptions.ClientException as fault:
+        print(json.dumps({"refused": str(fault)}))
+        return
+    if isinstance(found, list):
+        found = [entry._info for entry in found]
+    print(json.dumps({"found": getattr(found, "_info", found) if found is not None else None}))
+
+
+PROGRAMS = {"karbor": karbor, "openstack": openstack, "library": library}
 
 
 def run(main, arguments):
@@ -53,7 +75,9 @@ def main():
         os.environ.clear()
         os.environ.update({**names, **asked["variables"]})
         sys.argv = [asked["program"], *asked["arguments"]]
-        code, out, err = run({"karbor": karbor, "openstack": openstack}[asked["program"]], asked["arguments"])
+        code, out, err = run(
+            {"karbor": karbor, "openstack": openstack, "library": library}[asked["program"]], asked["arguments"]
+        )
         answers.write(json.dumps({"code": code, "out": out, "err": err}) + "\n")
         answers.flush()
 

@@ -81,6 +81,21 @@ class Command:
         return err
 
 
+class Library:
+    """The client's library, used as karbor-dashboard 1.5.1 uses it: with the address from the catalog and a token."""
+
+    def __init__(self, clients, **client):
+        self._clients, self._client = clients, client
+
+    def __call__(self, call, *arguments, **named):
+        """What a call such as ``plans.list`` gave: JSON, or the text of its exception."""
+        asked = {"client": self._client, "call": call, "arguments": arguments, "named": named}
+        code, out, err = self._clients.run("library", [json.dumps(asked)], {})
+        assert code == 0, (call, err)
+        (answer,) = json.loads(out).values()
+        return answer
+
+
 def without_keystone(url, project):
     """The login of ``karbor`` at a service with noauth."""
     return ["--os-no-client-auth", "--os-auth-token", f"tester:{project}", "--karbor-url", url]
