@@ -28,6 +28,7 @@ from karbor.vault.store import ChunkStore
 
 LOG = logging.getLogger(__name__)
 _SMALL = format.INDEX_ENTRIES * 20 // 4  # bytes of an index object that is a quarter full
+_PASSES = 4
 _BATCH = 100  # deletes between two looks whether we may still delete
 
 
@@ -118,13 +119,15 @@ class CleanUp:
         return self.report
 
     def run(self) -> Report:
-        """One pass; where there is no grace, a second one that deletes. Raises Conflict where somebody else is at it,
-        IntegrityError where damage makes it unknown what is needed."""
+        """One pass; where there is no grace, more of them, until nothing is condemned.
+
+        Raises Conflict where somebody else is at it, IntegrityError where damage makes it unknown what is needed."""
         self._claim.take()
         finished = False
         try:
-            if self._pass() and self._settings.grace == 0:
-                self._pass()
+            for _ in range(_PASSES):
+                if not self._pass() or self._settings.grace > 0:
+                    break
             finished = True
         finally:
             try:
@@ -147,7 +150,7 @@ class CleanUp:
         with Marks(self._store, self._scratch, pace=self._pace) as marks:
             unnamed = self._mark(marks, ready, held)
             if ready:
-                self._sweep(marks, ready, unnamed)
+                unnamed -= self._sweep(marks, ready, unnamed)
             self.report.lists_waiting = len(lists) - len(ready)
             if self.report.lists_waiting:
                 return False
@@ -259,8 +262,9 @@ class CleanUp:
         self.report.condemned_bytes = sum(found.packs.values()) + sum(found.thin.values())
         self.report.condemned_index_objects = len(found.index)
 
-    def _sweep(self, marks: Marks, ready: Sequence[Condemned], unnamed: frozenset[str]) -> None:
-        """Roots, then index objects, then packs, then the lists: at any moment what is left can be read."""
+    def _sweep(self, marks: Marks, ready: Sequence[Condemned], unnamed: frozenset[str]) -> frozenset[str]:
+        """Roots, then index objects, then packs, then the lists: at any moment what is left can be read. The streams
+        that were deleted."""
         marks.doom(pack_id for condemned in self._known_lists() for pack_id in condemned.packs)
         condemned = frozenset[bytes]().union(*(one.packs for one in ready))
         index = frozenset[str]().union(*(one.index for one in ready))
@@ -284,6 +288,7 @@ class CleanUp:
         for one in ready:
             self._lists.delete(one.id)
         marks.deleted(dead)
+        return streams
 
     def _dead(self, marks: Marks, index: Set[str]) -> Mapping[bytes, int]:
         return marks.dead(index)

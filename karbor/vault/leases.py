@@ -127,6 +127,14 @@ class Leases:
         """Put a lease object. False where the name is taken: by an earlier try of the same owner."""
         return self._bank.put_if_absent(self._prefix + held.name, self._codec.seal_document(held.name, held.to_dict()))
 
+    def there(self, held: Held) -> bool:
+        """Whether the bank has this lease object."""
+        try:
+            self._bank.stat(self._prefix + held.name)
+        except errors.ObjectNotFound:
+            return False
+        return True
+
     def remove(self, job: str, *, fence: int | None = None, below: int | None = None) -> None:
         """Remove the lease objects of a job: all, or those of earlier claims than ``fence`` and of this claim those
         with a number less than ``below``."""
@@ -205,11 +213,11 @@ class Lease:
     def confirm(self) -> None:
         """``check``, and ask the bank whether a later claim took the lease over or somebody gave it up."""
         self.check()
-        fences = [format.lease_parts(name)[1] for name in self._leases.of_job(self.job)]
-        if not fences:
+        latest = max((format.lease_parts(name)[1] for name in self._leases.of_job(self.job)), default=0)
+        if latest > self.fence:
+            raise errors.LeaseLost(detail=f"the write lease of job {self.job} was taken over by {latest}")
+        if not self._leases.there(replace(self._next, number=self._next.number - 1)):  # a list may not show it yet
             raise errors.WriteLeaseLost(detail=f"job {self.job} claim {self.fence} was given up")
-        if max(fences) > self.fence:
-            raise errors.LeaseLost(detail=f"the write lease of job {self.job} was taken over by {max(fences)}")
         self.check()
 
     def renew(self) -> None:

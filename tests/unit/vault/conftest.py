@@ -3,6 +3,7 @@
 
 import pytest
 
+from tests.support.cleanroom import CleanRoom
 from tests.support.vaults import memory_bank, open_vault
 
 
@@ -21,3 +22,10 @@ def vault(bank, tmp_path):
 @pytest.fixture
 def domain(vault):
     return vault.domain("project")
+
+
+@pytest.fixture
+def room(tmp_path):
+    found = CleanRoom(tmp_path)
+    yield found
+    found.close()
