@@ -47,7 +47,7 @@ class Recorder:
 
     def perform(self, step, results):
         self.results[step.name] = dict(results)
-        self.requests.add(context.get_current().request_id)
+        self._note_request()
         if step.name in self.faults:
             raise self.faults[step.name]
         self.done.append(step.name)
@@ -55,8 +55,13 @@ class Recorder:
 
     def undo(self, step, results):
         self.undone.append(step.name)
-        self.requests.add(context.get_current().request_id)
+        self._note_request()
         self.seen[step.name] = dict(results)
+
+    def _note_request(self):
+        current = context.get_current()  # the threads of steps have one; who undoes without a flow need not
+        if current is not None:
+            self.requests.add(current.request_id)
 
     def failed(self, step, fault):
         self.failures.append((step.name, fault))
