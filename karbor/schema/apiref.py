@@ -61,6 +61,9 @@ def _operation(document: Document, method: str, path: str, entry: Document) -> s
         parts.append(f"Policy rule ``{rule}``; by default it needs the role {role}.\n")
     else:
         parts.append("Needs no login.\n")
+    for more in entry.get("x-more-policies", ()):
+        text = _inline(more["description"])
+        parts.append(f"Some requests need rule ``{more['rule']}`` as well (role {more['role']}): {text}\n")
     if "parameters" in entry:
         rows = [
             (

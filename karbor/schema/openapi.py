@@ -87,6 +87,10 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
     else:
         found["x-policy"] = declared.rule
         found["x-role"] = declared.role
+    if declared.more_rules:
+        found["x-more-policies"] = [
+            {"rule": rule, "role": role, "description": text} for rule, role, text in declared.more_rules
+        ]
     parameters = [_parameter("path", name, schema) for name, schema in endpoint.path_parameters.items()]
     parameters += [_parameter("query", name, schema) for name, schema in declared.query_parameters.items()]
     parameters += [_parameter("header", name, schema) for name, schema in declared.headers(endpoint.method).items()]
