@@ -67,6 +67,7 @@ def test_waiting_may_help_where_the_fault_may_pass_and_only_there():
         "TooMany",
         "Unavailable",
         "BankUnavailable",
+        "WriteLeaseLost",
         "HypervisorUnavailable",
         "CaptureLost",
         "LeaseLost",
