@@ -6,7 +6,12 @@ import socket
 from oslo_config import cfg
 
 OPTS: list[cfg.Opt] = [
-    cfg.HostAddressOpt("host", default=socket.gethostname(), sample_default="<name of this host>", help="Name of this host; unique among all workers."),
+    cfg.HostAddressOpt(
+        "host",
+        default=socket.gethostname(),
+        sample_default="<name of this host>",
+        help="Name of this host; unique among all workers.",
+    ),
     cfg.StrOpt("state_path", default="/var/lib/karbor", help="Directory for files of the service that must survive."),
     cfg.IntOpt(
         "report_interval", default=10, min=1, help="Seconds between two signs of life of a service in the database."

@@ -167,7 +167,8 @@ def _configure(home: Path, url: str) -> None:
 
 
 def _fill(home: Path) -> None:
-    """Make the database, the keys, and everything in ``USERS``."""
+    """Make the database, the keys, and everything in ``USERS``. The system's own Keystone is left alone."""
+    systems = _system_files()
     home.mkdir(mode=0o700)
     for name in ("fernet", "receipts", "credential"):
         (home / name).mkdir(mode=0o700)
@@ -180,6 +181,11 @@ def _fill(home: Path) -> None:
     _manage(home, "bootstrap", *login, "--bootstrap-region-id", "RegionOne")
     with _serving(home, keep=True) as made:
         (home / "ids.json").write_text(json.dumps(_people(made)))
+    assert _system_files() == systems
+
+
+def _system_files() -> list[Path]:
+    return sorted(Path("/etc/keystone").rglob("*"))
 
 
 def _manage(home: Path, *arguments: str) -> None:
