@@ -66,6 +66,7 @@ class Service:
     def __init__(self, arguments: list[str], tree: Callable[[], set[int]]) -> None:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tools.bench.api_server", *arguments],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             cwd=Path(__file__).resolve().parents[2],

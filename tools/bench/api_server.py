@@ -3,6 +3,9 @@
 
 import argparse
 import json
+import os
+import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +58,12 @@ class Trivial:
         return webob.Response(body=text, content_type="application/json", charset="UTF-8")
 
 
+def _end_with_parent() -> None:
+    """The benchmark holds our standard input; when that ends, so do we."""
+    sys.stdin.read()
+    os._exit(0)
+
+
 def main() -> None:
     """Serve until terminated; the first line on standard output is the port."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -77,6 +86,7 @@ def main() -> None:
     server.prepare()
     memory.settle()
     print(server.bind_addr[1], flush=True)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     server.serve()
 
 
