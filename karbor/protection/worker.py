@@ -127,7 +127,14 @@ class Worker:
             )
         if job is None:
             return False
-        LOG.info("job taken job=%s operation=%s attempt=%s fence=%s", job.id, job.operation, job.attempts, job.fence)
+        LOG.info(
+            "job taken job=%s operation=%s attempt=%s fence=%s request=%s",
+            job.id,
+            job.operation,
+            job.attempts,
+            job.fence,
+            job.request_id,
+        )
         control = Control(job, clock=self._parts.clock)
         if job.cancel_requested:
             control.cancel()
