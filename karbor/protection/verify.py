@@ -31,7 +31,7 @@ _ELSEWHERE = "restore from another checkpoint, and look at the bank with karbor-
 
 
 class VerifyOperation(Operation):
-    """Looks at one checkpoint. Changes nothing in the bank."""
+    """Looks at one checkpoint. Changes nothing in the bank, but that it notes damage there."""
 
     _record: CheckpointRecord | None = None
     _lost = ""  # why nothing of the checkpoint can be opened
@@ -118,6 +118,7 @@ class VerifyOperation(Operation):
         report["level"] = min(levels, key=LEVELS.index, default=LEVELS[-1])
         self._keep(report, {key.text: _fate(entry.get("damage", ())) for key, entry in found.items()})
         if damaged:
+            self._note_damage()
             raise errors.IntegrityError(self._cause(report, damaged), next_action=_ELSEWHERE)
         if flaws:
             raise errors.IntegrityError(
@@ -162,6 +163,14 @@ class VerifyOperation(Operation):
             if level not in self._checks:
                 self._checks[level] = self.domain.check(level)
             return self._checks[level]
+
+    def _note_damage(self) -> None:
+        """Let every host know, so that the next checkpoint of that content does not rely on what is lost."""
+        try:
+            for check in self._checks.values():
+                check.note_damage()
+        except errors.BankUnavailable as fault:  # this host knows; the report counts more than the note
+            LOG.warning("damage not noted in the bank verification=%s %s", self.verification_id, fault.operator_text())
 
     def _show(self, key: ResourceKey, status: str, reason: str) -> None:
         with self.parts.database.write() as rows:

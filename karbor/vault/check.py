@@ -28,7 +28,7 @@ _PORTION = 16384  # chunks that are looked at in one go
 class Check:
     """One run over streams of one domain. Thread-safe; streams are looked at one after the other.
 
-    Use as a context manager. Nothing in the bank is changed.
+    Use as a context manager. Nothing in the bank is changed, but by ``note_damage``.
     """
 
     def __init__(
@@ -93,6 +93,12 @@ class Check:
         name = format.record_name(kind, record_id)
         self.state.saw_object(name)
         return self.store.codec.open_document(name, self.store.bank.get(self.store.prefix + name))
+
+    def note_damage(self) -> None:
+        """Put into the bank which copies of chunks are lost, so that no host relies on them for what it writes next."""
+        if self.examiner.lost:
+            self.store.index_objects.note_damage(self.examiner.lost)
+            self.examiner.lost = set()
 
     @property
     def flaws(self) -> tuple[Flaw, ...]:

@@ -10,7 +10,7 @@ from karbor.vault.check import Check
 from karbor.vault.examineobjects import CLOSED
 
 STRANGE = "no object of this format has such a name"
-_SEALED = ("proven", "stream", "record", "gone", "lease", "gc")
+_SEALED = ("proven", "stream", "record", "gone", "lease", "gc", "damage")
 _OTHERS = ("key", "hold")  # keys are looked at when a run begins; holds are not known to this release
 
 

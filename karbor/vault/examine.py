@@ -2,7 +2,7 @@
 """Are the chunks that somebody needs really in the bank, whatever the cache of this host believes?
 
 Looks at each chunk, pack and index object at most once per run, and goes on after damage. The cache only says where to
-look first. Of a chunk with several copies one whole copy is enough. The cache of this host forgets a lost copy, so that
+look first. Of a chunk with several copies one whole copy is enough. The cache of this host notes a lost copy, so that
 the next write that meets the content stores it anew: then older streams that share it are whole again.
 """
 
@@ -24,6 +24,7 @@ from karbor.vault.store import ChunkStore, grouped
 SHORT = "the object ends too early"
 WRONG = "a chunk is not what its name says"
 TOO_SHORT = "a chunk is shorter than the recipe says"
+_NOTED = 100_000
 NOWHERE = "no object of the bank holds it"
 
 
@@ -50,6 +51,7 @@ class Examiner:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="vault-check")
         self._scanned = False
+        self.lost: set[tuple[bytes, bytes]] = set()  # copies, (chunk, pack), up to a bound
 
     def close(self) -> None:
         self._pool.shutdown(wait=True, cancel_futures=True)
@@ -72,6 +74,7 @@ class Examiner:
         first: dict[bytes, Bad] = {}
         tried: dict[bytes, set[bytes]] = {chunk_id: set() for chunk_id in needs}
         left = set(needs)
+        lost: list[tuple[bytes, bytes]] = []
         while left:
             chosen: dict[bytes, Location] = {}
             places = self._places(left)
@@ -88,7 +91,7 @@ class Examiner:
                     name = self._store.prefix + format.pack_name(verdict.place.pack_id)
                     first.setdefault(verdict.id, Bad(verdict.fault, name))
                     left.add(verdict.id)
-                    self._store.index.distrust(verdict.id, verdict.place.pack_id)
+                    lost.append((verdict.id, verdict.place.pack_id))
                     continue
                 if verdict.id in first:
                     flaw = Flaw(first[verdict.id].object, f"{first[verdict.id].reason}; a copy is whole")
@@ -97,6 +100,9 @@ class Examiner:
                     kept[verdict.id] = verdict.plain
             if any(first[chunk_id].reason == MISSING for chunk_id in left):
                 self._store.follow()  # the pack may have been packed anew since
+        self._store.index.distrust(lost)
+        if len(self.lost) < _NOTED:
+            self.lost.update(lost)
         return kept
 
     def _places(self, ids: Collection[bytes]) -> Mapping[bytes, Sequence[Location]]:

@@ -110,6 +110,10 @@ def lease_parts(name: str) -> tuple[str, int, int]:
     return parts
 
 
+def damage_name(note_id: str) -> str:
+    return f"damage/{note_id}"
+
+
 def condemned_name(list_id: str) -> str:
     return f"gc/condemned/{list_id}"
 

@@ -30,15 +30,20 @@ CREATE TABLE IF NOT EXISTS condemned_list (id TEXT PRIMARY KEY) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS condemned_pack (id BLOB NOT NULL, list TEXT NOT NULL, PRIMARY KEY (id, list)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS condemned_stream (
     id TEXT NOT NULL, list TEXT NOT NULL, PRIMARY KEY (id, list)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS lost (id BLOB NOT NULL, pack BLOB NOT NULL, PRIMARY KEY (id, pack)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY) WITHOUT ROWID;
 PRAGMA user_version = 2;
 """
 _LOCATE = """
-SELECT c.id, p.id, c.offset, c.stored, c.size, c.flags FROM chunk c JOIN pack p ON p.no = c.pack WHERE c.id IN ({marks})
+SELECT c.id, p.id, c.offset, c.stored, c.size, c.flags,
+EXISTS (SELECT 1 FROM lost l WHERE l.id = c.id AND l.pack = p.id)
+FROM chunk c JOIN pack p ON p.no = c.pack WHERE c.id IN ({marks}) ORDER BY 7 DESC
 """
 _KNOWN = """
 SELECT c.id, p.id, EXISTS (SELECT 1 FROM member m WHERE m.pack = c.pack)
 FROM chunk c JOIN pack p ON p.no = c.pack WHERE c.id IN ({marks})
 AND NOT EXISTS (SELECT 1 FROM condemned_pack x WHERE x.id = p.id)
+AND NOT EXISTS (SELECT 1 FROM lost l WHERE l.id = c.id AND l.pack = p.id)
 """
 _PENDING = "SELECT p.id FROM pack p WHERE NOT EXISTS (SELECT 1 FROM member m WHERE m.pack = p.no)"
 _VERSION = 2
@@ -81,14 +86,14 @@ class Index:
             self._connection.close()
 
     def locate(self, ids: Iterable[bytes]) -> Mapping[bytes, Location]:
-        """The places of those that are known."""
-        return {row[0]: Location(*row[1:]) for row in self._by_id(_LOCATE, ids)}
+        """The places of those that are known; that of a lost copy only where there is no other."""
+        return {row[0]: Location(*row[1:6]) for row in self._by_id(_LOCATE, ids)}
 
     def places(self, ids: Iterable[bytes]) -> Mapping[bytes, Sequence[Location]]:
         """All places of those that are known; the one that ``locate`` tells comes first."""
         found: dict[bytes, list[Location]] = {}
         for row in self._by_id(_LOCATE, ids):
-            found.setdefault(row[0], []).insert(0, Location(*row[1:]))
+            found.setdefault(row[0], []).insert(0, Location(*row[1:6]))
         return found
 
     def sources_of(self, pack_id: bytes) -> Sequence[str]:
@@ -173,12 +178,18 @@ class Index:
         with self._use() as connection:
             return [pack_id for (pack_id,) in connection.execute(_PENDING)]
 
-    def distrust(self, chunk_id: bytes, pack_id: bytes) -> None:
-        """This copy of the chunk is lost: it will be stored again when it is met, and old streams read the new copy."""
+    def distrust(self, lost: Iterable[tuple[bytes, bytes]], *, note: str | None = None) -> None:
+        """These copies, (chunk, pack), are lost: their chunks are stored again when they are met, and old streams read
+        the new copies. ``note`` is the object of the bank that says so."""
         with self._use() as connection:
-            connection.execute(
-                "DELETE FROM chunk WHERE id = ? AND pack IN (SELECT no FROM pack WHERE id = ?)", (chunk_id, pack_id)
-            )
+            connection.executemany("INSERT OR IGNORE INTO lost VALUES (?, ?)", lost)
+            if note is not None:
+                connection.execute("INSERT OR IGNORE INTO note VALUES (?)", (note,))
+
+    def notes(self) -> set[str]:
+        """Names of the objects of the bank that told of lost copies."""
+        with self._use() as connection:
+            return {name for (name,) in connection.execute("SELECT name FROM note")}
 
     def forget(self, pack_id: bytes) -> None:
         """The pack is not in the bank: its chunks will be stored again when they are met."""

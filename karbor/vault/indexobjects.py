@@ -7,7 +7,7 @@ themselves.
 
 import logging
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 from karbor.model import errors
 from karbor.sdk.bank import Bank
@@ -78,6 +78,7 @@ class IndexObjects:
         for name in cached - there:
             self._index.drop_source(name)
         self._follow_proofs()
+        self._follow_damage()
         for pack_id in self._index.pending():
             if not self.holds(pack_id):
                 self._index.forget(pack_id)
@@ -98,6 +99,26 @@ class IndexObjects:
                 continue
             self._index.condemn(list_id, packs=condemned.packs, streams=condemned.streams)
         return cached - there
+
+    def note_damage(self, lost: Collection[tuple[bytes, bytes]]) -> None:
+        """Tell every host that these copies, (chunk, pack), are lost, so that nobody relies on them any more."""
+        packs: dict[str, list[str]] = {}
+        for chunk_id, pack_id in sorted(lost):
+            packs.setdefault(pack_id.hex(), []).append(chunk_id.hex())
+        name = format.damage_name(secrets.token_hex(16))
+        document = {"version": format.VERSION, "packs": packs}
+        self._bank.put_if_absent(self._prefix + name, self._codec.seal_document(name, document))
+        self._index.distrust(lost, note=name)
+
+    def _follow_damage(self) -> None:
+        for name in sorted(set(self.names(format.damage_name(""))) - self._index.notes()):
+            try:
+                packs = self._codec.open_document(name, self._bank.get(self._prefix + name))["packs"]
+            except (errors.ObjectNotFound, errors.IntegrityError) as fault:
+                LOG.error("note of damage passed over object=%s%s cause=%s", self._prefix, name, fault.detail)
+                continue
+            lost = [(bytes.fromhex(one), bytes.fromhex(pack_id)) for pack_id, ids in packs.items() for one in ids]
+            self._index.distrust(lost, note=name)
 
     def _follow_proofs(self) -> None:
         unproven = self._index.unproven()

@@ -135,6 +135,16 @@ def test_damage_is_told_by_resource_and_range_and_the_others_are_looked_at_too(h
     assert "two: bytes 0 to 76799 of content are lost" in row.reason.cause and row.reason.next_action
 
 
+def test_the_next_checkpoint_does_not_rely_on_what_is_lost(house):
+    checkpoint = house.protect()
+    for name in house.names("/pack/"):
+        house.damage(name)
+    assert house.verify(checkpoint.id).status == "fail" and len(house.names("/damage/")) == 1
+    again = house.protect()
+    assert house.verify(again.id).status == "success"
+    assert house.restore(again.id, {TYPE: {}}).status == "success"
+
+
 def test_a_damaged_checkpoint_is_never_restored_silently(house):
     checkpoint = house.protect()
     for name in house.names("/pack/"):

@@ -205,6 +205,35 @@ def test_what_was_found_lost_is_stored_anew_and_heals_what_shares_it(bank, domai
         assert content_of(domain, one.id) == NOISE
 
 
+def test_every_host_learns_of_lost_copies_and_stores_them_anew(bank, domain, tmp_path):
+    info = write(domain, NOISE)
+    domain.read_back([info], nothing)
+    other = open_vault(bank, tmp_path / "other").domain("project")
+    assert write(other, NOISE).bytes_stored < 1000  # it knows the pack, and that it was read back
+    damage(bank, only(bank, "/pack/"), 1_000_000)
+    with domain.check("data") as run:
+        assert not run.stream(info.id, nothing).whole
+        run.note_damage()
+    for host in (other, open_vault(bank, tmp_path / "new").domain("project")):
+        again = write(host, NOISE)
+        host.read_back([again], nothing)
+        assert host.check_stream(again.id, "data", nothing).whole
+    assert domain.check_stream(info.id, "data", nothing).whole
+
+
+def test_a_pack_that_was_put_back_is_read_again(bank, domain):
+    info = write(domain, NOISE)
+    name = only(bank, "/pack/")
+    kept = bank.objects[name]
+    damage(bank, name, 1_000_000)
+    with domain.check("data") as run:
+        assert not run.stream(info.id, nothing).whole
+        run.note_damage()
+    bank.objects[name] = kept
+    assert domain.check_stream(info.id, "data", nothing).whole
+    assert content_of(domain, info.id) == NOISE
+
+
 def test_one_run_reads_shared_content_once(bank, tmp_path):
     counted = FaultyBank(bank)
     domain = open_vault(counted, tmp_path / "x").domain("project")

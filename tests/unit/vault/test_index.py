@@ -119,10 +119,14 @@ def test_all_places_of_a_chunk_are_told_the_one_that_is_read_first(index):
 
 def test_a_copy_that_is_lost_is_not_known_any_more(index):
     index.add([directory(b"P", b"a"), directory(b"Q", b"a", b"b")])
-    index.distrust(b"a" * 16, b"Q" * 16)
-    assert [place.pack_id[:1] for place in index.places([b"a" * 16])[b"a" * 16]] == [b"P"]
-    index.distrust(b"a" * 16, b"P" * 16)
+    index.distrust([(b"a" * 16, b"Q" * 16)], note="damage/1")
+    assert [place.pack_id[:1] for place in index.places([b"a" * 16])[b"a" * 16]] == [b"P", b"Q"]
+    assert index.locate([b"a" * 16])[b"a" * 16].pack_id[:1] == b"P"
+    assert index.known([b"a" * 16])[b"a" * 16].pack_id[:1] == b"P"
+    index.distrust([(b"a" * 16, b"P" * 16)])
     assert index.known([b"a" * 16, b"b" * 16]).keys() == {b"b" * 16}
+    assert index.locate([b"a" * 16]).keys() == {b"a" * 16}  # perhaps it can be read again some day
+    assert index.notes() == {"damage/1"}
 
 
 def test_the_index_objects_that_list_a_pack_are_known(index):
