@@ -46,6 +46,9 @@ def test_protect_restore_and_delete_with_the_noop_provider(service):
     logs = service.rest.get("/operation_logs")["operation_logs"]
     assert sorted(log["operation_type"] for log in logs) == ["delete", "protect", "restore"]
     assert all(log["ended_at"] for log in logs)
+    service.stop()
+    ended = "\n".join(line for line in service.log().splitlines() if "job ended" in line)
+    assert all(f" {log['request_id']} " in ended for log in logs)  # whoever has the id of a request finds its work
 
 
 def test_a_checkpoint_is_verified_and_damage_is_found_by_tenant_and_operator(service):

@@ -6,7 +6,9 @@ import threading
 import oslo_messaging
 import pytest
 from oslo_config import cfg
+from oslo_context import context as current
 
+from karbor.common import context
 from karbor.model import errors
 from karbor.rpc import client, interface, server, transport
 
@@ -22,6 +24,10 @@ class Echo:
 
     @interface.method("call")
     def missing(self, name: str) -> None:
+        raise NotImplementedError
+
+    @interface.method("call")
+    def whose(self) -> dict[str, str]:
         raise NotImplementedError
 
     @interface.method("cast")
@@ -40,6 +46,10 @@ class Server:
 
     def missing(self, name):
         raise errors.ResourceNotFound(f"There is no {name}.", detail="secret detail")
+
+    def whose(self):
+        now = current.get_current()
+        return {"request_id": now.request_id, "global_request_id": now.global_request_id}
 
     def wake(self, name):
         self.woken.set()
@@ -66,6 +76,12 @@ def echo():
 
 def test_a_call_returns_the_answer(echo):
     assert echo[0].double(21) == {"twice": 42}
+
+
+def test_the_ids_of_a_request_go_with_its_calls(echo):
+    ids = {"request_id": "req-1", "global_request_id": "req-2"}
+    context.begin(**ids)
+    assert echo[0].whose() == ids
 
 
 def test_a_cast_reaches_the_server(echo):
