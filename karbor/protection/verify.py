@@ -12,6 +12,7 @@ from typing import Any
 from karbor.model import errors
 from karbor.model.checkpoint import CheckpointRecord, Reason, SavedResource
 from karbor.model.graph import ResourceGraph
+from karbor.model.plan import options_for
 from karbor.model.resource import ResourceKey
 from karbor.protection import flows
 from karbor.protection.control import Control
@@ -114,8 +115,7 @@ class VerifyOperation(Operation):
             told = {key.text: entry[name] for key, entry in found.items() if entry.get(name)}
             if told:
                 report[name] = told
-        levels = {entry["level"] for entry in found.values() if entry}
-        report["level"] = min(levels, key=LEVELS.index, default=LEVELS[-1])
+        report["level"] = min(map(self._level, found), key=LEVELS.index, default=LEVELS[-1])
         self._keep(report, {key.text: _fate(entry.get("damage", ())) for key, entry in found.items()})
         if damaged:
             self._note_damage()
@@ -171,6 +171,10 @@ class VerifyOperation(Operation):
                 check.note_damage()
         except errors.BankUnavailable as fault:  # this host knows; the report counts more than the note
             LOG.warning("damage not noted in the bank verification=%s %s", self.verification_id, fault.operator_text())
+
+    def _level(self, key: ResourceKey) -> str:
+        options = self.options(self.plugin(key), options_for(self.parameters, key.type, key.id))
+        return str(options.level)
 
     def _show(self, key: ResourceKey, status: str, reason: str) -> None:
         with self.parts.database.write() as rows:

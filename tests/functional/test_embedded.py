@@ -56,7 +56,7 @@ def test_a_checkpoint_is_verified_and_damage_is_found_by_tenant_and_operator(ser
     path = f"/providers/{NOOP}/checkpoints/{checkpoint['id']}"
     assert service.rest.verify(checkpoint, {"OS::Nova::Server": {"level": "quick"}})["status"] == "success"
     shown = service.rest.get(path)["checkpoint"]
-    assert shown["verified_at"] and shown["status"] == "available"
+    assert shown["verified_at"] and (shown["verified_level"], shown["status"]) == ("quick", "available")
 
     def check():
         settings = str(service.state_dir / "karbor.conf")
