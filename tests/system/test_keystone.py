@@ -168,6 +168,20 @@ def test_an_administrator_sees_every_project_when_asked_to(person, plan):
     assert admin.get(f"/plans/{plan['id']}")["plan"]["project_id"] == plan["project_id"]
 
 
+def test_some_calls_are_for_administrators_and_the_system_may_look(person, keystone):
+    quota = f"/quotas/{keystone.ids['alpha']}"
+    change = {"quota": {"plans": 40}}
+    for user in ("ann", "rita"):
+        assert "not allowed" in person(user).refused(403, "GET", "/os-services")
+        assert "not allowed" in person(user).refused(403, "PUT", quota, change)
+        assert person(user).get(quota)["quota"]["plans"] == 50
+    person("sam").refused(403, "PUT", quota, change)
+    assert person("sam").get("/os-services") == {"services": []}
+    assert person("admin", "admin").get("/os-services") == {"services": []}
+    assert person("admin", "admin").send("PUT", quota, change)[0] == 200
+    assert person("ann").get(quota)["quota"]["plans"] == 40
+
+
 def test_a_reader_of_the_system_looks_at_every_project_and_changes_nothing(person, plan):
     for project in ("alpha", "beta"):
         assert ids(person("sam", project).get("/plans", all_tenants=1)) == [plan["id"]]
