@@ -53,6 +53,7 @@ class Checkpoints(Repository):
         checkpoint = replace(checkpoint, created_at=checkpoint.created_at or self._clock.now())
         self._insert(**_values({name: getattr(checkpoint, name) for name in Checkpoint.__dataclass_fields__}))
         self._count(checkpoint.id, before=None)
+        self._tell(checkpoint, checkpoint.status)
         return checkpoint
 
     def get(
@@ -85,7 +86,9 @@ class Checkpoints(Repository):
         if not self._update(id, _C.status == row.status, **values):
             raise errors.Conflict(f"The checkpoint {id} was changed by somebody else.")
         self._count(id, before=row)
-        return self.get(id)
+        found = self.get(id)
+        self._tell(found, status, before=row.status)
+        return found
 
     def update(self, id: str, **changes: Any) -> None:
         """Change fields other than the status. Raises NotFound."""

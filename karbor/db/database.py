@@ -30,6 +30,7 @@ from karbor.db.services import Services
 from karbor.db.triggers import Triggers
 from karbor.db.verifications import Verifications
 from karbor.model import errors
+from karbor.model.change import Change
 
 T = TypeVar("T")
 #: Seconds an SQLite statement waits for another process that writes.
@@ -43,18 +44,19 @@ class Transaction:
 
     def __init__(self, connection: Connection, clock: Clock) -> None:
         self.connection = connection
-        self.plans = Plans(connection, clock)
-        self.checkpoints = Checkpoints(connection, clock)
-        self.restores = Restores(connection, clock)
-        self.verifications = Verifications(connection, clock)
-        self.providers = Providers(connection, clock)
-        self.jobs = Jobs(connection, clock)
-        self.operation_logs = OperationLogs(connection, clock)
-        self.services = Services(connection, clock)
-        self.triggers = Triggers(connection, clock)
-        self.scheduled_operations = ScheduledOperations(connection, clock)
-        self.repeats = Repeats(connection, clock)
-        self.quotas = Quotas(connection, clock)
+        self.changes: list[Change] = []
+        self.plans = Plans(connection, clock, self.changes)
+        self.checkpoints = Checkpoints(connection, clock, self.changes)
+        self.restores = Restores(connection, clock, self.changes)
+        self.verifications = Verifications(connection, clock, self.changes)
+        self.providers = Providers(connection, clock, self.changes)
+        self.jobs = Jobs(connection, clock, self.changes)
+        self.operation_logs = OperationLogs(connection, clock, self.changes)
+        self.services = Services(connection, clock, self.changes)
+        self.triggers = Triggers(connection, clock, self.changes)
+        self.scheduled_operations = ScheduledOperations(connection, clock, self.changes)
+        self.repeats = Repeats(connection, clock, self.changes)
+        self.quotas = Quotas(connection, clock, self.changes)
 
 
 class Database:
@@ -68,6 +70,14 @@ class Database:
         self.engine = _make_engine(url)  # its transactions are for writing
         self.reader = self.engine.execution_options(karbor_begin="DEFERRED")
         self._clock = clock
+        self._listeners: list[Callable[[Change], None]] = []
+
+    def listen(self, listener: Callable[[Change], None]) -> None:
+        """Call ``listener`` with every change that is committed through this object, in the thread that made it.
+
+        It must neither wait nor raise: the work goes on when it returns.
+        """
+        self._listeners.append(listener)
 
     @contextmanager
     def read(self) -> Iterator[Transaction]:
@@ -79,7 +89,11 @@ class Database:
     def write(self) -> Iterator[Transaction]:
         """A transaction that is committed at the end of the block, and rolled back where the block raises."""
         with self.engine.begin() as connection:
-            yield Transaction(connection, self._clock)
+            rows = Transaction(connection, self._clock)
+            yield rows
+        for change in rows.changes:
+            for listener in self._listeners:
+                listener(change)
 
     def retrying(self, work: Callable[[Transaction], T]) -> T:
         """``work`` in a transaction of its own, again from the start where the server broke a deadlock with it."""

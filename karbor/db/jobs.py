@@ -53,6 +53,7 @@ class Jobs(Repository):
         """Keep a new job; returns it with its time of creation. Raises Conflict where the id is taken."""
         job = replace(job, created_at=job.created_at or self._clock.now())
         self._insert(**asdict(job), not_before_ms=0)
+        self._tell(job, job.state)
         return job
 
     def get(self, id: str) -> Job:
@@ -76,7 +77,9 @@ class Jobs(Repository):
                 candidates = self._connection.execute(query).scalars().all()
                 for id in candidates:
                     if self._take(id, wanted, owner=owner, lease_until_ms=now + lease_ms):
-                        return self.get(id)
+                        taken = self.get(id)
+                        self._tell(taken, "taken_over" if wanted is left else "running")
+                        return taken
                 if len(candidates) < _LOOK_AT:
                     break
         return None
@@ -125,6 +128,7 @@ class Jobs(Repository):
             payload["state_note"] = state_note
         not_before = server_ms(self._connection, self._clock) + delay_ms
         self._change(job, state="queued", owner=None, lease_until_ms=0, not_before_ms=not_before, payload=payload)
+        self._tell(replace(job, state="queued", owner=None), "queued", before="running")
 
     def finish(self, job: Job, state: str) -> None:
         """The job ended, ``done`` or ``failed``. May be called twice. Raises LeaseLost."""
@@ -132,6 +136,7 @@ class Jobs(Repository):
         if self._connection.execute(sa.select(_C.id).where(ended)).first():
             return
         self._change(job, state=states.JOB.move("running", state), lease_until_ms=0)
+        self._tell(replace(job, state=state), state, before="running")
 
     def set_payload(self, job: Job, **changes: Any) -> Job:
         """Merge ``changes`` into the payload; returns the row. Raises LeaseLost."""
@@ -145,10 +150,16 @@ class Jobs(Repository):
         things to put back, also while it waits in the queue), or it has ended already.
         """
         row = self._row(id, lock=True)
+        job = replace(_job(row), cancel_requested=True)
         if row.state == "queued" and row.fence == 0:
-            return self._update(id, _C.fence == 0, state="failed", cancel_requested=True, updated_at=self._clock.now())
-        if row.state in ("queued", "running"):
+            now = self._clock.now()
+            ended = self._update(id, _C.fence == 0, state="failed", cancel_requested=True, updated_at=now)
+            if ended:
+                self._tell(replace(job, state="failed"), "failed", before="queued")
+            return ended
+        if row.state in ("queued", "running") and not row.cancel_requested:
             self._update(id, cancel_requested=True)
+            self._tell(job, "cancelling", before=row.state)
         return False
 
     def give_up(self, id: str) -> bool:
@@ -158,9 +169,12 @@ class Jobs(Repository):
         """
         row = self._row(id, lock=True)
         silent = _C.lease_until_ms < server_ms(self._connection, self._clock)
-        return row.state == "running" and self._update(
+        ended = row.state == "running" and self._update(
             id, _C.fence == row.fence, silent, state="failed", fence=row.fence + 1, updated_at=self._clock.now()
         )
+        if ended:
+            self._tell(replace(_job(row), state="failed"), "failed", before="running")
+        return ended
 
     def live_for(
         self,
@@ -196,6 +210,7 @@ class Jobs(Repository):
         row = self._row(id, lock=True)
         states.JOB.move(row.state, "queued")
         self._update(id, state="queued", owner=None, lease_until_ms=0, not_before_ms=0, updated_at=self._clock.now())
+        self._tell(replace(_job(row), state="queued", owner=None), "queued", before=row.state)
 
     def withdraw(self, id: str) -> None:
         """End a job that no living worker has: a queued one, begun or not, or one whose lease is over.
@@ -206,6 +221,7 @@ class Jobs(Repository):
         if row.state not in ("queued", "running") or (row.state == "running" and self.lease_left(id) > 0):
             raise errors.Conflict(f"The job {id} has ended, or a worker has it.")
         self._update(id, state="failed", fence=row.fence + 1, lease_until_ms=0, updated_at=self._clock.now())
+        self._tell(replace(_job(row), state="failed"), "failed", before=row.state)
 
     def purge(self, before: datetime, limit: int) -> int:
         """Remove at most ``limit`` jobs that ended before this moment, with what was left of their flows.

@@ -38,6 +38,7 @@ class Plans(Repository):
         plan = replace(plan, created_at=plan.created_at or self._clock.now())
         self._insert(**_values(plan))
         usage.add(self._connection, plan.project_id, plans=1)
+        self._tell(plan, "created")
         return plan
 
     def get(self, id: str, *, project_id: str | None = None, lock: bool = False) -> Plan:
@@ -60,6 +61,7 @@ class Plans(Repository):
         values = _values(plan)
         del values["created_at"], values["project_id"]
         self._update(plan.id, **values)
+        self._tell(plan, "updated", before=row.status)
         return plan
 
     def _later(self, last: datetime | None) -> datetime:
@@ -76,6 +78,7 @@ class Plans(Repository):
         self._delete(id)
         usage.add(self._connection, row.project_id, plans=-1)
         summaries.forget(self._connection, id)
+        self._tell(_plan(row), "deleted", before=row.status)
 
     def summaries(self, ids: Iterable[str]) -> dict[str, PlanSummary]:
         """What became of each of these plans. Costs the same whatever the number of their checkpoints."""

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Connection, Row
 from karbor.common.clock import Clock
 from karbor.db.query import Condition, storable
 from karbor.model import errors
+from karbor.model.change import Change
 
 
 class Repository:
@@ -19,9 +20,17 @@ class Repository:
     noun: str
     table: sa.Table
 
-    def __init__(self, connection: Connection, clock: Clock) -> None:
+    def __init__(self, connection: Connection, clock: Clock, changes: list[Change]) -> None:
+        """``changes`` collects what is told of once the transaction is committed."""
         self._connection = connection
         self._clock = clock
+        self._changes = changes
+
+    def _tell(self, thing: Any, word: str, *, before: str | None = None) -> None:
+        """Let it be known, once the transaction is committed, that ``thing`` is ``word`` now. Nothing where it was so
+        before."""
+        if word != before:
+            self._changes.append(Change(self.noun, word.replace("-", "_"), thing, before, self._clock.now()))
 
     def _row(self, id: str, *conditions: Condition, lock: bool = False) -> Row[Any]:
         """The row with this id that meets the conditions. Raises NotFound.

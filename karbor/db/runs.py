@@ -44,6 +44,7 @@ class Runs(Repository, Generic[T]):
         """Keep a new one; returns it with its time of creation. Raises Conflict where the id is taken."""
         run = replace(run, created_at=run.created_at or self._clock.now())
         self._insert(**_values({field.name: getattr(run, field.name) for field in fields(run)}))
+        self._tell(run, run.status)  # type: ignore[attr-defined]
         return run
 
     def get(self, id: str, *, project_id: str | None = None) -> T:
@@ -68,7 +69,9 @@ class Runs(Repository, Generic[T]):
         values = _values(changes) | {"status": status, "updated_at": self._clock.now()}
         if not self._update(id, self.table.c.status == row.status, **values):
             raise errors.Conflict(f"The {self.noun} {id} was changed by somebody else.")
-        return self.get(id)
+        found = self.get(id)
+        self._tell(found, status, before=row.status)
+        return found
 
     def set_progress(self, id: str, progress: Progress) -> None:
         """Show how far the work is. Nothing happens where the row is gone: progress is news, not state."""
