@@ -9,7 +9,9 @@ Conditions a bank must keep (the conformance suite ``karbor.sdk.testing.bank_sui
    list and no ``stat`` ever sees a part of one.
 3. *Durable.* When ``put_if_absent`` has returned, the object survives a power failure (as far as the medium can tell).
 4. *Read after write.* An object that was put is found by ``get``, ``stat`` and ``list`` from then on, from any process.
-5. *Ordered lists.* ``list`` returns names in byte order; together with ``after`` it visits each object once.
+5. *Ordered lists.* ``list`` returns names in byte order; together with ``after`` it visits each object once. What is
+   put or deleted meanwhile may be missed or seen; of two objects of which the later sorts behind, and was put before
+   the earlier was deleted, one is seen.
 6. *Honest errors.* A missing object is ObjectNotFound; everything else that fails is BankUnavailable (BankFull where
    there is no room). A bank never answers "nothing here" when it could not look. A bank never tries again by itself:
    trying again has one home, outside of it.

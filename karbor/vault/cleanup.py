@@ -9,7 +9,7 @@ why nothing alive can be deleted. A pass may end anywhere, also by a crash: the 
 import logging
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -105,6 +105,7 @@ class CleanUp:
             self._clock, pause, bytes_per_second=settings.bytes_per_second, requests=settings.requests_per_second
         )
         self._claim = _claim(store, leases, settings.claim)
+        self._swept: set[str] = set()
         self.report = Report(domains=1)
 
     def estimate(self) -> Report:
@@ -242,14 +243,19 @@ class CleanUp:
 
     def _condemn(self, marks: Marks, found: Found) -> bool:
         moved, written = rewrite_packs(self._store, found.thin, moving=marks.moving, pace=self._pace)
-        self.report.bytes_rewritten += written
-        packs = frozenset(found.packs) | moved
+        self.report.bytes_rewritten += sum(written.values())
+        marks.arrived(written)
+        # What would not be deleted anyway, for want of a proven copy elsewhere, need not be condemned.
+        marks.doom({*found.packs, *moved})
+        packs = frozenset({*found.packs, *moved} - marks.needed(1))
+        found = replace(
+            found, packs={one: size for one, size in {**found.packs, **found.thin}.items() if one in packs}, thin={}
+        )
         if not (packs or found.streams or found.index):
             return False
         index = found.index.union(*(self._store.index.sources_of(pack_id) for pack_id in packs))
-        known = set(self._lists.ids())
         put = self._lists.put(at=self._clock.now(), packs=packs, streams=found.streams, index=index)
-        if set(self._lists.ids()) - known - {put.id}:
+        if set(self._lists.ids()) - self._swept - {put.id}:
             # Somebody else condemned at the same time: each might count on copies that the other means to delete.
             self._lists.delete(put.id)
             return False
@@ -287,6 +293,7 @@ class CleanUp:
         self._pause(self._store.bank.capabilities.list_lag)
         for one in ready:
             self._lists.delete(one.id)
+            self._swept.add(one.id)
         marks.deleted(dead)
         return streams
 

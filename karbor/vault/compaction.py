@@ -15,14 +15,15 @@ from karbor.vault.store import ChunkStore
 
 def rewrite_packs(
     store: ChunkStore, packs: Iterable[bytes], *, moving: Callable[[Sequence[bytes]], set[bytes]], pace: Pace
-) -> tuple[set[bytes], int]:
-    """Store what ``moving`` picks of these packs in new ones that are read back. (packs that can go, bytes written)
+) -> tuple[set[bytes], dict[bytes, int]]:
+    """Store what ``moving`` picks of these packs in new ones that are read back. (packs that can go, new packs with
+    their sizes)
 
     A damaged pack stays as it is: no byte is passed on that was not proven.
     """
     able: set[bytes] = set()
     begun: set[bytes] = set()  # packs of which the open pack holds something
-    written = 0
+    written: dict[bytes, int] = {}
     builder: PackBuilder | None = None
     for pack_id in packs:
         try:
@@ -35,10 +36,10 @@ def rewrite_packs(
             zstd, body = store.codec.compressor.shrink(plain)
             builder.add(chunk_id, flags=zstd | flags, size=len(plain), body=body)
         if builder is not None and builder.full:
-            written += _put(store, builder, pace)
+            written[builder.pack_id] = _put(store, builder, pace)
             able, begun, builder = able | begun, set(), None
     if builder is not None:
-        written += _put(store, builder, pace)
+        written[builder.pack_id] = _put(store, builder, pace)
     return able | begun, written
 
 

@@ -7,7 +7,7 @@ of this host.
 
 import secrets
 import sqlite3
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -36,13 +36,17 @@ CREATE TABLE moving (id BLOB PRIMARY KEY) WITHOUT ROWID;
 _NEEDED = """
 SELECT DISTINCT p.id FROM live l CROSS JOIN ix.chunk c ON c.id = l.id CROSS JOIN ix.pack p ON p.no = c.pack
 JOIN doomed d ON d.id = p.id
-WHERE NOT EXISTS (
+WHERE l.rank <= ? AND NOT EXISTS (
     SELECT 1 FROM ix.chunk c2 CROSS JOIN ix.pack p2 ON p2.no = c2.pack JOIN here h ON h.id = p2.id
-    WHERE c2.id = l.id AND p2.proven AND NOT EXISTS (SELECT 1 FROM doomed d2 WHERE d2.id = p2.id))
+    WHERE c2.id = l.id AND p2.proven AND NOT EXISTS (SELECT 1 FROM doomed d2 WHERE d2.id = p2.id)
+    AND NOT EXISTS (SELECT 1 FROM ix.lost x WHERE x.id = c2.id AND x.pack = p2.id))
 """
-#: Of the copies of each chunk that is referred to, one: proven before unproven, then the one learned last.
+#: Of the copies of each chunk that is referred to, one: those known to be damaged come last, before them those that
+#: nobody read back; of equal ones the one learned last is chosen.
 _CHOICE = """
-SELECT l.id AS id, MAX(p.proven * 1000000000000 + p.no) % 1000000000000 AS pack, c.stored AS stored
+SELECT l.id AS id, c.stored AS stored, MAX(
+    (NOT EXISTS (SELECT 1 FROM ix.lost x WHERE x.id = c.id AND x.pack = p.id)) * 2000000000000
+    + p.proven * 1000000000000 + p.no) % 1000000000000 AS pack
 FROM live l CROSS JOIN ix.chunk c ON c.id = l.id CROSS JOIN ix.pack p ON p.no = c.pack JOIN here h ON h.id = p.id
 WHERE l.rank = 1 AND NOT EXISTS (SELECT 1 FROM doomed d WHERE d.id = p.id) GROUP BY l.id
 """
@@ -115,10 +119,18 @@ class Marks:
         """These shall go: no copy in them counts."""
         self._connection.executemany("INSERT OR IGNORE INTO doomed VALUES (?)", ((pack_id,) for pack_id in packs))
 
+    def arrived(self, packs: Mapping[bytes, int]) -> None:
+        """These packs, with their sizes, were put since."""
+        self._connection.executemany("INSERT OR IGNORE INTO here VALUES (?, ?, 1)", packs.items())
+
+    def needed(self, rank: int) -> set[bytes]:
+        """Doomed packs that hold something marked up to that rank that has no proven copy in a pack that stays."""
+        return {row[0] for row in self._run(_NEEDED, rank)}
+
     def dead(self, index: Iterable[str]) -> dict[bytes, int]:
         """Doomed packs that can be deleted, with their sizes: what is live in them lies elsewhere too, and no index
         object lists them but those of ``index``."""
-        needed = {row[0] for row in self._run(_NEEDED)}
+        needed = self.needed(2)
         going = set(index)
         rows = self._run("SELECT h.id, h.size FROM doomed d JOIN here h ON h.id = d.id")
         return {

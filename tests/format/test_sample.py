@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
+from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.plugins.banks.filesystem import FilesystemBank
+from karbor.vault.cleanup import Settings
 from karbor.vault.keys import MasterKey
+from karbor.vault.vault import Vault
 from tests.format.plain_reader import PlainReader
-from tests.support.vaults import BytesSource, content_of, nothing, open_vault
+from tests.support.vaults import KEY, BytesSource, content_of, nothing, open_vault
 
 HERE = Path(__file__).parent
 VERSIONS = sorted(path.name for path in HERE.glob("v[0-9]*"))
@@ -86,6 +89,39 @@ def test_what_is_written_today_is_read_from_the_description_alone(tmp_path, lear
     reader = PlainReader(tmp_path / "karbor", master=bytes(range(32)), label="project")
     getattr(reader, learn)()
     assert reader.stream(info.id) == data
+
+
+@pytest.mark.parametrize("learn", READINGS)
+def test_what_clean_up_left_is_read_from_the_description_alone(tmp_path, learn):
+    bank = FilesystemBank(FilesystemBank.Settings(file_system_bank_path=str(tmp_path)))
+    bank.initialise()
+    vault = Vault(bank, master_key=KEY, cache_dir=tmp_path / "cache", clock=Clock())  # as the bank's, for its ages
+    domain = vault.domain("project")
+    kept = {}
+    for number in range(4):
+        data = b"".join(hashlib.shake_128(b"%d" % (number + page)).digest(20_000) for page in range(3)) * 2
+        info = domain.write_stream(BytesSource(data), advance=nothing)
+        domain.read_back([info], nothing)
+        domain.put_record("checkpoint", str(number), {"version": 1, "streams": [info.id]})
+        kept[number] = (info.id, data)
+    for number in (0, 2):
+        domain.delete_record("checkpoint", str(number))
+        del kept[number]
+    before = domain.clean_up(Settings(grace=0, small_index=2), pause=lambda _: None)
+    assert before.packs_deleted
+    assert before.index_objects_deleted
+    vault.close()
+    reader = PlainReader(tmp_path / "karbor", master=bytes(range(32)), label="project")
+    getattr(reader, learn)()
+    for stream_id, data in kept.values():
+        assert reader.stream(stream_id) == data
+
+
+def test_a_sample_survives_clean_up(sample):
+    report = sample.domain.clean_up(Settings(grace=0), pause=lambda _: None)
+    assert report.chunks_lost == 0
+    for stream_id, wanted in sample.expected["streams"].items():
+        assert digest(content_of(sample.domain, stream_id)) == wanted
 
 
 def test_the_plain_reader_needs_nothing_of_karbor():

@@ -181,6 +181,50 @@ class BankSuite(abc.ABC):
         assert [info.name for info in bank.list("", "e")] == ["e/f"]
         assert list(bank.list("", "zzz")) == []
 
+    def test_5_what_stays_is_seen_while_other_objects_come_and_go(self, bank: Bank) -> None:
+        staying = [f"p/{number:03d}-stays" for number in range(0, 60, 2)]
+        for name in staying:
+            bank.put_if_absent(name, b"")
+        done = threading.Event()
+
+        def change() -> None:
+            number = 0
+            while not done.is_set():
+                number = (number + 7) % 60
+                bank.put_if_absent(f"p/{number:03d}-goes", b"")
+                bank.delete(f"p/{(number + 14) % 60:03d}-goes")
+
+        changer = threading.Thread(target=change)
+        changer.start()
+        try:
+            for limit in (1, 7, 100):
+                found = _paged(bank, "p/", limit)
+                assert [name for name in found if name.endswith("stays")] == staying
+                assert found == sorted(set(found))
+        finally:
+            done.set()
+            changer.join()
+
+    def test_5_of_an_object_and_the_next_one_behind_it_one_is_always_seen(self, bank: Bank) -> None:
+        bank.put_if_absent("lease/00000", b"")
+        done = threading.Event()
+
+        def renew() -> None:
+            number = 0
+            while not done.is_set():
+                number += 1
+                bank.put_if_absent(f"lease/{number:05d}", b"")
+                bank.delete(f"lease/{number - 1:05d}")
+
+        owner = threading.Thread(target=renew)
+        owner.start()
+        try:
+            for _ in range(50):
+                assert _paged(bank, "lease/", 1)
+        finally:
+            done.set()
+            owner.join()
+
     # 6. Honest errors
 
     def test_6_a_missing_object_is_said_to_be_missing(self, bank: Bank) -> None:

@@ -134,3 +134,23 @@ def test_the_index_objects_that_list_a_pack_are_known(index):
     index.add([directory(b"P", b"a")], source="index/1")
     assert index.sources_of(b"P" * 16) == ["index/1", "index/2"]
     assert index.sources_of(b"Q" * 16) == []
+
+
+def test_chunks_in_condemned_packs_are_not_known_but_located(index):
+    index.add([directory(b"P", b"a"), directory(b"Q", b"a", b"b")], source="index/1")
+    index.condemn("list", packs=[b"Q" * 16], streams=["s"])
+    assert index.known([b"a" * 16, b"b" * 16]) == {b"a" * 16: Known(b"P" * 16, True)}
+    assert set(index.locate([b"b" * 16])) == {b"b" * 16}
+    assert index.condemning("s") == {"list"} == index.condemned_lists()
+    index.spare("list")
+    assert set(index.known([b"b" * 16])) == {b"b" * 16}
+    assert index.condemning("s") == index.condemned_lists() == set()
+
+
+def test_what_is_known_of_forgotten_packs_is_dropped(index):
+    index.add([directory(b"P", b"a"), directory(b"Q", b"b")])
+    index.forget(b"P" * 16)
+    index.prune()
+    connection = sqlite3.connect(index.path)
+    assert connection.execute("SELECT count(*) FROM chunk").fetchone() == (1,)
+    connection.close()

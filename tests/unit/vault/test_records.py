@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karbor.model import errors
+from karbor.sdk.testing.faults import FaultyBank
 from karbor.vault.codec import Codec
 from karbor.vault.keys import DomainKeys
 from karbor.vault.records import Records
@@ -124,3 +125,48 @@ def test_an_id_that_could_leave_its_place_is_refused(records, record_id):
             call()
     with pytest.raises(errors.InvalidInput):
         records.delete("checkpoint", record_id)
+
+
+def test_a_record_that_was_given_up_can_never_be_put(records, bank):
+    assert records.give_up("checkpoint", "1") is True
+    assert records.give_up("checkpoint", "1") is True
+    assert records.is_deleted("checkpoint", "1")
+    with pytest.raises(errors.Conflict):
+        records.put("checkpoint", "1", {"a": 1})
+    assert records.list("checkpoint", "", 10) == []
+    assert list(bank.objects) == ["d/x/gone/record/checkpoint/1"]
+
+
+def test_a_record_that_was_put_cannot_be_given_up(records):
+    records.put("checkpoint", "1", {"a": 1})
+    assert records.give_up("checkpoint", "1") is False
+    assert records.get("checkpoint", "1") == {"a": 1}
+
+
+def test_whoever_is_stopped_behind_the_last_look_finds_the_decision(records):
+    with pytest.raises(errors.Conflict):
+        records.put("checkpoint", "1", {"a": 1}, confirm=lambda: records.give_up("checkpoint", "1"))
+    with pytest.raises(errors.ObjectNotFound):
+        records.get("checkpoint", "1")
+    assert records.list("checkpoint", "", 10) == []
+
+
+@pytest.mark.parametrize("nth", [2, 3])
+def test_giving_up_can_be_gone_on_with_after_any_call(bank, nth):
+    faulty = FaultyBank(bank)
+    broken, records = over(faulty), over(bank)
+    faulty.fail(nth, after=True, lasting=True)
+    with pytest.raises(errors.BankUnavailable):
+        broken.give_up("checkpoint", "1")
+    with pytest.raises(errors.Conflict):
+        records.put("checkpoint", "1", {"a": 1})
+    assert records.give_up("checkpoint", "1") is True
+
+
+def test_what_confirm_raises_keeps_the_record_out(records, bank):
+    def lost():
+        raise errors.WriteLeaseLost
+
+    with pytest.raises(errors.WriteLeaseLost):
+        records.put("checkpoint", "1", {"a": 1}, confirm=lost)
+    assert bank.objects == {}
