@@ -12,13 +12,14 @@ from cheroot import wsgi
 from karbor.api.app import check_listen, make_app
 from karbor.app.wiring import Role, Shared
 from karbor.common import loading
+from karbor.protection.attempt import JobSettings
 from karbor.protection.cleaner import Cleaner, settings_from
 from karbor.protection.operation import Parts
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import ProviderRegistry
 from karbor.protection.service import ProtectionService
 from karbor.protection.watcher import Watcher
-from karbor.protection.worker import JobSettings, Worker
+from karbor.protection.worker import Worker
 from karbor.rpc import client, interface, server
 from karbor.sdk.environment import Environment
 from karbor.vault.leases import Terms

@@ -19,10 +19,11 @@ from karbor.model.checkpoint import Checkpoint
 from karbor.model.operation import Job, OperationLog
 from karbor.model.provider import ProviderInfo
 from karbor.model.restore import Restore
+from karbor.protection.attempt import JobSettings
 from karbor.protection.operation import RECORD, Parts
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import Provider
-from karbor.protection.worker import JobSettings, Worker
+from karbor.protection.worker import Worker
 from karbor.sdk.environment import Environment
 from karbor.sdk.testing.faults import FaultyBank
 from karbor.sdk.testing.memory_bank import MemoryBank

@@ -31,11 +31,12 @@ from karbor.model.plan import Plan
 from karbor.model.provider import ProviderInfo
 from karbor.model.restore import Restore
 from karbor.plugins.banks.filesystem import FilesystemBank
+from karbor.protection.attempt import JobSettings
 from karbor.protection.operation import Parts
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import Provider
 from karbor.protection.watchedbank import WatchedBank
-from karbor.protection.worker import JobSettings, Worker
+from karbor.protection.worker import Worker
 from karbor.sdk.environment import Environment
 from karbor.vault.keys import MasterKey
 from karbor.vault.vault import Vault

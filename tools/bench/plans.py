@@ -37,10 +37,11 @@ from karbor.model.provider import ProviderInfo
 from karbor.model.resource import Resource
 from karbor.plugins.banks.filesystem import FilesystemBank
 from karbor.plugins.resources.noop import NoopProtection
+from karbor.protection.attempt import JobSettings
 from karbor.protection.operation import Parts
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import Provider
-from karbor.protection.worker import JobSettings, Worker
+from karbor.protection.worker import Worker
 from karbor.sdk.environment import Environment
 from karbor.sdk.options import Options
 from karbor.sdk.protectable import Protectable

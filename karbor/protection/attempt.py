@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How is one claimed job carried to its end: planned, run, tried again, ended, or given back?
+
+No threads here: ``run`` is called once, by whoever has the job; ``beat`` and ``give_back`` may be called beside it.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from karbor.common import context, faultpoints
+from karbor.model import errors
+from karbor.model.checkpoint import Reason
+from karbor.model.operation import Job
+from karbor.protection.control import Control
+from karbor.protection.copy import CopyOperation
+from karbor.protection.delete import DeleteOperation
+from karbor.protection.flows import Step
+from karbor.protection.operation import Operation, Parts, reason_of
+from karbor.protection.protect import ProtectOperation
+from karbor.protection.restore import RestoreOperation
+from karbor.protection.runner import Runner
+from karbor.protection.verify import VerifyOperation
+
+LOG = logging.getLogger(__name__)
+
+OPERATIONS: Mapping[str, type[Operation]] = {
+    "protect": ProtectOperation,
+    "restore": RestoreOperation,
+    "verify": VerifyOperation,
+    "copy": CopyOperation,
+    "delete": DeleteOperation,
+}
+#: What the operation log shows when an operation of that kind ended: (well, badly).
+LOGGED = {
+    "protect": ("available", "error"),
+    "restore": ("success", "fail"),
+    "verify": ("success", "fail"),
+    "copy": ("available", "error"),
+    "delete": ("deleted", "error-deleting"),
+}
+
+
+@dataclass(frozen=True)
+class JobSettings:
+    """Seconds, except ``attempts``, ``concurrent`` (jobs at the same time) and ``claims`` (how often a job is taken
+    before it is given up: it may be what ends its workers)."""
+
+    lease: float = 20
+    poll: float = 2
+    attempts: int = 3
+    retry_delay: float = 5
+    concurrent: int = 2
+    claims: int = 50
+
+
+class Attempt:
+    """One claim on one job. ``operations`` says which class does which kind of job."""
+
+    def __init__(
+        self,
+        parts: Parts,
+        runner: Runner,
+        settings: JobSettings,
+        job: Job,
+        *,
+        operations: Mapping[str, type[Operation]] = OPERATIONS,
+    ) -> None:
+        self._parts = parts
+        self._runner = runner
+        self._settings = settings
+        self._operations = operations
+        self.control = Control(job, clock=parts.clock)
+        if job.cancel_requested:
+            self.control.cancel()
+
+    def run(self) -> None:
+        """Carry the job as far as it goes. Raises LeaseLost where another worker has it now; after any other fault its
+        lease runs out, and another attempt goes on."""
+        context.begin_job(self.control.job)
+        kind = self.control.job.operation
+        faultpoints.reach(f"job:{kind}.taken:after")
+        operation = self._operations[kind](self._parts, self.control)
+        try:
+            self._perform(operation)
+        finally:
+            operation.close()
+
+    def beat(self) -> None:
+        """Show the progress, keep the job, and hear whether somebody asked for its end. Raises LeaseLost."""
+        self._flush()
+        with self._parts.database.write() as rows:
+            job = rows.jobs.heartbeat(self.control.job, lease_ms=int(self._settings.lease * 1000))
+        if job.cancel_requested:
+            self.control.cancel()
+
+    def give_back(self) -> None:
+        """Let another worker go on with the job."""
+        try:
+            with self._parts.database.write() as rows:
+                rows.jobs.release(self.control.job)
+        except (errors.LeaseLost, SQLAlchemyError) as fault:
+            LOG.warning("job not given back job=%s cause=%s", self.control.job.id, fault)
+
+    def _perform(self, operation: Operation) -> None:
+        control = self.control
+        kind = control.job.operation
+        try:
+            if not self._runner.resumable(control.job):
+                control.check()  # cancelled before anything was begun: then nothing needs to be undone
+            steps = operation.plan()
+        except errors.LeaseLost:
+            raise
+        except errors.KarborError as fault:
+            operation.note_failure(reason_of(fault, resource="", step="plan"), fault)
+            self._failed(operation)
+            return
+        faultpoints.reach(f"job:{kind}.planned:after")
+        try:
+            well = self._run_flow(operation, steps)
+        except errors.Unavailable:
+            self.give_back()
+            return
+        faultpoints.reach(f"job:{kind}.flow:after")
+        if well:
+            operation.ended_well()
+            self._finish(well=True)
+        else:
+            self._failed(operation)
+
+    def _run_flow(self, operation: Operation, steps: Sequence[Step]) -> bool:
+        control = self.control
+        if control.job.fence <= self._settings.claims:
+            return self._runner.run(control, steps, operation)
+        self._runner.give_up(control, steps, operation)
+        refusal = errors.KarborError(f"{control.job.fence - 1} workers began this job, and none ended it.")
+        operation.note_failure(reason_of(refusal, resource="", step="run"), refusal)
+        return False
+
+    def _failed(self, operation: Operation) -> None:
+        """Try again where the fault may pass; otherwise let it be known."""
+        control = self.control
+        failure = control.job.payload.get("failure") or {}
+        if failure.get("again") and self._is_cancelled():
+            failure = reason_of(errors.Cancelled(), resource="", step=failure.get("step", "")).to_dict()
+        if failure.get("again") and control.job.attempts < self._settings.attempts:
+            LOG.info("job will be tried again job=%s cause=%s", control.job.id, failure.get("cause"))
+            self._runner.forget(control.job)
+            with self._parts.database.write() as rows:
+                control.job = rows.jobs.set_payload(control.job, failure=None, logbook=None)
+                rows.jobs.release(control.job, delay_ms=int(self._settings.retry_delay * 1000), fresh=True)
+            return
+        reason = Reason(**{name: failure.get(name, "") for name in ("resource", "step", "cause", "next_action")})
+        operation.ended_badly(reason)
+        self._finish(well=False, error=f"{reason.resource} {reason.step}: {reason.cause}".strip())
+
+    def _is_cancelled(self) -> bool:
+        """Whether somebody asked for the end of the job, perhaps since its last sign of life."""
+        if self.control.cancelled:
+            return True
+        with self._parts.database.read() as rows:
+            return rows.jobs.get(self.control.job.id).cancel_requested
+
+    def _finish(self, *, well: bool, error: str | None = None) -> None:
+        job = self.control.job
+        self._flush()
+        faultpoints.reach(f"job:{job.operation}.end:before")
+        status = LOGGED[job.operation][0 if well else 1]
+        with self._parts.database.write() as rows:
+            rows.jobs.finish(job, "done" if well else "failed")
+            rows.operation_logs.finish(job.id, status=status, ended_at=self._parts.clock.now(), error_info=error)
+        faultpoints.reach(f"job:{job.operation}.end:after")
+        self._runner.forget(job)
+        LOG.info("job ended job=%s operation=%s status=%s", job.id, job.operation, status)
+
+    def _flush(self) -> None:
+        """Write the progress where it changed."""
+        progress = self.control.news()
+        if progress is None:
+            return
+        job = self.control.job
+        with self._parts.database.write() as rows:
+            if job.operation == "restore":
+                rows.restores.set_progress(job.restore_id or "", progress)
+            elif job.operation == "verify":
+                rows.verifications.set_progress(job.verification_id or "", progress)
+            elif job.operation in ("protect", "copy"):
+                rows.checkpoints.set_progress(job.checkpoint_id or "", progress)
