@@ -14,7 +14,7 @@ from oslo_config import cfg
 from karbor import conf as settings
 from karbor.common.clock import Clock
 from karbor.db.database import Database
-from karbor.rpc import transport
+from karbor.rpc import notifications, transport
 
 LOG = logging.getLogger(__name__)
 
@@ -27,6 +27,7 @@ class Shared:
     clock: Clock
     database: Database
     messaging: oslo_messaging.transport.RPCTransport
+    notifications: notifications.Notifications | None = None  # None where nobody is to be told
 
 
 class Role:
@@ -69,6 +70,8 @@ class Application:
             role = self._started.pop()
             role.stop(self.shared.conf.jobs.grace)
             LOG.info("role stopped role=%s", role.name)
+        if self.shared.notifications is not None:
+            self.shared.notifications.stop()
         self.shared.messaging.cleanup()
         self.shared.database.dispose()
 
@@ -78,5 +81,9 @@ def build(conf: cfg.ConfigOpts, roles: Sequence[type[Role]]) -> Application:
     settings.register_opts(conf)
     clock = Clock()
     database = Database(conf.database.connection, clock=clock)
-    shared = Shared(conf, clock, database, transport.open_transport(conf))
+    told = notifications.open_notifications(conf)
+    if told is not None:
+        told.start()
+        database.listen(told.observe)
+    shared = Shared(conf, clock, database, transport.open_transport(conf), told)
     return Application(shared, [role(shared) for role in roles])

@@ -151,7 +151,11 @@ def main() -> None:
     given = _parser().parse_args()
     conf = daemon.read_settings([], files=given.config_file)
     try:
-        answer = given.function(wiring.build(conf, []), given)
+        application = wiring.build(conf, [])
+        try:
+            answer = given.function(application, given)
+        finally:
+            application.stop()  # what it changed is told of before it ends
     except errors.KarborError as fault:
         sys.exit(f"karbor-manage: {fault.operator_text()}")
     if given.json:
