@@ -23,7 +23,7 @@ from karbor.db.database import Database
 
 LOG = logging.getLogger(__name__)
 PATH = "/healthcheck"
-SECONDS = 5.0  # a database that takes longer is no database
+SECONDS = 10.0  # a database that takes longer is no database
 
 
 class Health:

@@ -121,7 +121,7 @@ class Keystone:
             "[DEFAULT]\nauth_strategy = keystone\n[keystone_authtoken]\nauth_type = password\n"
             f"auth_url = {self.url}\nwww_authenticate_uri = {self.url}\nusername = karbor\npassword = {PASSWORD}\n"
             "project_name = service\nuser_domain_id = default\nproject_domain_id = default\n"
-            "interface = public\nhttp_request_max_retries = 0\n"
+            "interface = public\nhttp_connect_timeout = 120\n"
         )
 
 
@@ -144,7 +144,19 @@ def _serving(home: Path, *, keep: bool = False) -> Iterator[Keystone]:
 
     def command(port: int) -> list[str]:
         _configure(home, f"http://127.0.0.1:{port}")
-        more = ["--no-control-socket", "--timeout", "600", "--workers", "1", "--threads", "4", "--chdir", str(home)]
+        more = [
+            "--no-control-socket",
+            "--timeout",
+            "600",
+            "--keep-alive",
+            "600",
+            "--workers",
+            "1",
+            "--threads",
+            "4",
+            "--chdir",
+            str(home),
+        ]
         return [gunicorn, *more, "--bind", f"127.0.0.1:{port}", "keystone_served:application"]
 
     def ready(port: int) -> None:
