@@ -14,7 +14,8 @@ from oslo_config import cfg
 from karbor import conf as settings
 from karbor.common.clock import Clock
 from karbor.db.database import Database
-from karbor.rpc import notifications, transport
+from karbor.rpc import transport
+from karbor.rpc.notifications import Notifications, open_notifications
 
 LOG = logging.getLogger(__name__)
 
@@ -27,7 +28,7 @@ class Shared:
     clock: Clock
     database: Database
     messaging: oslo_messaging.transport.RPCTransport
-    notifications: notifications.Notifications | None = None  # None where nobody is to be told
+    notifications: Notifications | None = None  # None where nobody is to be told
 
 
 class Role:
@@ -81,7 +82,7 @@ def build(conf: cfg.ConfigOpts, roles: Sequence[type[Role]]) -> Application:
     settings.register_opts(conf)
     clock = Clock()
     database = Database(conf.database.connection, clock=clock)
-    told = notifications.open_notifications(conf)
+    told = open_notifications(conf)
     if told is not None:
         told.start()
         database.listen(told.observe)
