@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from karbor.common.clock import Clock
 from karbor.db import schema
 from karbor.db.checkpoints import Checkpoints
+from karbor.db.fires import Fires
 from karbor.db.jobs import Jobs
 from karbor.db.operation_logs import OperationLogs
 from karbor.db.plans import Plans
@@ -26,6 +27,7 @@ from karbor.db.quotas import Quotas
 from karbor.db.repeats import Repeats
 from karbor.db.restores import Restores
 from karbor.db.scheduled_operations import ScheduledOperations
+from karbor.db.scheduled_runs import ScheduledRuns
 from karbor.db.services import Services
 from karbor.db.triggers import Triggers
 from karbor.db.verifications import Verifications
@@ -55,6 +57,8 @@ class Transaction:
         self.services = Services(connection, clock, self.changes)
         self.triggers = Triggers(connection, clock, self.changes)
         self.scheduled_operations = ScheduledOperations(connection, clock, self.changes)
+        self.scheduled_runs = ScheduledRuns(connection, clock, self.changes)
+        self.fires = Fires(connection, clock, self.changes)
         self.repeats = Repeats(connection, clock, self.changes)
         self.quotas = Quotas(connection, clock, self.changes)
 

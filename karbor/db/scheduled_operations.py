@@ -7,8 +7,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from karbor.db.jobs import server_ms
 from karbor.db.query import Listing, capped, equal, flag, json_substring, substring
 from karbor.db.repository import Repository, locked
+from karbor.db.scheduled_runs import ScheduledRuns
 from karbor.db.tables import PLANS, SCHEDULED_OPERATIONS, TRIGGERS
 from karbor.model import errors
 from karbor.model.page import Page, PageRequest
@@ -16,6 +18,7 @@ from karbor.model.scheduled_operation import ScheduledOperation
 
 _C = SCHEDULED_OPERATIONS.c
 _FIXED = frozenset({"id", "project_id", "created_at"})
+_COLUMNS = frozenset({"plan_id", "provider_id", "since_ms"})  # that are no fields of the value
 
 
 class ScheduledOperations(Repository):
@@ -45,7 +48,7 @@ class ScheduledOperations(Repository):
         """
         operation = replace(operation, created_at=operation.created_at or self._clock.now())
         self._hold(operation)
-        self._insert(**_values(operation))
+        self._insert(**_values(operation), since_ms=server_ms(self._connection, self._clock))
         return operation
 
     def get(self, id: str, *, project_id: str | None = None) -> ScheduledOperation:
@@ -65,14 +68,18 @@ class ScheduledOperations(Repository):
         operation = replace(operation, updated_at=self._clock.now())
         self._hold(operation)
         changed = {name: value for name, value in _values(operation).items() if name not in _FIXED}
+        if operation.enabled:  # times that passed while it was not are not made up for
+            now = server_ms(self._connection, self._clock)
+            changed["since_ms"] = sa.case((_C.enabled == 0, now), else_=_C.since_ms)
         if not self._update(operation.id, **changed):
             raise errors.NotFound(f"The scheduled operation {operation.id} could not be found.")
         return operation
 
     def delete(self, id: str) -> None:
-        """Forget it. Raises NotFound."""
+        """Forget it, with what became of its times. Raises NotFound."""
         if not self._delete(id):
             raise errors.NotFound(f"The scheduled operation {id} could not be found.")
+        ScheduledRuns(self._connection, self._clock, self._changes).forget(id)
 
     def _hold(self, operation: ScheduledOperation) -> None:
         """Plan and trigger stay until the transaction ends; whoever deletes one of them then sees the operation."""
@@ -88,5 +95,5 @@ def _values(operation: ScheduledOperation) -> dict[str, Any]:
 
 
 def _operation(row: Row[Any]) -> ScheduledOperation:
-    values = {name: value for name, value in row._mapping.items() if name not in ("plan_id", "provider_id")}
+    values = {name: value for name, value in row._mapping.items() if name not in _COLUMNS}
     return ScheduledOperation(**values | {"enabled": bool(row.enabled)})

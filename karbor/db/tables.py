@@ -274,6 +274,10 @@ TRIGGERS = table(
     sa.Column("type", text(64), nullable=False),
     _json("properties"),
     *_times(),
+    # 0: nobody has looked when it fires; -1: that could not be found out; NULL: never again. See fires.py.
+    sa.Column("next_fire_ms", sa.BigInteger, server_default="0"),
+    _count("revision"),
+    sa.Index("triggers_next_fire", "next_fire_ms", "id"),
     sa.Index("triggers_created", "created_at", "id"),
     sa.Index("triggers_name", "name", "id"),
     sa.Index("triggers_type", "type", "created_at", "id"),
@@ -297,6 +301,7 @@ SCHEDULED_OPERATIONS = table(
     _json("operation_definition"),
     sa.Column("enabled", sa.SmallInteger, nullable=False),
     *_times(),
+    _count("since_ms"),  # times of its trigger before this are not its own: it was not there, or not enabled
     sa.Index("scheduled_operations_created", "created_at", "id"),
     sa.Index("scheduled_operations_name", "name", "id"),
     sa.Index("scheduled_operations_type", "operation_type", "created_at", "id"),
@@ -311,6 +316,44 @@ SCHEDULED_OPERATIONS = table(
     sa.Index("scheduled_operations_project_provider", "project_id", "provider_id", "created_at", "id"),
     sa.Index("scheduled_operations_project_id", "project_id", "id"),
 )
+# One row for each time of each scheduled operation; the key makes a second one impossible.
+SCHEDULED_RUNS = table(
+    "scheduled_runs",
+    sa.Column("id", identifier(), primary_key=True),
+    sa.Column("project_id", identifier(), nullable=False),
+    sa.Column("user_id", text(255), nullable=False),
+    sa.Column("scheduled_operation_id", identifier(), nullable=False),
+    sa.Column("operation_type", text(64), nullable=False),
+    sa.Column("scheduled_for", Moment, nullable=False),
+    sa.Column("plan_id", identifier()),
+    sa.Column("provider_id", identifier()),
+    _json("definition"),
+    sa.Column("status", text(32), nullable=False),
+    _flag("manual", "0"),
+    sa.Column("reason", long_text()),
+    _json("result"),
+    _count("attempts", sa.Integer),
+    sa.Column("owner", text(255)),
+    _count("fence"),
+    _count("lease_until_ms"),
+    _count("not_before_ms"),
+    sa.Column("begin_until_ms", sa.BigInteger),
+    sa.Column("created_at", Moment, nullable=False),
+    sa.Column("started_at", Moment),
+    sa.Column("ended_at", Moment),
+    sa.Index("scheduled_runs_time", "scheduled_operation_id", "scheduled_for", unique=True),
+    sa.Index("scheduled_runs_scheduled", "scheduled_operation_id", "scheduled_for", "id"),
+    sa.Index("scheduled_runs_status", "scheduled_operation_id", "status", "scheduled_for", "id"),
+    sa.Index("scheduled_runs_operation_id", "scheduled_operation_id", "id"),
+    sa.Index("scheduled_runs_turn", "status", "not_before_ms", "id"),
+    sa.Index("scheduled_runs_limit", "status", "begin_until_ms", "id"),
+    sa.Index("scheduled_runs_ended", "ended_at", "id"),
+)
+# Plans that somebody suspended after they had been started. A plan that was never started is no such one: clients of
+# old leave every plan as it was made, and expect its schedules to run.
+PAUSED_PLANS = table("paused_plans", sa.Column("plan_id", identifier(), primary_key=True))
+# A row is locked by who must be alone in something.
+TURNS = table("turns", sa.Column("name", text(64), primary_key=True))
 
 QUOTAS = table(
     "quotas",

@@ -5,8 +5,10 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.engine import Row
 
+from karbor.db.fires import UNPLANNED, milliseconds
+from karbor.db.fires import trigger as read
+from karbor.db.jobs import server_ms
 from karbor.db.query import Listing, capped, equal, json_substring, substring
 from karbor.db.repository import Repository
 from karbor.db.tables import SCHEDULED_OPERATIONS, TRIGGERS
@@ -31,7 +33,7 @@ class Triggers(Repository):
     def create(self, trigger: Trigger) -> Trigger:
         """Keep a new trigger; returns it with its time of creation. Raises Conflict where the id is taken."""
         trigger = replace(trigger, created_at=trigger.created_at or self._clock.now())
-        self._insert(**asdict(trigger))
+        self._insert(**_values(trigger), next_fire_ms=_next_ms(trigger))
         return trigger
 
     def get(self, id: str, *, project_id: str | None = None, lock: bool = False) -> Trigger:
@@ -39,19 +41,25 @@ class Triggers(Repository):
 
         ``lock`` keeps it from being changed or deleted until the transaction ends.
         """
-        return _trigger(self._row(id, *([_C.project_id == project_id] if project_id is not None else []), lock=lock))
+        found = self._row(id, *([_C.project_id == project_id] if project_id is not None else []), lock=lock)
+        return read(found)
 
     def list(self, request: PageRequest) -> Page[Trigger]:
         """A page of triggers."""
         rows = self.LISTING.fetch(self._connection, request, {_C.project_id: request.project_id})
-        return Page(tuple(map(_trigger, rows)), len(rows) >= capped(request))
+        return Page(tuple(map(read, rows)), len(rows) >= capped(request))
 
     def update(self, trigger: Trigger) -> Trigger:
-        """Replace name, type and properties; returns it with the time of the change. Raises NotFound."""
+        """Replace name, type and properties, and when it fires next; returns it with the time of the change.
+
+        A time that has come and that no engine has taken yet stays: it was due before the change. Raises NotFound.
+        """
         trigger = replace(trigger, updated_at=self._clock.now())
-        changed = {name: value for name, value in asdict(trigger).items() if name not in ("id", "project_id")}
-        del changed["created_at"]
-        if not self._update(trigger.id, **changed):
+        fixed = ("id", "project_id", "created_at")
+        changed = {name: value for name, value in _values(trigger).items() if name not in fixed}
+        due = sa.and_(_C.next_fire_ms > 0, _C.next_fire_ms <= server_ms(self._connection, self._clock))
+        following = sa.case((due, _C.next_fire_ms), else_=sa.literal(_next_ms(trigger), sa.BigInteger))
+        if not self._update(trigger.id, **changed, next_fire_ms=following, revision=_C.revision + 1):
             raise errors.NotFound(f"The trigger {trigger.id} could not be found.")
         return trigger
 
@@ -64,5 +72,9 @@ class Triggers(Repository):
         self._delete(id)
 
 
-def _trigger(row: Row[Any]) -> Trigger:
-    return Trigger(**row._mapping)
+def _values(trigger: Trigger) -> dict[str, Any]:
+    return {name: value for name, value in asdict(trigger).items() if name != "next_fire"}
+
+
+def _next_ms(trigger: Trigger) -> int:
+    return milliseconds(trigger.next_fire) if trigger.next_fire else UNPLANNED  # an engine finds out

@@ -78,4 +78,18 @@ JOB = _table(
     },
 )
 
-ALL = (PLAN, CHECKPOINT, RESTORE, VERIFICATION, JOB)
+SCHEDULED_RUN = _table(
+    "scheduled run",
+    "waiting",
+    {
+        "waiting": ("running", "missed", "skipped", "failed"),
+        "running": ("success", "failed", "missed"),  # missed: nobody took the request within the window
+        "success": (),
+        "failed": (),
+        "missed": (),
+        "skipped": (),  # the last run had not ended, or the plan was suspended
+    },
+    also_initial=frozenset({"missed"}),
+)
+
+ALL = (PLAN, CHECKPOINT, RESTORE, VERIFICATION, JOB, SCHEDULED_RUN)

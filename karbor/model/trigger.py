@@ -18,3 +18,5 @@ class Trigger:
     properties: Mapping[str, Any] = field(default_factory=dict)
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    #: When it fires next; None where it does not, or nobody has looked yet. No part of what a trigger is.
+    next_fire: datetime | None = field(default=None, compare=False)

@@ -38,6 +38,15 @@ ARROWS = {
         ("running", "done"),
         ("running", "failed"),
     },
+    "scheduled run": {
+        ("waiting", "running"),
+        ("waiting", "missed"),
+        ("waiting", "skipped"),
+        ("waiting", "failed"),
+        ("running", "success"),
+        ("running", "failed"),
+        ("running", "missed"),
+    },
 }
 FINAL = {
     "plan": set(),
@@ -45,6 +54,7 @@ FINAL = {
     "restore": {"success", "fail"},
     "verification": {"success", "fail"},
     "job": {"done", "failed"},
+    "scheduled run": {"success", "failed", "missed", "skipped"},
 }
 PAIRS = [(table, old, new) for table in states.ALL for old, new in itertools.product(sorted(table.states), repeat=2)]
 tables = pytest.mark.parametrize("table", states.ALL, ids=lambda table: table.noun)
