@@ -16,9 +16,8 @@ from taskflow.persistence.backends import impl_sqlalchemy
 from taskflow.persistence.backends.sqlalchemy import tables as flow_tables
 
 from karbor.db.database import Database
-from karbor.db.flowtables import ATOMDETAILS, FLOWDETAILS, LOGBOOKS
+from karbor.db.flowtables import LOGBOOKS
 from karbor.db.jobs import check_fence
-from karbor.db.tables import JOBS
 from karbor.model import errors
 from karbor.model.operation import Job
 
@@ -84,26 +83,14 @@ class FencedBackend(impl_sqlalchemy.SQLAlchemyBackend):  # type: ignore[misc]
         """The one connection of this backend; it may be used by many threads and need not be closed."""
         return self._shared
 
-    def drop(self, logbook_id: str) -> None:
-        """Forget a logbook with its flows and steps, and any other that was made for this job (named after it).
 
-        Nothing happens where it is gone already. The job may have ended. Raises LeaseLost where another worker has
-        taken the job since: the logbook is in use.
-        """
-        with self._database.write() as rows:
-            connection = rows.connection
-            fence = connection.execute(sa.select(JOBS.c.fence).where(JOBS.c.id == self._job.id)).scalar()
-            if fence is not None and fence != self._job.fence:
-                raise errors.LeaseLost(detail=f"job {self._job.id} is not ours under fence {self._job.fence}")
-            books = sa.select(LOGBOOKS.c.uuid).where(
-                sa.or_(LOGBOOKS.c.uuid == logbook_id, LOGBOOKS.c.name == self._job.id)
-            )
-            ids = connection.execute(books).scalars().all()
-            flows = sa.select(FLOWDETAILS.c.uuid).where(FLOWDETAILS.c.parent_uuid.in_(ids))
-            flow_ids = connection.execute(flows).scalars().all()
-            connection.execute(sa.delete(ATOMDETAILS).where(ATOMDETAILS.c.parent_uuid.in_(flow_ids)))
-            connection.execute(sa.delete(FLOWDETAILS).where(FLOWDETAILS.c.uuid.in_(flow_ids)))
-            connection.execute(sa.delete(LOGBOOKS).where(LOGBOOKS.c.uuid.in_(ids)))
+def drop_flow(connection: Connection, job: Job) -> None:
+    """Forget every flow that was kept for this job of ours, in the caller's transaction. May be called again.
+
+    Raises LeaseLost where the job is not ours any more: then somebody else goes on with its flow.
+    """
+    check_fence(connection, job)
+    connection.execute(sa.delete(LOGBOOKS).where(LOGBOOKS.c.name == job.id))  # flows and steps go with their logbook
 
 
 def lease_was_lost(fault: BaseException | None) -> bool:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import SQLAlchemyError
 
 from karbor.common import context, faultpoints
+from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import Reason
 from karbor.model.operation import Job
@@ -125,8 +126,7 @@ class Attempt:
             return
         faultpoints.reach(f"job:{kind}.flow:after")
         if well:
-            operation.ended_well()
-            self._finish(well=True)
+            self._end(operation, None)
         else:
             self._failed(operation)
 
@@ -142,19 +142,26 @@ class Attempt:
     def _failed(self, operation: Operation) -> None:
         """Try again where the fault may pass; otherwise let it be known."""
         control = self.control
+        if operation.done_after_all():
+            LOG.info("job had done its work before the fault job=%s", control.job.id)
+            self._end(operation, None)
+            return
         failure = control.job.payload.get("failure") or {}
         if failure.get("again") and self._is_cancelled():
             failure = reason_of(errors.Cancelled(), resource="", step=failure.get("step", "")).to_dict()
         if failure.get("again") and control.job.attempts < self._settings.attempts:
             LOG.info("job will be tried again job=%s cause=%s", control.job.id, failure.get("cause"))
-            self._runner.forget(control.job)
-            with self._parts.database.write() as rows:
-                control.job = rows.jobs.set_payload(control.job, failure=None, logbook=None)
-                rows.jobs.release(control.job, delay_ms=int(self._settings.retry_delay * 1000), fresh=True)
+            self._parts.database.retrying(self._begin_anew)
             return
-        reason = Reason(**{name: failure.get(name, "") for name in ("resource", "step", "cause", "next_action")})
-        operation.ended_badly(reason)
-        self._finish(well=False, error=f"{reason.resource} {reason.step}: {reason.cause}".strip())
+        self._end(
+            operation, Reason(**{name: failure.get(name, "") for name in ("resource", "step", "cause", "next_action")})
+        )
+
+    def _begin_anew(self, rows: Transaction) -> None:
+        """Back to the queue, without anything of this attempt."""
+        self._runner.forget(self.control.job, rows)
+        job = rows.jobs.set_payload(self.control.job, failure=None, logbook=None)
+        rows.jobs.release(job, delay_ms=int(self._settings.retry_delay * 1000), fresh=True)
 
     def _is_cancelled(self) -> bool:
         """Whether somebody asked for the end of the job, perhaps since its last sign of life."""
@@ -163,17 +170,38 @@ class Attempt:
         with self._parts.database.read() as rows:
             return rows.jobs.get(self.control.job.id).cancel_requested
 
-    def _finish(self, *, well: bool, error: str | None = None) -> None:
+    def _end(self, operation: Operation, reason: Reason | None) -> None:
+        """The job has ended, badly where there is a reason."""
         job = self.control.job
         self._flush()
         faultpoints.reach(f"job:{job.operation}.end:before")
-        status = LOGGED[job.operation][0 if well else 1]
-        with self._parts.database.write() as rows:
-            rows.jobs.finish(job, "done" if well else "failed")
-            rows.operation_logs.finish(job.id, status=status, ended_at=self._parts.clock.now(), error_info=error)
+        database = self._parts.database
+        try:
+            database.retrying(lambda rows: self._write_end(rows, operation, reason))
+        except (errors.Conflict, errors.NotFound) as fault:
+            # What it worked on has another end already, or is gone: that stays as it is, and the job ends all the same.
+            LOG.error("end of the job does not fit job=%s %s", job.id, fault.operator_text())
+            reason = reason_of(fault, resource="", step="end")
+            database.retrying(lambda rows: self._write_end(rows, None, reason))
         faultpoints.reach(f"job:{job.operation}.end:after")
-        self._runner.forget(job)
-        LOG.info("job ended job=%s operation=%s status=%s", job.id, job.operation, status)
+        operation.let_go(well=reason is None)
+        LOG.info("job ended job=%s operation=%s well=%s", job.id, job.operation, reason is None)
+
+    def _write_end(self, rows: Transaction, operation: Operation | None, reason: Reason | None) -> None:
+        """All that shows the end, in one transaction: there is never one without the other, and only of our job."""
+        job = self.control.job
+        rows.jobs.check(job)
+        error = None
+        if reason is not None:
+            error = f"{reason.resource} {reason.step}: {reason.cause}".strip()
+            if operation is not None:
+                operation.ended_badly(rows, reason)
+        elif operation is not None:
+            operation.ended_well(rows)
+        self._runner.forget(job, rows)
+        rows.jobs.finish(job, "done" if reason is None else "failed")
+        status = LOGGED[job.operation][0 if reason is None else 1]
+        rows.operation_logs.finish(job.id, status=status, ended_at=self._parts.clock.now(), error_info=error)
 
     def _flush(self) -> None:
         """Write the progress where it changed."""
@@ -182,6 +210,7 @@ class Attempt:
             return
         job = self.control.job
         with self._parts.database.write() as rows:
+            rows.jobs.check(job)
             if job.operation == "restore":
                 rows.restores.set_progress(job.restore_id or "", progress)
             elif job.operation == "verify":

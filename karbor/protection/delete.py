@@ -4,6 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import CheckpointRecord, Reason, SavedResource
 from karbor.model.graph import ResourceGraph
@@ -47,11 +48,9 @@ class DeleteOperation(Operation):
     def abandon(self, plugin: Protection, work: StepWork) -> None:
         """What was deleted stays deleted; the next delete goes on."""
 
-    def ended_well(self) -> None:
-        with self.parts.database.write() as rows:
-            rows.checkpoints.save_resources(self.checkpoint_id, ())
-            rows.checkpoints.transition(self.checkpoint_id, "deleted", finished_at=self.parts.clock.now())
+    def ended_well(self, rows: Transaction) -> None:
+        rows.checkpoints.save_resources(self.checkpoint_id, ())
+        rows.checkpoints.transition(self.checkpoint_id, "deleted", finished_at=self.parts.clock.now())
 
-    def ended_badly(self, reason: Reason) -> None:
-        with self.parts.database.write() as rows:
-            rows.checkpoints.transition(self.checkpoint_id, "error-deleting", reason=reason)
+    def ended_badly(self, rows: Transaction, reason: Reason) -> None:
+        rows.checkpoints.transition(self.checkpoint_id, "error-deleting", reason=reason)

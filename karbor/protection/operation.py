@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from karbor.common.clock import Clock
-from karbor.db.database import Database
+from karbor.db.database import Database, Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import Reason, SavedResource
 from karbor.model.graph import ResourceGraph
@@ -70,13 +70,21 @@ class Operation(abc.ABC):
     def resource_step(self, step: Step, plugin: Protection, work: StepWork) -> Any:
         """Do a step of a plug-in and return JSON."""
 
-    @abc.abstractmethod
-    def ended_well(self) -> None:
-        """All steps ended well. May be called again."""
+    def done_after_all(self) -> bool:
+        """Whether what was asked for is there, although a step failed: the fault may have come after the work."""
+        return False
 
     @abc.abstractmethod
-    def ended_badly(self, reason: Reason) -> None:
-        """The operation failed for good and was undone. May be called again."""
+    def ended_well(self, rows: Transaction) -> None:
+        """All steps ended well: show it, in the transaction that ends the job. The job is ours as long as that lasts.
+        Nothing else may be changed here; it may be called again, in another transaction."""
+
+    @abc.abstractmethod
+    def ended_badly(self, rows: Transaction, reason: Reason) -> None:
+        """The operation failed for good and was undone: show it, as in ``ended_well``."""
+
+    def let_go(self, *, well: bool) -> None:  # noqa: B027 - most hold nothing
+        """The end was written. What is held for the job elsewhere is of no use any more; not called after a crash."""
 
     @abc.abstractmethod
     def abandon(self, plugin: Protection, work: StepWork) -> None:

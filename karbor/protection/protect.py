@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from karbor.common.clock import iso
+from karbor.db.database import Transaction
 from karbor.db.jobs import FLOW_KEY
 from karbor.model import errors
 from karbor.model.checkpoint import CONSISTENCY, Checkpoint, CheckpointRecord, Reason, SavedResource, Sizes
@@ -106,27 +107,29 @@ class ProtectOperation(Operation):
     def abandon(self, plugin: Protection, work: StepWork) -> None:
         plugin.abandon(work)
 
-    def ended_well(self) -> None:
-        """The commit step made the checkpoint available; let go of the lease."""
-        self._end_writing(committed=True)
-
-    def ended_badly(self, reason: Reason) -> None:
-        if reason.step == flows.COMMIT and self._was_committed():
-            self._end_writing(committed=True)
-            return
-        with self.parts.database.write() as rows:
-            rows.jobs.check(self.job)  # what another worker, or somebody's reset, has made of it since, stays
-            rows.checkpoints.transition(self.checkpoint_id, "error", reason=reason, finished_at=self.parts.clock.now())
-        self._end_writing(committed=False)
-
-    def _was_committed(self) -> bool:
-        """Publish the record where the fault came after it was written: then the checkpoint is complete."""
+    def done_after_all(self) -> bool:
+        """Where there is a record, everything was read back before it was put, and the checkpoint is complete."""
+        with self.parts.database.read() as rows:
+            if rows.checkpoints.get(self.checkpoint_id).status == "available":
+                return True
         try:
-            self._publish(CheckpointRecord.from_dict(self.domain.get_record(RECORD, self.checkpoint_id)))
-        except errors.KarborError as fault:
-            LOG.warning("no record after a failed commit job=%s %s", self.job.id, fault.operator_text())
+            record = CheckpointRecord.from_dict(self.domain.get_record(RECORD, self.checkpoint_id))
+        except errors.NotFound:
             return False
+        except errors.KarborError as fault:
+            LOG.warning("not known whether there is a record job=%s %s", self.job.id, fault.operator_text())
+            return False
+        self._publish(record)
         return True
+
+    def ended_well(self, rows: Transaction) -> None:
+        """Nothing is left to show: the checkpoint is available since it was published."""
+
+    def ended_badly(self, rows: Transaction, reason: Reason) -> None:
+        rows.checkpoints.transition(self.checkpoint_id, "error", reason=reason, finished_at=self.parts.clock.now())
+
+    def let_go(self, *, well: bool) -> None:
+        self._end_writing(committed=well)
 
     def _protected(self, results: Mapping[str, Any]) -> dict[ResourceKey, Any]:
         return {node.key: results[step_name(node.key, "protect")] for node in self.graph}
@@ -146,7 +149,7 @@ class ProtectOperation(Operation):
             checkpoint = rows.checkpoints.get(self.checkpoint_id)
         record = self._record(checkpoint, protected)
         self.domain.put_record(RECORD, record.checkpoint_id, record.to_dict(), lease=self.lease)
-        self._publish(record)
+        self._publish(CheckpointRecord.from_dict(self.domain.get_record(RECORD, record.checkpoint_id)))
 
     def _publish(self, record: CheckpointRecord) -> None:
         """Write into the catalog what the record in the bank says."""

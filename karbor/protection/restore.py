@@ -4,6 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from karbor.db.database import Transaction
 from karbor.model.checkpoint import CheckpointRecord, Reason, SavedResource
 from karbor.model.graph import ResourceGraph
 from karbor.model.resource import ResourceKey
@@ -54,22 +55,21 @@ class RestoreOperation(Operation):
             reason = reason_of(fault, resource="", step=step.phase)
             self._show(step.key.type, step.key.id, "error", _text(reason.cause, reason))
 
-    def ended_well(self) -> None:
-        with self.parts.database.write() as rows:
-            rows.restores.transition(self.restore_id, "success", finished_at=self.parts.clock.now())
+    def ended_well(self, rows: Transaction) -> None:
+        rows.restores.transition(self.restore_id, "success", finished_at=self.parts.clock.now())
 
-    def ended_badly(self, reason: Reason) -> None:
+    def ended_badly(self, rows: Transaction, reason: Reason) -> None:
         text = _text(f"{reason.step}: {reason.cause}", reason)
-        with self.parts.database.write() as rows:
-            for key, status in rows.restores.get(self.restore_id).resources_status.items():
-                if status == "available":  # it was, until everything was undone
-                    rows.restores.set_resource(self.restore_id, key, "error", "It was removed again.")
-            if not reason.resource:
-                rows.restores.set_resource(self.restore_id, f"Checkpoint#{self.checkpoint_id}", "error", text)
-            rows.restores.transition(self.restore_id, "fail", finished_at=self.parts.clock.now())
+        for key, status in rows.restores.get(self.restore_id).resources_status.items():
+            if status == "available":  # it was, until everything was undone
+                rows.restores.set_resource(self.restore_id, key, "error", "It was removed again.")
+        if not reason.resource:
+            rows.restores.set_resource(self.restore_id, f"Checkpoint#{self.checkpoint_id}", "error", text)
+        rows.restores.transition(self.restore_id, "fail", finished_at=self.parts.clock.now())
 
     def _show(self, type_: str, id_: str, status: str, reason: str = "") -> None:
         with self.parts.database.write() as rows:
+            rows.jobs.check(self.job)
             rows.restores.set_resource(self.restore_id, f"{type_}#{id_}", status, reason)
 
 

@@ -19,8 +19,8 @@ from taskflow.persistence import models
 from taskflow.types import failure
 
 from karbor.common import context, faultpoints
-from karbor.db.database import Database
-from karbor.db.flowstore import FencedBackend, lease_was_lost
+from karbor.db.database import Database, Transaction
+from karbor.db.flowstore import FencedBackend, drop_flow, lease_was_lost
 from karbor.model import errors
 from karbor.model.operation import Job
 from karbor.protection.control import Control
@@ -155,10 +155,9 @@ class Runner:
             _book, detail = self._logbook(FencedBackend(self._database, control.job), control)
             _undo_all(detail, steps, performer)
 
-    def forget(self, job: Job) -> None:
-        """Drop the kept state of a job that has ended."""
-        if job.payload.get("logbook"):
-            FencedBackend(self._database, job).drop(job.payload["logbook"])
+    def forget(self, job: Job, rows: Transaction) -> None:
+        """Drop the kept state of a job of ours that ends, or begins anew, in this transaction."""
+        drop_flow(rows.connection, job)
 
     def _outcome(self, detail: Any, steps: Sequence[Step], performer: Performer) -> bool:
         if detail.state == states.FAILURE:  # undoing failed half-way; undoing again is harmless

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import CheckpointRecord, Reason, SavedResource
 from karbor.model.graph import ResourceGraph
@@ -131,25 +132,20 @@ class VerifyOperation(Operation):
     def abandon(self, plugin: Protection, work: StepWork) -> None:
         """Nothing was made."""
 
-    def ended_well(self) -> None:
+    def ended_well(self, rows: Transaction) -> None:
         now = self.parts.clock.now()
-        with self.parts.database.write() as rows:
-            rows.jobs.check(self.job)
-            verification = rows.verifications.transition(self.verification_id, "success", finished_at=now)
-            level = (verification.report or {}).get("level", LEVELS[0])
-            rows.checkpoints.update(self.checkpoint_id, verified_at=now, verified_level=level)
+        verification = rows.verifications.transition(self.verification_id, "success", finished_at=now)
+        level = (verification.report or {}).get("level", LEVELS[0])
+        rows.checkpoints.update(self.checkpoint_id, verified_at=now, verified_level=level)
 
-    def ended_badly(self, reason: Reason) -> None:
-        now = self.parts.clock.now()
-        with self.parts.database.write() as rows:
-            rows.jobs.check(self.job)
-            verification = rows.verifications.get(self.verification_id)
-            checkpoint = rows.checkpoints.get(self.checkpoint_id, lock=True)
-            rows.verifications.transition(self.verification_id, "fail", finished_at=now)
-            if checkpoint.status == "available" and _proven(verification.report or {}):
-                said = Reason(reason.resource, "verify", reason.cause, _ELSEWHERE)
-                rows.checkpoints.transition(self.checkpoint_id, "error", reason=said)
-                LOG.error("checkpoint is damaged checkpoint=%s cause=%s", self.checkpoint_id, reason.cause)
+    def ended_badly(self, rows: Transaction, reason: Reason) -> None:
+        verification = rows.verifications.get(self.verification_id)
+        checkpoint = rows.checkpoints.get(self.checkpoint_id, lock=True)
+        rows.verifications.transition(self.verification_id, "fail", finished_at=self.parts.clock.now())
+        if checkpoint.status == "available" and _proven(verification.report or {}):
+            said = Reason(reason.resource, "verify", reason.cause, _ELSEWHERE)
+            rows.checkpoints.transition(self.checkpoint_id, "error", reason=said)
+            LOG.error("checkpoint is damaged checkpoint=%s cause=%s", self.checkpoint_id, reason.cause)
 
     def close(self) -> None:
         with self._lock:

@@ -11,7 +11,7 @@ from taskflow import states
 from taskflow.persistence import models
 from taskflow.types import failure
 
-from karbor.db.flowstore import FencedBackend, lease_was_lost
+from karbor.db.flowstore import FencedBackend, drop_flow, lease_was_lost
 from karbor.db.flowtables import ATOMDETAILS, FLOWDETAILS, LOGBOOKS
 from karbor.model import errors
 from tests.support import rows as make
@@ -39,6 +39,11 @@ def _count(database):
             connection.execute(sa.select(sa.func.count()).select_from(table)).scalar()
             for table in (LOGBOOKS, FLOWDETAILS, ATOMDETAILS)
         ]
+
+
+def _drop(database, job):
+    with database.write() as rows:
+        drop_flow(rows.connection, job)
 
 
 class TestResume:
@@ -95,7 +100,7 @@ class TestFence:
             lambda: connection.update_atom_details(next(iter(detail))),
             lambda: connection.destroy_logbook(book.uuid),
             connection.clear_all,
-            lambda: FencedBackend(database, job).drop(book.uuid),
+            lambda: _drop(database, job),
         ):
             with pytest.raises(errors.LeaseLost):
                 attempt()
@@ -130,29 +135,36 @@ class TestFence:
 
 class TestDrop:
     def test_nothing_of_an_ended_flow_remains(self, database, job, executor):
-        flow = engine_for(database, job, lambda _name: None, executor=executor)
-        flow.run()
-        with database.write() as rows:
-            rows.jobs.finish(job, "done")
-        backend = FencedBackend(database, job)
+        engine_for(database, job, lambda _name: None, executor=executor).run()
         for _time in range(2):
-            backend.drop(flow.storage.flow_uuid)
+            _drop(database, job)
             assert _count(database) == [0, 0, 0]
 
+    def test_the_flow_goes_with_the_end_of_the_job_or_not_at_all(self, database, job, executor):
+        engine_for(database, job, lambda _name: None, executor=executor).run()
+        before = _count(database)
+        with pytest.raises(KeyError), database.write() as rows:
+            drop_flow(rows.connection, job)
+            rows.jobs.finish(job, "done")
+            raise KeyError
+        assert _count(database) == before
+        with database.read() as rows:
+            assert rows.jobs.get(job.id).state == "running"
+
     def test_a_logbook_made_just_before_a_crash_is_dropped_with_the_next_one_of_the_job(self, database, job):
-        engine_for(database, job, lambda _name: None)
-        second = engine_for(database, job, lambda _name: None)
+        for _time in range(2):
+            engine_for(database, job, lambda _name: None)
         assert _count(database)[0] == 2
-        FencedBackend(database, job).drop(second.storage.flow_uuid)
+        _drop(database, job)
         assert _count(database) == [0, 0, 0]
 
     def test_flows_of_other_jobs_stay(self, database, job):
         with database.write() as rows:
             rows.jobs.heartbeat(job, lease_ms=LONG)
             rows.jobs.create(make.job("job-2"))
-        first = engine_for(database, job, lambda _name: None)
+        engine_for(database, job, lambda _name: None)
         engine_for(database, take(database), lambda _name: None)
-        FencedBackend(database, job).drop(first.storage.flow_uuid)
+        _drop(database, job)
         assert _count(database)[:2] == [1, 1]
 
 

@@ -225,7 +225,8 @@ def test_forgetting_leaves_no_rows_of_the_flow(database, clock, executor, job):
     control = Control(job, clock=clock)
     runner = Runner(database, executor)
     runner.run(control, STEPS, Recorder())
-    runner.forget(control.job)
+    with database.write() as rows:
+        runner.forget(control.job, rows)
     with database.engine.connect() as connection:
         for table in ("logbooks", "flowdetails", "atomdetails"):
             assert connection.exec_driver_sql(f"select count(*) from {table}").scalar() == 0
