@@ -295,7 +295,19 @@ class CleanUp:
             self._lists.delete(one.id)
             self._swept.add(one.id)
         marks.deleted(dead)
+        self._forget_damage(marks.here())
         return streams
+
+    def _forget_damage(self, here: Set[bytes]) -> None:
+        """Remove notes of damage in packs that are gone."""
+        for info in list(self._listed(format.damage_name(""))):
+            name = info.name.removeprefix(self._store.prefix)
+            try:
+                packs = self._store.codec.open_document(name, self._store.bank.get(info.name))["packs"]
+            except (errors.ObjectNotFound, errors.IntegrityError):
+                continue
+            if here.isdisjoint(map(bytes.fromhex, packs)):
+                self._store.bank.delete(info.name)
 
     def _dead(self, marks: Marks, index: Set[str]) -> Mapping[bytes, int]:
         return marks.dead(index)

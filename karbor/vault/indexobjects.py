@@ -142,6 +142,8 @@ class IndexObjects:
             if pack_id not in known:
                 try:
                     self._index.add([self.directory(pack_id)])
+                except errors.ObjectNotFound:
+                    continue  # cleaned up since it was listed
                 except errors.IntegrityError:
                     continue  # what this pack held stays missing, and is reported by whoever wants it
 
