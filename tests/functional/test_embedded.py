@@ -43,6 +43,11 @@ def test_protect_restore_and_delete_with_the_noop_provider(service):
     assert service.rest.send("DELETE", f"{path}/{checkpoint['id']}")[0] in (200, 202, 204)
     service.rest.wait(f"{path}/{checkpoint['id']}", "checkpoint", ("deleted", "error-deleting"))
     assert service.rest.get(path)["checkpoints"] == []
+    command = [BIN / "karbor-manage", "--config-file", service.state_dir / "karbor.conf", "bank", "clean", "--provider"]
+    cleaned = subprocess.run([*command, NOOP, "--json", "--grace", "0"], capture_output=True, text=True, timeout=120)
+    assert cleaned.returncode == 0, cleaned.stderr
+    found = json.loads(cleaned.stdout)
+    assert (found["entries"], found["counts"]["domains"], found["counts"]["leases"]) == ([], 1, 0)
     logs = service.rest.get("/operation_logs")["operation_logs"]
     assert sorted(log["operation_type"] for log in logs) == ["delete", "protect", "restore"]
     assert all(log["ended_at"] for log in logs)

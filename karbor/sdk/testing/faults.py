@@ -15,6 +15,7 @@ class FaultyBank(Bank):
     def __init__(self, inner: Bank) -> None:
         super().__init__(inner.settings)
         self.inner = inner
+        self.capabilities = inner.capabilities  # type: ignore[misc]
         self.calls: list[str] = []
         self._lock = threading.Lock()
         self._left: int | None = None
