@@ -173,6 +173,7 @@ class Jobs(Repository):
             id, _C.fence == row.fence, silent, state="failed", fence=row.fence + 1, updated_at=self._clock.now()
         )
         if ended:
+            self._forget_flows([id])
             self._tell(replace(_job(row), state="failed"), "failed", before="running")
         return ended
 
@@ -221,6 +222,7 @@ class Jobs(Repository):
         if row.state not in ("queued", "running") or (row.state == "running" and self.lease_left(id) > 0):
             raise errors.Conflict(f"The job {id} has ended, or a worker has it.")
         self._update(id, state="failed", fence=row.fence + 1, lease_until_ms=0, updated_at=self._clock.now())
+        self._forget_flows([id])
         self._tell(replace(_job(row), state="failed"), "failed", before=row.state)
 
     def purge(self, before: datetime, limit: int) -> int:
@@ -230,9 +232,13 @@ class Jobs(Repository):
         """
         old = sa.select(_C.id).where(_C.updated_at < before, _C.state.in_(_ENDED)).limit(limit)
         ids = self._connection.execute(old).scalars().all()
+        self._forget_flows(ids)
+        return self._remove(ids)  # a job that has ended stays so
+
+    def _forget_flows(self, ids: Sequence[str]) -> None:
+        """Remove what is kept of the flows of these jobs, which bear their names."""
         if ids:
             self._connection.execute(sa.delete(LOGBOOKS).where(LOGBOOKS.c.name.in_(ids)))
-        return self._remove(ids)  # a job that has ended stays so
 
     def _payload(self, job: Job) -> Mapping[str, Any]:
         query = sa.select(_C.payload).where(ours(job))

@@ -149,7 +149,19 @@ class ProtectOperation(Operation):
             checkpoint = rows.checkpoints.get(self.checkpoint_id)
         record = self._record(checkpoint, protected)
         self.domain.put_record(RECORD, record.checkpoint_id, record.to_dict(), lease=self.lease)
-        self._publish(CheckpointRecord.from_dict(self.domain.get_record(RECORD, record.checkpoint_id)))
+        try:
+            self._publish(CheckpointRecord.from_dict(self.domain.get_record(RECORD, record.checkpoint_id)))
+        except errors.LeaseLost:
+            self._take_back()
+            raise
+
+    def _take_back(self) -> None:
+        """The job was lost between the look at the fence and the put. Where it was given up, nobody will say that the
+        record does not count; where another worker has it, or ended it well, the record is that worker's."""
+        with self.parts.database.read() as rows:
+            given_up = rows.jobs.get(self.job.id).state == "failed"
+        if given_up:
+            self.domain.delete_record(RECORD, self.checkpoint_id)
 
     def _publish(self, record: CheckpointRecord) -> None:
         """Write into the catalog what the record in the bank says."""
