@@ -2,7 +2,8 @@
 """How is the WSGI application of karbor-api put together?
 
 From outside in: addresses as the reverse proxy saw them (where that is on), other origins (where some are allowed),
-health check, request id, error layer, body limit, login with the bound of each project, pecan.
+health check, count of requests and ``/metrics``, request id, error layer, body limit, login with the bound of each
+project, pecan.
 """
 
 from collections.abc import Callable, Iterable
@@ -24,9 +25,11 @@ from karbor.api.faults import WSGI, Faults
 from karbor.api.health import Health
 from karbor.api.keystone import Keystone
 from karbor.api.limits import Concurrency, Rate
+from karbor.api.metrics import Measured, page
 from karbor.api.policy import Policy
 from karbor.api.v1.tree import ENDPOINTS, Root
 from karbor.common.clock import Clock
+from karbor.common.meters import Meters
 from karbor.db.database import Database
 from karbor.model import errors
 from karbor.rpc.interface import Protection
@@ -62,10 +65,12 @@ def make_app(
     protection: Protection,
     clock: Clock,
     root: Callable[[Services], Any] = Root,
+    meters: Meters | None = None,
 ) -> WSGI:
     """The WSGI application. Raises ConfigurationError where the settings do not allow it to serve.
 
     ``root`` makes the tree that requests are routed along; a benchmark puts another one behind the same layers.
+    ``meters`` counts the requests, beside what else the process counts.
     """
     settings.register_opts(conf)
     strategy = _strategy(conf, clock)
@@ -83,7 +88,9 @@ def make_app(
     application = Authentication(application, strategy, policy=policy, concurrency=concurrency)
     application = BodyLimit(application, limit=conf.max_request_body_size)
     application = Faults(application, challenge=strategy.challenge)
-    application = Health(RequestId(application), conf, database)
+    meters = meters or Meters()
+    application = Measured(RequestId(application), page(conf, database, meters, clock), meters, clock)
+    application = Health(application, conf, database)
     if conf.cors.allowed_origin:
         application = cors.CORS(application, conf)
     if conf.oslo_middleware.enable_proxy_headers_parsing:

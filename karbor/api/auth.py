@@ -104,7 +104,7 @@ class Authentication:
 
 def check_listen(conf: cfg.ConfigOpts) -> None:
     """Raise ConfigurationError where a service without login would listen to other hosts."""
-    if conf.auth_strategy != "noauth" or _is_loopback(conf.osapi_karbor_listen):
+    if conf.auth_strategy != "noauth" or is_loopback(conf.osapi_karbor_listen):
         return
     raise errors.ConfigurationError(
         f"auth_strategy = noauth makes everybody an administrator, so it may not listen on {conf.osapi_karbor_listen}.",
@@ -112,7 +112,7 @@ def check_listen(conf: cfg.ConfigOpts) -> None:
     )
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
     """Names other than localhost count as foreign: they may mean another address tomorrow."""
     if address == "localhost":
         return True

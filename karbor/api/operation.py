@@ -81,6 +81,7 @@ def operation(
 
         @pecan.expose(content_type="application/json")
         def served(self: Any, req: webob.Request, _resp: webob.Response) -> webob.Response:
+            req.environ["karbor.operation"] = (rule or "open").replace(":", "_")  # for whoever counts requests
             call = _call(record, self.services, req, request_shape)
             paging.check(texts, req.GET)
             answer = (repeats.known(call) if repeatable else None) or function(self, call)

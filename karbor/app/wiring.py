@@ -6,13 +6,15 @@ Three daemons with one role each, or one process with all of them: the same code
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import oslo_messaging
 from oslo_config import cfg
 
 from karbor import conf as settings
+from karbor.app.metricsport import MetricsPort
 from karbor.common.clock import Clock
+from karbor.common.meters import Meters
 from karbor.db.database import Database
 from karbor.rpc import transport
 from karbor.rpc.notifications import Notifications, open_notifications
@@ -22,13 +24,15 @@ LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Shared:
-    """What all roles of a process share."""
+    """What all roles of a process share. ``places``: where roles of this process can be reached, once they serve."""
 
     conf: cfg.ConfigOpts
     clock: Clock
     database: Database
     messaging: oslo_messaging.transport.RPCTransport
+    meters: Meters = field(default_factory=Meters)
     notifications: Notifications | None = None  # None where nobody is to be told
+    places: dict[str, str] = field(default_factory=dict)
 
 
 class Role:
@@ -53,10 +57,15 @@ class Application:
         self.shared = shared
         self.roles = list(roles)
         self._started: list[Role] = []
+        self._port: MetricsPort | None = None
 
     def start(self) -> None:
         """Start every role. Where one cannot start, those before it are stopped again."""
         try:
+            if self.shared.conf.metrics.port:
+                port = MetricsPort(self.shared.conf, self.shared.meters)
+                port.start()
+                self._port = port
             for role in self.roles:
                 role.start()
                 self._started.append(role)
@@ -71,6 +80,8 @@ class Application:
             role = self._started.pop()
             role.stop(self.shared.conf.jobs.grace)
             LOG.info("role stopped role=%s", role.name)
+        if self._port is not None:
+            self._port.stop()
         if self.shared.notifications is not None:
             self.shared.notifications.stop()
         self.shared.messaging.cleanup()
@@ -82,9 +93,12 @@ def build(conf: cfg.ConfigOpts, roles: Sequence[type[Role]]) -> Application:
     settings.register_opts(conf)
     clock = Clock()
     database = Database(conf.database.connection, clock=clock)
+    meters = Meters()
+    database.listen(meters.observe)
     told = open_notifications(conf)
     if told is not None:
+        meters.watch_dropped(lambda: told.dropped)
         told.start()
         database.listen(told.observe)
-    shared = Shared(conf, clock, database, transport.open_transport(conf), told)
+    shared = Shared(conf, clock, database, transport.open_transport(conf), meters, told)
     return Application(shared, [role(shared) for role in roles])

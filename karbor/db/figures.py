@@ -64,7 +64,7 @@ def condition(rows: Transaction, *, now: datetime, down_after: float) -> Conditi
     """How it stands. ``down_after``: seconds without a sign of life until a daemon counts as dead."""
     silent = now - timedelta(seconds=down_after)
     run = rows.connection.execute
-    counts = dict(
+    counts: dict[str, int] = dict(
         run(sa.select(_J.state, sa.func.count()).where(_J.state.in_(["queued", "running"])).group_by(_J.state))
         .tuples()
         .all()
