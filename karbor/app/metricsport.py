@@ -38,8 +38,6 @@ class MetricsPort:
         try:
             self._server.prepare()
         except OSError as fault:
-            if self._server.socket is not None:  # it leaves the one that could not be bound open
-                self._server.socket.close()
             raise errors.ConfigurationError(
                 "The port of the metrics cannot be used.", detail=str(fault), next_action="set another [metrics] port"
             ) from fault

@@ -36,6 +36,8 @@ def test_other_hosts_need_a_token_or_leave():
     MetricsPort(conf_with(listen="0.0.0.0", token="opensesame"), Meters())
 
 
+# cheroot leaves the socket that it could not bind to the garbage collector
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_port_that_is_taken_is_named_as_the_cause():
     first = MetricsPort(conf_with(port=0), Meters())
     first.start()
