@@ -17,6 +17,7 @@ from karbor.protection.cleaner import Cleaner, settings_from
 from karbor.protection.operation import Parts
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import ProviderRegistry
+from karbor.protection.purger import Purger, keep_from
 from karbor.protection.service import ProtectionService
 from karbor.protection.watcher import Watcher
 from karbor.protection.worker import Worker
@@ -118,6 +119,7 @@ class ProtectionRole(Role):
             parts, self.environment, binary="karbor-protection", interval=shared.conf.report_interval
         )
         self._cleaner = Cleaner(self.providers, settings_from(conf), interval=conf.cleanup.interval)
+        self._purger = Purger(shared.database, shared.clock, keep_from(conf), interval=conf.purge.interval)
         service = ProtectionService(self.worker, protectables, self.providers, shared.clock)
         self._server = server.make_server(interface.Protection, service, shared.messaging, host=conf.host)
 
@@ -125,6 +127,7 @@ class ProtectionRole(Role):
         self._watcher.start()
         self.worker.start()
         self._cleaner.start()
+        self._purger.start()
         self._server.start()
 
     def stop(self, grace: float) -> None:
@@ -133,6 +136,7 @@ class ProtectionRole(Role):
         self.worker.stop(grace)
         self._watcher.stop()
         self._cleaner.stop()
+        self._purger.stop()
         self._steps.shutdown(wait=False, cancel_futures=True)
         self.providers.close()
 

@@ -103,6 +103,21 @@ CLEANUP_OPTS: list[cfg.Opt] = [
     cfg.IntOpt("requests_per_second", default=0, min=0, help="Bound of the requests of clean-up. 0: no bound."),
 ]
 
+PURGE_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        "interval",
+        default=3600,
+        min=0,
+        help="Seconds between two looks of a worker for rows of the database that are old enough to go. 0: never.",
+    ),
+    cfg.IntOpt("job_days", default=7, min=0, help="Days that ended jobs are kept for operators. 0: for ever."),
+    cfg.IntOpt(
+        "tombstone_days", default=30, min=0, help="Days that deleted checkpoints can still be listed. 0: for ever."
+    ),
+    cfg.IntOpt("run_days", default=180, min=0, help="Days after which ended restores and verifications go. 0: never."),
+    cfg.IntOpt("log_days", default=400, min=0, help="Days that operation logs are kept. 0: for ever."),
+]
+
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register these options; may be called again."""
@@ -110,8 +125,15 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(JOB_OPTS, group="jobs")
     conf.register_opts(VAULT_OPTS, group="vault")
     conf.register_opts(CLEANUP_OPTS, group="cleanup")
+    conf.register_opts(PURGE_OPTS, group="purge")
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """For oslo-config-generator."""
-    return [("DEFAULT", OPTS), ("jobs", JOB_OPTS), ("vault", VAULT_OPTS), ("cleanup", CLEANUP_OPTS)]
+    return [
+        ("DEFAULT", OPTS),
+        ("jobs", JOB_OPTS),
+        ("vault", VAULT_OPTS),
+        ("cleanup", CLEANUP_OPTS),
+        ("purge", PURGE_OPTS),
+    ]
