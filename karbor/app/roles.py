@@ -10,6 +10,8 @@ from pathlib import Path
 from cheroot import wsgi
 
 from karbor.api.app import check_listen, make_app
+from karbor.app.engine import EngineRole as EngineRole
+from karbor.app.engine import local_url
 from karbor.app.wiring import Role, Shared
 from karbor.common import loading
 from karbor.protection.attempt import JobSettings
@@ -56,36 +58,12 @@ class ApiRole(Role):
 
     def start(self) -> None:
         self._server.prepare()
+        self.shared.places["api"] = local_url(self.shared.conf.osapi_karbor_listen, self.port)
         self._thread.start()
 
     def stop(self, grace: float) -> None:
         self._server.stop()
         self._thread.join(grace)
-
-
-class EngineRole(Role):
-    """karbor-operationengine: says that it is there. Triggers and schedules have their place here."""
-
-    name = "operationengine"
-
-    def __init__(self, shared: Shared) -> None:
-        super().__init__(shared)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, grace: float) -> None:
-        self._stop.set()
-        self._thread.join(grace)
-
-    def _loop(self) -> None:
-        while True:
-            with self.shared.database.write() as rows:
-                rows.services.heartbeat(binary="karbor-operationengine", host=self.shared.conf.host)
-            if self._stop.wait(self.shared.conf.report_interval):
-                return
 
 
 class ProtectionRole(Role):

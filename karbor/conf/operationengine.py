@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which settings do triggers and schedules have?"""
+"""Which settings do triggers, schedules and the engines that follow them have?"""
 
 from oslo_config import cfg
 
@@ -26,12 +26,60 @@ OPTS: list[cfg.Opt] = [
     ),
 ]
 
+ENGINE_OPTS: list[cfg.Opt] = [
+    cfg.StrOpt(
+        "api_url",
+        default="",
+        help="Address of karbor-api without version, as the engine reaches it. Empty: the API of the same process, or "
+        "the address and port that the settings of karbor-api name.",
+    ),
+    cfg.StrOpt(
+        "username",
+        default="",
+        help="Name under which the engine logs in where auth_strategy is http_basic: a user of the project *.",
+    ),
+    cfg.StrOpt("password", default="", secret=True, help="Its password."),
+    cfg.FloatOpt("poll", default=1.0, min=0.05, help="Seconds between two looks at what is due."),
+    cfg.IntOpt(
+        "lease",
+        default=120,
+        min=2,
+        help="Seconds that an engine has for one step of a run (a request, a few deletes) until another takes it over.",
+    ),
+    cfg.IntOpt("request_timeout", default=60, min=1, help="Seconds that a request may take; less than half of lease."),
+    cfg.IntOpt("threads", default=8, min=1, help="Requests that one engine makes at the same time."),
+    cfg.FloatOpt("watch", default=5.0, min=0.05, help="Seconds between two looks at a run that is under way."),
+    cfg.IntOpt(
+        "retry_delay",
+        default=10,
+        min=1,
+        help="Seconds before a request that failed is sent again, and before a run is begun anew; doubled each time, "
+        "up to 64 times as long.",
+    ),
+    cfg.IntOpt(
+        "project_runs", default=10, min=0, help="Scheduled runs of one project that are under way at once; 0: no bound."
+    ),
+    cfg.IntOpt(
+        "provider_runs",
+        default=100,
+        min=0,
+        help="Scheduled runs of one provider that are under way at once; 0: no bound.",
+    ),
+    cfg.IntOpt(
+        "keep_runs",
+        default=400,
+        min=0,
+        help="Days that what became of a planned time stays to be seen; 0: for ever.",
+    ),
+]
+
 
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register these options; may be called again."""
     conf.register_opts(OPTS)
+    conf.register_opts(ENGINE_OPTS, group="operationengine")
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """For oslo-config-generator."""
-    return [("DEFAULT", OPTS)]
+    return [("DEFAULT", OPTS), ("operationengine", ENGINE_OPTS)]

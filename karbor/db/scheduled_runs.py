@@ -112,6 +112,31 @@ class ScheduledRuns(Repository):
         rows = self._connection.execute(query).all()
         return [self._take(row, owner=owner, lease_ms=lease_ms, begin=False) for row in rows]
 
+    def wanted(self) -> tuple[bool, bool]:
+        """Whether any waits that may be begun or must be ended now, and whether any under way wants a look now."""
+        now = server_ms(self._connection, self._clock)
+        turn, late = _C.not_before_ms <= now, _C.begin_until_ms < now
+        waiting = [sa.and_(_C.status == "waiting", turn), sa.and_(_C.status == "waiting", late)]
+        running = sa.and_(_C.status == "running", turn, _C.lease_until_ms < now)
+        found = [bool(self._connection.execute(sa.select(_C.id).where(one).limit(1)).first()) for one in waiting]
+        return any(found), bool(self._connection.execute(sa.select(_C.id).where(running).limit(1)).first())
+
+    def replace_earlier(self, run: ScheduledRun) -> Sequence[ScheduledRun]:
+        """End the earlier runs of the same operation that have begun nothing; returns those that have something to be
+        called off. Raises LeaseLost."""
+        self.check(run)
+        earlier = sa.and_(_C.scheduled_operation_id == run.scheduled_operation_id, _C.id != run.id)
+        query = sa.select(SCHEDULED_RUNS).where(earlier, _C.status == "running", _C.started_at <= run.started_at)
+        found = self._connection.execute(locked(query, self._connection)).all()
+        text = f"It was replaced by the run of {run.scheduled_for:%Y-%m-%d %H:%M:%S} UTC."
+        for row in found:
+            if row.result.get("checkpoint_id"):
+                self._update(row.id, result={**row.result, "replaced": run.id}, reason=text)
+            else:
+                gone = {"status": "failed", "fence": row.fence + 1, "ended_at": self._now(), "reason": text}
+                self._update(row.id, **gone)
+        return [_run(row) for row in found if row.result.get("checkpoint_id")]
+
     def check(self, run: ScheduledRun, *, lease_ms: int = 0) -> None:
         """Raises LeaseLost unless the run is still ours; keeps it for ``lease_ms`` from now."""
         until = server_ms(self._connection, self._clock) + lease_ms

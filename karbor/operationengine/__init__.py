@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""When it is done: triggers, schedules, retention."""
+"""When is something done, and what has to be done then? Work is begun through the REST API only."""

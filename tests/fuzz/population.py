@@ -7,9 +7,11 @@ Every text of a project holds the project's mark, so that an answer with a forei
 import functools
 import tempfile
 import uuid
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from pathlib import Path
 
+from karbor.db.fires import insert_new
 from karbor.model.checkpoint import Checkpoint, Reason, SavedResource, Sizes
 from karbor.model.operation import Job, OperationLog
 from karbor.model.plan import Plan
@@ -17,6 +19,7 @@ from karbor.model.repeat import Repeat
 from karbor.model.resource import Resource
 from karbor.model.restore import Restore
 from karbor.model.scheduled_operation import ScheduledOperation
+from karbor.model.scheduled_run import ScheduledRun
 from karbor.model.trigger import Trigger
 from karbor.model.verification import Verification
 from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER, SERVER, VOLUME, Api, provider_info
@@ -171,6 +174,27 @@ def _schedules(rows, owner):
         )
 
 
+def _scheduled_runs(rows, owner):
+    """What became of three times of the first scheduled operation."""
+    for number, status in enumerate(("success", "missed", "failed")):
+        run = ScheduledRun(
+            id=owner.id("run", number),
+            project_id=owner.project,
+            user_id=owner.mark,
+            scheduled_operation_id=owner.id("scheduled_operation"),
+            operation_type="protect",
+            scheduled_for=owner.now - timedelta(days=1 + number),
+            plan_id=owner.id("plan"),
+            provider_id=owner.provider,
+            status=status,
+            reason=owner.mark,
+            result={"checkpoint_id": owner.id("checkpoint")} if status == "success" else {},
+            created_at=owner.now,
+            ended_at=owner.now,
+        )
+        insert_new(rows.connection, [asdict(run) | {"manual": 0}])
+
+
 def _quota(rows, owner):
     rows.quotas.set(owner.project, {"checkpoints": 1000 + len(owner.mark)})
 
@@ -188,7 +212,7 @@ def key_of(project):
 
 
 #: In the order in which rows may refer to each other.
-NOUNS = (_plans, _checkpoints, _runs, _operation_logs, _schedules, _quota, _repeats)
+NOUNS = (_plans, _checkpoints, _runs, _operation_logs, _schedules, _scheduled_runs, _quota, _repeats)
 
 
 def everybodys(rows):

@@ -21,6 +21,7 @@ OWNED = {
     "operation_log_id": "operation_log",
     "trigger_id": "trigger",
     "scheduled_operation_id": "scheduled_operation",
+    "run_id": "run",
 }
 #: Names of ids that are the same for all, with a value that is there.
 SHARED = {
@@ -42,6 +43,7 @@ COLLECTIONS = {
     "operation_logs": "operation_log",
     "triggers": "trigger",
     "scheduled_operations": "scheduled_operation",
+    "runs": "run",
     "instances": "volume",
     "providers": None,
     "protectables": None,
@@ -100,6 +102,7 @@ BODIES = {
     "trigger_update": lambda ids: {"trigger_info": {"name": "changed"}},
     "scheduled_operation_create": lambda ids: {"scheduled_operation": _schedule(ids)},
     "scheduled_operation_update": lambda ids: {"scheduled_operation": {"operation_definition": _definition(ids)}},
+    "scheduled_operation_run": lambda ids: {"run": {}},
     "service_update": lambda ids: {"status": "disabled", "disabled_reason": "new disks"},
     "quota_update": lambda ids: {"quota": {"plans": 70}},
     "quota_class_update": lambda ids: {"quota_class": {"plans": 70}},

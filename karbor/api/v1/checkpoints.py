@@ -42,7 +42,7 @@ QUERY = ListQuery(
 )
 QUERY_ALL = replace(QUERY, filters={"provider_id": "Only checkpoints of this provider.", **QUERY.filters})
 #: Keys of extra_info that the service sets itself.
-OWN_KEYS = ("created_by", "trigger_id", "scheduled_operation_id")
+OWN_KEYS = ("created_by", "trigger_id", "scheduled_operation_id", "scheduled_run_id", "scheduled_run_fence")
 #: Operations that make a checkpoint; others only use it.
 MAKING = ("protect", "copy")
 
@@ -219,12 +219,24 @@ class Checkpoints(Node):
                 request_id=call.context.request_id,
             )
             asking = notes.get("scheduled_operation_id")
+            _attach(rows, call.body, checkpoint, asking)
             booked = work.book(
                 rows, call, job, status=checkpoint.status, plan_id=plan.id, scheduled_operation_id=asking
             )
             return _shown(call, checkpoint), booked
 
         return work.send_made(call, repeats.once(call, create))
+
+
+def _attach(rows: Transaction, body: Mapping[str, Any], checkpoint: Value, operation_id: str | None) -> None:
+    """Where an engine says for which run it asks, the run learns of the checkpoint in the same transaction.
+
+    Raises Conflict where that engine lost the run, or has ended it: then nothing may begin.
+    """
+    given = {**(body.get("extra_info") or {}), **(body.get("extra-info") or {})}
+    run_id, fence = given.get("scheduled_run_id"), given.get("scheduled_run_fence")
+    if operation_id is not None and isinstance(run_id, str) and isinstance(fence, int):
+        rows.scheduled_runs.attach(run_id, fence=fence, operation_id=operation_id, checkpoint_id=checkpoint.id)
 
 
 def _listed(call: Call, page: Page[Value]) -> Answer:

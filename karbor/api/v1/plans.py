@@ -98,6 +98,7 @@ class Plan(Node):
             now = rows.plans.get(before.id, project_id=before.project_id, lock=True)
             _require(call, now)
             changed = _changes(now, call.body)
+            rows.fires.note_status(now.id, before=now.status, after=changed.get("status", now.status))
             return _shown(rows, call, rows.plans.update(replace(now, **changed)) if changed else now)
 
         return call.services.database.retrying(change)
@@ -126,7 +127,8 @@ class Plan(Node):
 
 
 def _shown(rows: Transaction, call: Call, plan: Value) -> dict[str, Any]:
-    return {"plan": views.plan(plan, call, rows.plans.summaries([plan.id])[plan.id])}
+    following = rows.fires.next_of_plans([plan.id]).get(plan.id)
+    return {"plan": views.plan(plan, call, rows.plans.summaries([plan.id])[plan.id], following)}
 
 
 def _require(call: Call, plan: Value) -> None:
@@ -156,7 +158,8 @@ class Plans(Node):
         with call.services.database.read() as rows:
             page = rows.plans.list(call.page)
             summaries = rows.plans.summaries(plan.id for plan in page.items)
-        shown = [views.plan(plan, call, summaries[plan.id]) for plan in page.items]
+            following = rows.fires.next_of_plans(plan.id for plan in page.items)
+        shown = [views.plan(plan, call, summaries[plan.id], following.get(plan.id)) for plan in page.items]
         return paging.listing(call, "plans", shown, full=page.full)
 
     @operation(

@@ -4,14 +4,17 @@
 import logging
 import re
 import uuid
+import zoneinfo
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from karbor.api import paging
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
+from karbor.api.v1.scheduled_runs import Action, Runs, operation_of
 from karbor.api.v1.views import links, moment
 from karbor.db.database import Transaction
 from karbor.model import errors
@@ -41,8 +44,8 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _DURATIONS = ("max_backup_duration", "retention_duration")
 
 
-def view(call: Call, value: Value) -> dict[str, Any]:
-    """A scheduled operation as it is shown."""
+def view(call: Call, value: Value, next_run: datetime | None) -> dict[str, Any]:
+    """A scheduled operation as it is shown. ``next_run``: when its trigger fires next."""
     return {
         "id": value.id,
         "name": value.name,
@@ -54,9 +57,11 @@ def view(call: Call, value: Value) -> dict[str, Any]:
         "project_id": value.project_id,
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
+        "next_run": moment(next_run) if value.enabled else None,
         "links": links(
             call,
             f"/scheduled_operations/{value.id}",
+            runs=f"/scheduled_operations/{value.id}/runs",
             trigger=f"/triggers/{value.trigger_id}",
             plan=f"/plans/{value.plan_id}",
             provider=f"/providers/{value.provider_id}",
@@ -67,11 +72,13 @@ def view(call: Call, value: Value) -> dict[str, Any]:
 class ScheduledOperation(Node):
     """``/scheduled_operations/{id}``"""
 
+    below = {"runs": Runs, "action": Action}
+
     @operation("scheduled_operation:get", response=SCHEDULED_OPERATION.show, errors=(400, 404))
     def get(self, call: Call) -> Answer:
         """Show a scheduled operation."""
         with call.services.database.read() as rows:
-            return {"scheduled_operation": view(call, _operation(call, rows))}
+            return _shown(call, rows, operation_of(call, rows))
 
     @operation(
         "scheduled_operation:update",
@@ -86,24 +93,24 @@ class ScheduledOperation(Node):
         Keys of the definition that are not named stay as they are; null takes one away.
         """
 
-        def change(rows: Transaction) -> Value:
-            before = _operation(call, rows)
+        def change(rows: Transaction) -> Answer:
+            before = operation_of(call, rows)
             wanted = {name: call.body[name] for name in ("name", "description", "enabled") if name in call.body}
             after = replace(before, **wanted)
             if given := _keys(call.body.get("operation_definition") or {}):
                 definition = _definition(before.operation_type, {**before.operation_definition, **given})
                 _check_plan(rows, definition, project_id=before.project_id)
                 after = replace(after, operation_definition=definition)
-            return before if after == before else rows.scheduled_operations.update(after)
+            return _shown(call, rows, before if after == before else rows.scheduled_operations.update(after))
 
-        return {"scheduled_operation": view(call, call.services.database.retrying(change))}
+        return call.services.database.retrying(change)
 
     @operation("scheduled_operation:delete", role="member", status=204, errors=(400, 404))
     def delete(self, call: Call) -> Answer:
         """Delete a scheduled operation. What it has made stays."""
 
         def delete(rows: Transaction) -> Value:
-            found = _operation(call, rows)
+            found = operation_of(call, rows)
             rows.scheduled_operations.delete(found.id)
             return found
 
@@ -125,7 +132,9 @@ class ScheduledOperations(Node):
         """List scheduled operations."""
         with call.services.database.read() as rows:
             page = rows.scheduled_operations.list(call.page)
-        return paging.listing(call, "operations", [view(call, found) for found in page.items], full=page.full)
+            following = rows.fires.next_of_triggers(found.trigger_id for found in page.items)
+        shown = [view(call, found, following.get(found.trigger_id)) for found in page.items]
+        return paging.listing(call, "operations", shown, full=page.full)
 
     @operation(
         "scheduled_operation:create",
@@ -149,23 +158,22 @@ class ScheduledOperations(Node):
             enabled=body.get("enabled", True),
         )
 
-        def create(rows: Transaction) -> Value:
+        def create(rows: Transaction) -> dict[str, Any]:
             rows.triggers.get(wanted.trigger_id, project_id=call.project_id)
             _check_plan(rows, wanted.operation_definition, project_id=call.project_id)
-            return rows.scheduled_operations.create(wanted)
+            return _shown(call, rows, rows.scheduled_operations.create(wanted))
 
         made = call.services.database.retrying(create)
         LOG.info(
             "scheduled operation created scheduled_operation=%s project=%s request=%s",
-            made.id, made.project_id, call.context.request_id,
+            wanted.id, wanted.project_id, call.context.request_id,
         )  # fmt: skip
-        return {"scheduled_operation": view(call, made)}
+        return made
 
 
-def _operation(call: Call, rows: Transaction) -> Value:
-    found = rows.scheduled_operations.get(call.path["scheduled_operation_id"], project_id=call.scope)
-    call.allow(project_id=found.project_id)
-    return found
+def _shown(call: Call, rows: Transaction, value: Value) -> dict[str, Any]:
+    following = rows.fires.next_of_triggers([value.trigger_id]).get(value.trigger_id)
+    return {"scheduled_operation": view(call, value, following)}
 
 
 def _keys(given: Mapping[str, Any] | str) -> dict[str, Any]:
@@ -195,7 +203,10 @@ def _definition(type_: str, given: Mapping[str, Any]) -> dict[str, Any]:
         raise errors.InvalidInput(f"operation_definition: {fault.message}") from None
     if type_ == "retention_protect" and len({found[name] for name in _DURATIONS if name in found}) > 1:
         raise errors.InvalidInput(f"operation_definition: {' and '.join(_DURATIONS)} are two names of one thing.")
-    return {**found, "plan_id": canonical(found["plan_id"]), "provider_id": canonical(found["provider_id"])}
+    zone = found.get("timezone", "UTC") if type_ == "retention_protect" else "UTC"
+    if zone != "UTC" and zone not in zoneinfo.available_timezones():
+        raise errors.InvalidInput("operation_definition: timezone must be a name such as Europe/Berlin or UTC.")
+    return found | {name: canonical(found[name]) for name in DEFINITIONS[type_]["required"]}
 
 
 def _check_plan(rows: Transaction, definition: Mapping[str, Any], *, project_id: str) -> None:

@@ -14,6 +14,7 @@ from karbor.model.checkpoint import Checkpoint
 from karbor.model.plan import Plan, PlanSummary
 from karbor.model.provider import ProviderInfo
 from karbor.model.restore import Restore
+from karbor.model.scheduled_run import ScheduledRun
 from karbor.model.verification import Verification
 from karbor.schema.nouns.provider import SCHEMAS
 
@@ -37,8 +38,8 @@ def links(call: Call, own: str, **others: str | None) -> list[dict[str, str]]:
     return [{"rel": rel, "href": call.href(path)} for rel, path in paths.items() if path is not None]
 
 
-def plan(value: Plan, call: Call, summary: PlanSummary) -> dict[str, Any]:
-    """A plan as it is shown, with what became of it."""
+def plan(value: Plan, call: Call, summary: PlanSummary, next_run: datetime | None = None) -> dict[str, Any]:
+    """A plan as it is shown, with what became of it, and when a schedule runs it next."""
     return {
         "id": value.id,
         "name": value.name,
@@ -54,7 +55,7 @@ def plan(value: Plan, call: Call, summary: PlanSummary) -> dict[str, Any]:
             "checkpoints": summary.checkpoints,
             "last_run": _run(summary.last_run_id, summary.last_run_at, summary.last_run_status),
             "last_good": _run(summary.last_good_id, summary.last_good_at, "available"),
-            "next_run": None,
+            "next_run": moment(next_run),
         },
         "links": links(call, f"/plans/{value.id}", provider=f"/providers/{value.provider_id}"),
     }
@@ -154,3 +155,35 @@ def verification(value: Verification, call: Call) -> dict[str, Any]:
 def _place(run: Restore | Verification) -> str:
     """Where the checkpoint of a restore or verification is found."""
     return f"/providers/{run.provider_id}/checkpoints/{run.checkpoint_id}"
+
+
+def scheduled_run(value: ScheduledRun, call: Call) -> dict[str, Any]:
+    """What became of a planned time, as it is shown."""
+    made = value.result
+    checkpoint_id, verification_id = made.get("checkpoint_id"), made.get("verification_id")
+    return {
+        "id": value.id,
+        "project_id": value.project_id,
+        "scheduled_operation_id": value.scheduled_operation_id,
+        "operation_type": value.operation_type,
+        "scheduled_for": moment(value.scheduled_for),
+        "status": value.status,
+        "manual": value.manual,
+        "reason": value.reason,
+        "attempts": value.attempts,
+        "checkpoint_id": checkpoint_id,
+        "verification_id": verification_id,
+        "copies": list(made.get("copies", ())),
+        "failed_checkpoints": list(made.get("failed", ())),
+        "deleted_checkpoints": int(made.get("deleted", 0)),
+        "created_at": moment(value.created_at),
+        "started_at": moment(value.started_at),
+        "ended_at": moment(value.ended_at),
+        "links": links(
+            call,
+            f"/scheduled_operations/{value.scheduled_operation_id}/runs/{value.id}",
+            scheduled_operation=f"/scheduled_operations/{value.scheduled_operation_id}",
+            checkpoint=f"/providers/{value.provider_id}/checkpoints/{checkpoint_id}" if checkpoint_id else None,
+            verification=f"/verifications/{verification_id}" if verification_id else None,
+        ),
+    }

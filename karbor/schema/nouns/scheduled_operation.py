@@ -1,37 +1,71 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does a scheduled operation look like in the API, and what may be scheduled how?"""
 
+from karbor.model.scheduled_run import OVERLAPS
 from karbor.schema.noun import Field, Noun
 from karbor.schema.types import DESCRIPTION, LEAF, LINKS, NAME, PROJECT_ID, TIMESTAMP, UUID, Schema
 
+#: Depths of a verification, and spans of time of which the newest checkpoint is kept.
+LEVELS = ("quick", "data")
+PERIODS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months", "yearly": "years"}
 #: A whole number; old clients send it as text. Zero and less mean no bound.
 _BOUND: Schema = {"type": ["integer", "null"], "minimum": -1000000, "maximum": 1000000}
 _WHAT: dict[str, Schema] = {
     "plan_id": {**UUID, "description": "The plan that is protected."},
     "provider_id": {**UUID, "description": "The provider of the plan.", "examples": [UUID["examples"][0]]},
 }
+_OVERLAP: Schema = {
+    "type": ["string", "null"],
+    "enum": [*OVERLAPS, None],
+    "description": "Where the last run has not ended: `skip` this one, `queue` it behind, or `replace` the last one.",
+}
+_RETRIES: Schema = {
+    "type": ["integer", "null"],
+    "minimum": 0,
+    "maximum": 10,
+    "description": "How often a run that failed is begun anew.",
+}
+_LEVEL: Schema = {"type": ["string", "null"], "enum": [*LEVELS, None]}
 
 
-def _definition(properties: dict[str, Schema]) -> Schema:
+def _definition(properties: dict[str, Schema], *, required: tuple[str, ...] = ()) -> Schema:
     return {
         "type": "object",
-        "properties": {**_WHAT, **properties},
-        "required": ["plan_id", "provider_id"],
+        "properties": {**_WHAT, "overlap": _OVERLAP, **properties},
+        "required": ["plan_id", "provider_id", *required],
         "maxProperties": 50,
         "propertyNames": {"pattern": r"^[A-Za-z0-9_.:-]{1,255}$(?!\n)"},
         "additionalProperties": {**LEAF, "maxLength": 1024},
     }
 
 
+def _keep(what: str) -> Schema:
+    return {**_BOUND, "description": f"Keep the newest of each of the last so many {what} that have any."}
+
+
 #: By operation_type: the shape of its operation_definition.
 DEFINITIONS: dict[str, Schema] = {
-    "protect": _definition({}),
+    "protect": _definition({"max_retries": _RETRIES}),
     "retention_protect": _definition(
         {
+            "max_retries": _RETRIES,
             "max_backups": {**_BOUND, "description": "Keep at most so many; 0, less or absent: no bound."},
             "max_backup_duration": {**_BOUND, "description": "Keep each for so many days; the same."},
             "retention_duration": {**_BOUND, "description": "Another name of max_backup_duration."},
+            "keep_last": {**_BOUND, "description": "Keep the newest so many, whatever the bounds say."},
+            **{f"keep_{name}": _keep(what) for name, what in PERIODS.items()},
+            "keep_failed": {**_RETRIES, "maximum": 1000, "description": "Keep so many that failed; 3 where absent."},
+            "verified": {**_LEVEL, "description": "Nothing goes until a newer one was verified so deep."},
+            "timezone": {
+                "type": ["string", "null"],
+                "maxLength": 64,
+                "description": "The zone in which days, weeks, months and years begin; UTC where it is absent.",
+            },
         }
+    ),
+    "verify": _definition({"level": {**_LEVEL, "description": "How deep; as the provider does it where absent."}}),
+    "copy": _definition(
+        {"target_provider_id": {**UUID, "description": "The provider to copy to."}}, required=("target_provider_id",)
     ),
 }
 _GIVEN: Schema = {
@@ -53,7 +87,8 @@ SCHEDULED_OPERATION = Noun(
         "description": Field(DESCRIPTION, "For people.", create="optional", update="optional"),
         "operation_type": Field(
             {"type": "string", "enum": sorted(DEFINITIONS), "examples": ["retention_protect"]},
-            "What is done: `protect`, or `retention_protect`, which removes old checkpoints too.",
+            "What is done: `protect`; `retention_protect`, which removes old checkpoints too; `verify` the newest good "
+            "checkpoint; `copy` what the other provider does not have.",
             create="required",
         ),
         "trigger_id": Field(UUID, "When it is done.", create="required"),
@@ -73,6 +108,7 @@ SCHEDULED_OPERATION = Noun(
         "project_id": Field(PROJECT_ID, "The project that owns it."),
         "created_at": Field(TIMESTAMP, "When it was made (UTC)."),
         "updated_at": Field(TIMESTAMP, "When it was last changed (UTC)."),
-        "links": Field(LINKS, "Where it is found, its trigger, its plan and its provider."),
+        "next_run": Field(TIMESTAMP, "When it is done next (UTC); null where it is not."),
+        "links": Field(LINKS, "Where it is found, what became of its times, its trigger, its plan and its provider."),
     },
 )

@@ -57,6 +57,7 @@ _FIELDS = {
     "project_id": Field(PROJECT_ID, "The project that owns it."),
     "created_at": Field(TIMESTAMP, "When it was made (UTC)."),
     "updated_at": Field(TIMESTAMP, "When it was last changed (UTC)."),
+    "next_run": Field(TIMESTAMP, "When it fires next (UTC); null where it does not any more."),
     "links": Field(LINKS, "Where it is found, and when it fires next."),
 }
 #: The envelope of one is ``trigger_info``, of many ``triggers``.

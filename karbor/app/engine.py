@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does a process play the operation engine?"""
+
+import os
+import secrets
+
+from karbor.app.wiring import Role, Shared
+from karbor.operationengine.engine import Engine, EngineSettings
+from karbor.operationengine.identity import make_identity
+from karbor.operationengine.northbound import RestNorthbound
+from karbor.operationengine.steps import Steps, StepSettings
+from karbor.sdk.trigger import Limits, load_types
+
+_ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where everybody may come in, so may we
+
+
+class EngineRole(Role):
+    """karbor-operationengine: follows triggers and begins scheduled operations, through the REST API."""
+
+    name = "operationengine"
+
+    def __init__(self, shared: Shared) -> None:
+        super().__init__(shared)
+        conf = shared.conf
+        given = conf.operationengine
+        kinds = load_types(Limits(conf.min_interval, conf.min_window_time, conf.max_window_time))
+        north = RestNorthbound(self._url, make_identity(conf), timeout=min(given.request_timeout, given.lease / 2))
+        steps = Steps(
+            shared.database,
+            north,
+            StepSettings(lease=given.lease * 1000, watch=int(given.watch * 1000), retry=given.retry_delay * 1000),
+        )
+        settings = EngineSettings(
+            lease_ms=given.lease * 1000,
+            poll=given.poll,
+            threads=given.threads,
+            project_runs=given.project_runs,
+            provider_runs=given.provider_runs,
+            report_interval=conf.report_interval,
+            keep_days=given.keep_runs,
+        )
+        owner = f"{conf.host}:{os.getpid()}:{secrets.token_hex(4)}"
+        self.engine = Engine(shared.database, steps, kinds, settings, clock=shared.clock, owner=owner, host=conf.host)
+
+    def start(self) -> None:
+        self.engine.start()
+
+    def stop(self, grace: float) -> None:
+        self.engine.stop(grace)
+
+    def _url(self) -> str:
+        """Where the API is: as the settings say, or in this process, or where its settings say."""
+        conf = self.shared.conf
+        listening = local_url(conf.osapi_karbor_listen, conf.osapi_karbor_listen_port)
+        return str(conf.operationengine.api_url or self.shared.places.get("api") or listening)
+
+
+def local_url(listen: str, port: int) -> str:
+    """The address of an API that listens so, for processes of the same host."""
+    address = _ANY.get(listen, listen)
+    return f"http://{f'[{address}]' if ':' in address else address}:{port}"
