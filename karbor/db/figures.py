@@ -82,7 +82,7 @@ def condition(rows: Transaction, *, now: datetime, down_after: float) -> Conditi
 
 def jobs(rows: Transaction) -> Mapping[tuple[str, str], int]:
     """How many jobs there are by operation and state; ended ones until they are purged."""
-    query = sa.select(_J.operation, _J.state, sa.func.count()).group_by(_J.operation, _J.state)
+    query = sa.select(_J.operation, _J.state, sa.func.count()).group_by(_J.state, _J.operation)
     return {(operation, state): number for operation, state, number in rows.connection.execute(query)}
 
 

@@ -122,6 +122,8 @@ CHECKPOINTS = table(
     sa.Index("checkpoints_project_id", "project_id", "id"),
     sa.Index("checkpoints_owner_id", "project_id", "provider_id", "id"),
     sa.Index("checkpoints_deleted_updated", "deleted", "updated_at"),
+    # Counted and summed up without a look at the rows.
+    sa.Index("checkpoints_sums", "deleted", "provider_id", "status", "size_logical", "size_read", "size_stored"),
 )
 
 CHECKPOINT_RESOURCES = table(
@@ -207,6 +209,7 @@ JOBS = table(
     sa.Index("jobs_restore", "restore_id", "state"),
     sa.Index("jobs_verification", "verification_id", "state"),
     sa.Index("jobs_state_updated", "state", "updated_at"),
+    sa.Index("jobs_state_operation", "state", "operation"),
 )
 
 OPERATION_LOGS = table(

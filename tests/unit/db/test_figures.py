@@ -6,6 +6,7 @@ from datetime import timedelta
 from karbor.db import figures
 from karbor.model.checkpoint import Sizes
 from karbor.model.provider import ProviderInfo
+from tests.support.explain import asked, dear, steps
 from tests.support.rows import PROVIDER, checkpoint, job, plan, scheduled_operation, trigger
 
 HOUR = 3600
@@ -86,3 +87,14 @@ def test_without_rows_there_are_no_figures(database, clock):
         assert figures.plan_ages(rows, now=clock.now(), bounds=[1]) == {}
         assert figures.checkpoints(rows) == []
         assert figures.condition(rows, now=clock.now(), down_after=1).oldest_queued_seconds is None
+
+
+def test_what_is_summed_up_is_read_from_an_index_alone(database):
+    with database.read() as rows:
+        for question, index in ((figures.jobs, "jobs_state_operation"), (figures.checkpoints, "checkpoints_sums")):
+            with asked(rows.connection) as queries:
+                question(rows)
+            ((statement, parameters),) = queries
+            told = steps(rows.connection, statement, parameters)
+            assert any(f"COVERING INDEX {index}" in step for step in told), told
+            assert not any(dear(rows.connection, step) for step in told), told
