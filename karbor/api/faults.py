@@ -62,6 +62,10 @@ class Faults:
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         environ["HTTP_ACCEPT"] = "application/json"  # there is nothing else to choose from
+        query = environ.get("QUERY_STRING", "")
+        environ["QUERY_STRING"] = query.replace(
+            ";", "%3B"
+        )  # WebOb would begin another parameter there; nobody else does
         return self._response(environ)(environ, start_response)
 
     def _response(self, environ: dict[str, Any]) -> webob.Response:

@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.api import OTHER_PROJECT, PROVIDER, SERVER
+from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER, SERVER
 
 
 def names(body):
@@ -114,3 +114,10 @@ def test_an_administrator_lists_all_projects_or_one_of_them(api):
     assert names(api.get("/plans")) == ["mine"]
     assert sorted(names(api.get("/plans", all_tenants=1))) == ["mine", "theirs"]
     assert names(api.get("/plans", all_tenants="True", project_id=OTHER_PROJECT)) == ["theirs"]
+
+
+def test_a_semicolon_in_a_value_is_a_character_as_any_other(api):
+    api.plan(name="a;b")
+    api.plan(name="ab")
+    assert names(api.raw("GET", f"/v1/{PROJECT}/plans?name=a;b").json) == ["a;b"]
+    assert names(api.raw("GET", f"/v1/{PROJECT}/plans?name=a%3Bb&limit=5").json) == ["a;b"]
