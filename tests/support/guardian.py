@@ -4,7 +4,7 @@
 Run as a program: ``guardian.py DIRECTORY SIGNAL USER COMMAND...``. It starts COMMAND as USER ("-": its own) at the head
 of a process group, and waits until its own standard input ends (the test closed it, or died) or COMMAND ends. Then it
 sends SIGNAL to the whole group, and SIGKILL after ten seconds. Where it was the test that ended, DIRECTORY is removed
-("-": none).
+("-": none); where anything was written to standard input before, the directory is kept.
 """
 
 import os
@@ -36,7 +36,7 @@ def main() -> int:
             except (ProcessLookupError, subprocess.TimeoutExpired):
                 pass
         server.wait(10)
-        if told and directory != "-":
+        if told and directory != "-" and not os.read(0, 1):
             shutil.rmtree(directory, ignore_errors=True)
     return 0
 

@@ -164,9 +164,9 @@ def _serving(home: Path, *, keep: bool = False) -> Iterator[Keystone]:
 
     variables = {"OS_KEYSTONE_CONFIG_FILES": f"{home}/keystone.conf", "HOME": str(home), "PYTHONWARNINGS": "ignore"}
     plan = servers.Plan("keystone", command, ready, "SIGTERM", environment=variables)
-    with servers.running(plan, home, keep=keep) as port:
+    with servers.running(plan, home, keep=keep) as server:
         ids = json.loads((home / "ids.json").read_text()) if (home / "ids.json").exists() else {}
-        yield Keystone(f"http://127.0.0.1:{port}/v3", home, ids)
+        yield Keystone(f"http://127.0.0.1:{server.port}/v3", home, ids)
 
 
 def _configure(home: Path, url: str) -> None:

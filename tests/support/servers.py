@@ -2,9 +2,9 @@
 """How do tests get a MariaDB, PostgreSQL or RabbitMQ of their own?
 
 Each context manager yields a URL, and stops its server and removes its directory at the end, also when the test process
-dies (see guardian.py). Everything lies in one temporary directory on free ports of the loopback; several servers may
-run at once; the system's own services and clusters are not touched. Missing programs are installed from Debian packages
-(as root, or with sudo).
+dies (see guardian.py); ``mariadb_server`` and ``rabbitmq_server`` yield a Server, which a test can end and start again.
+Everything lies in one temporary directory on free ports of the loopback; several servers may run at once; the system's
+own services and clusters are not touched. Missing programs are installed from Debian packages (as root, or with sudo).
 """
 
 import fcntl
@@ -31,6 +31,13 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 @contextmanager
 def mariadb() -> Iterator[str]:
     """An empty MariaDB database; yields its SQLAlchemy URL."""
+    with mariadb_server() as server:
+        yield server.url
+
+
+@contextmanager
+def mariadb_server() -> Iterator["Server"]:
+    """An empty MariaDB database. A kill loses nothing that was committed."""
     install("mariadb-server-core", "mariadb-client-core", having=lambda: bool(_which("mariadbd", "mariadb-install-db")))
     with directory() as home:
         user = getpass.getuser()  # the server insists on being told so when that is root
@@ -46,7 +53,7 @@ def mariadb() -> Iterator[str]:
         def command(port: int) -> Sequence[str]:
             places = [f"--datadir={data}", f"--socket={home}/socket", f"--pid-file={home}/pid", f"--tmpdir={home}"]
             network = ["--bind-address=127.0.0.1", f"--port={port}", f"--init-file={home}/init.sql"]
-            small = ["--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=0", "--skip-log-bin"]
+            small = ["--innodb-buffer-pool-size=64M", "--innodb-flush-log-at-trx-commit=2", "--skip-log-bin"]
             return [_which("mariadbd"), *options, *places, *network, *small]
 
         def ready(port: int) -> None:
@@ -54,8 +61,9 @@ def mariadb() -> Iterator[str]:
 
             pymysql.connect(host="127.0.0.1", port=port, user="karbor", password="karbor", database="karbor").close()
 
-        with running(Plan("mariadb", command, ready, "SIGKILL"), home) as port:
-            yield f"mysql+pymysql://karbor:karbor@127.0.0.1:{port}/karbor"
+        with running(Plan("mariadb", command, ready, "SIGKILL"), home) as server:
+            server.url = f"mysql+pymysql://karbor:karbor@127.0.0.1:{server.port}/karbor"
+            yield server
 
 
 @contextmanager
@@ -93,13 +101,20 @@ def postgresql() -> Iterator[str]:
             finally:
                 connection.close()
 
-        with running(Plan("postgresql", command, ready, "SIGQUIT", user=user), home) as port:
-            yield f"postgresql+psycopg2://karbor@127.0.0.1:{port}/karbor"
+        with running(Plan("postgresql", command, ready, "SIGQUIT", user=user), home) as server:
+            yield f"postgresql+psycopg2://karbor@127.0.0.1:{server.port}/karbor"
 
 
 @contextmanager
 def rabbitmq() -> Iterator[str]:
     """A broker without queues; yields its transport URL."""
+    with rabbitmq_server() as server:
+        yield server.url
+
+
+@contextmanager
+def rabbitmq_server() -> Iterator["Server"]:
+    """A broker without queues."""
     program = "/usr/lib/rabbitmq/bin/rabbitmq-server"  # not the wrapper in PATH, which changes user and directories
     install("rabbitmq-server", having=lambda: Path(program).exists())
     with directory() as home:
@@ -130,8 +145,8 @@ def rabbitmq() -> Iterator[str]:
         with running(Plan("epmd", epmd, ready_epmd, "SIGKILL"), home, keep=True) as mapper:
             environment = {
                 "HOME": str(home),
-                "ERL_EPMD_PORT": str(mapper),
-                "RABBITMQ_NODENAME": f"karbor-{mapper}@localhost",
+                "ERL_EPMD_PORT": str(mapper.port),
+                "RABBITMQ_NODENAME": f"karbor-{mapper.port}@localhost",
                 "RABBITMQ_DIST_PORT": str(free_port()),
                 "RABBITMQ_CONF_ENV_FILE": str(nothing),
                 "RABBITMQ_ENABLED_PLUGINS_FILE": str(nothing),
@@ -144,8 +159,9 @@ def rabbitmq() -> Iterator[str]:
                 "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": "-kernel inet_dist_use_interface {127,0,0,1}",
             }
             plan = Plan("rabbitmq", command, ready, "SIGKILL", environment=environment)
-            with running(plan, home) as port:
-                yield f"rabbit://guest:guest@127.0.0.1:{port}/"
+            with running(plan, home) as server:
+                server.url = f"rabbit://guest:guest@127.0.0.1:{server.port}/"
+                yield server
 
 
 def install(*packages: str, having: Callable[[], bool]) -> None:
@@ -188,30 +204,74 @@ class Plan:
     environment: Mapping[str, str] | None = None
 
 
-@contextmanager
-def running(plan: Plan, home: Path, *, keep: bool = False) -> Iterator[int]:
-    """The port of the server. Its guardian removes ``home`` with it, unless ``keep``."""
-    log = home / f"{plan.name}.log"
-    for _attempt in range(3):  # somebody else may take the free port before the server does
-        port = free_port()
-        with log.open("ab") as output:
-            guardian = subprocess.Popen(
-                [*_guard("-" if keep else str(home), plan), *plan.command(port)],
+class Server:
+    """A server on a port of its own. ``url`` is for its clients."""
+
+    url = ""
+
+    def __init__(self, plan: Plan, home: Path, *, keep: bool) -> None:
+        self._plan, self._home, self._keep = plan, home, keep
+        self._log = home / f"{plan.name}.log"
+        self._guardian: subprocess.Popen | None = None
+        self.port = free_port()
+        for _attempt in range(3):  # somebody else may take the free port before the server does
+            if self._started():
+                return
+            self.port = free_port()
+        raise RuntimeError(f"{plan.name} did not start: {self._log.read_text(errors='replace')[-3000:]}")
+
+    def start(self) -> None:
+        """Again on the same port, with the same data; ready when this returns."""
+        deadline = time.monotonic() + READY_SECONDS
+        while not self._started():  # the port may be in use a moment longer than the server
+            assert time.monotonic() < deadline, self._log.read_text(errors="replace")[-3000:]
+
+    def stop(self) -> None:
+        """End it as a fault would. Its data is kept."""
+        self._end(b".")
+
+    def close(self) -> None:
+        """End it. Its guardian removes the directory unless it has to keep that."""
+        self._end(b"")
+
+    def _end(self, words: bytes) -> None:
+        if self._guardian is None:
+            return
+        guardian, self._guardian = self._guardian, None
+        try:
+            guardian.communicate(words, timeout=60)
+        except BrokenPipeError:  # it had ended by itself
+            guardian.wait(60)
+
+    def _started(self) -> bool:
+        with self._log.open("ab") as output:
+            self._guardian = subprocess.Popen(
+                [*_guard("-" if self._keep else str(self._home), self._plan), *self._plan.command(self.port)],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=output,
-                cwd=home,
-                env={"PATH": _SYSTEM_PATH, "LC_ALL": "C.UTF-8", **(plan.environment or {})},
+                cwd=self._home,
+                env={"PATH": _SYSTEM_PATH, "LC_ALL": "C.UTF-8", **(self._plan.environment or {})},
                 start_new_session=True,
             )
         try:
-            if _wait_ready(plan, port, guardian, log):
-                yield port
-                return
-        finally:
-            guardian.stdin.close()
-            guardian.wait(60)
-    raise RuntimeError(f"{plan.name} did not start: {log.read_text(errors='replace')[-3000:]}")
+            if _wait_ready(self._plan, self.port, self._guardian, self._log):
+                return True
+        except BaseException:
+            self.close()
+            raise
+        self.stop()
+        return False
+
+
+@contextmanager
+def running(plan: Plan, home: Path, *, keep: bool = False) -> Iterator[Server]:
+    """A server that is ready. Its guardian removes ``home`` with it, unless ``keep``."""
+    server = Server(plan, home, keep=keep)
+    try:
+        yield server
+    finally:
+        server.close()
 
 
 def _guard(directory: str, plan: Plan) -> list[str]:
