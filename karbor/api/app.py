@@ -90,7 +90,7 @@ def make_app(
     application = Faults(application, challenge=strategy.challenge)
     meters = meters or Meters()
     application = Measured(RequestId(application), page(conf, database, meters, clock), meters, clock)
-    application = Health(application, conf, database)
+    application = Health(application, conf, database, clock)
     if conf.cors.allowed_origin:
         application = cors.CORS(application, conf)
     if conf.oslo_middleware.enable_proxy_headers_parsing:

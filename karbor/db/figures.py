@@ -15,13 +15,15 @@ from karbor.db.database import Transaction
 from karbor.db.tables import CHECKPOINTS, JOBS, PLAN_SUMMARIES, PLANS, PROVIDERS, SCHEDULED_OPERATIONS
 from karbor.model.service import Service
 
+#: A daemon that was not heard of for so long was taken out of use, and is missed no more.
+_MISSED = timedelta(days=7)
 _C, _J, _P, _S, _O = CHECKPOINTS.c, JOBS.c, PLANS.c, PLAN_SUMMARIES.c, SCHEDULED_OPERATIONS.c
 
 
 @dataclass(frozen=True)
 class Condition:
-    """What is known of the daemons and of the work. ``services`` with whether each was heard of lately; ``providers``
-    with whether each can be used; ages in seconds, None where nothing waits."""
+    """What is known of the daemons and of the work. ``services`` of the last seven days, with whether each was heard of
+    lately; ``providers`` with whether each can be used; ages in seconds, None where nothing waits."""
 
     services: Sequence[tuple[Service, bool]]
     providers: Sequence[tuple[str, str, bool]]  # id, name, available
@@ -72,7 +74,11 @@ def condition(rows: Transaction, *, now: datetime, down_after: float) -> Conditi
     first = run(sa.select(_J.created_at).where(_J.state == "queued").order_by(_J.created_at, _J.id).limit(1)).scalar()
     providers = run(sa.select(PROVIDERS.c.id, PROVIDERS.c.name, PROVIDERS.c.available).order_by(PROVIDERS.c.id))
     return Condition(
-        services=[(service, service.updated_at >= silent) for service in rows.services.list()],
+        services=[
+            (service, service.updated_at >= silent)
+            for service in rows.services.list()
+            if service.updated_at >= now - _MISSED
+        ],
         providers=[(id, name, bool(available)) for id, name, available in providers],
         queued=counts.get("queued", 0),
         running=counts.get("running", 0),

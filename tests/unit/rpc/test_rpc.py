@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do declared calls reach a server over the in-memory transport, and only they?"""
 
+import socket
 import threading
 
 import oslo_messaging
@@ -112,3 +113,21 @@ def test_a_server_with_another_signature_is_refused():
 
     with pytest.raises(errors.ConfigurationError):
         server._endpoint(Echo, Wrong())
+
+
+def test_a_broker_counts_as_reachable_where_one_of_its_hosts_answers():
+    conf = cfg.ConfigOpts()
+    oslo_messaging.TransportURL.parse(conf)
+
+    def reachable(url):
+        conf.set_override("transport_url", url)
+        return transport.is_reachable(conf, seconds=10)
+
+    with socket.socket() as listens, socket.socket() as closed:
+        listens.bind(("127.0.0.1", 0))
+        listens.listen()
+        closed.bind(("127.0.0.1", 0))
+        good, bad = (f"u:p@127.0.0.1:{one.getsockname()[1]}" for one in (listens, closed))
+        assert reachable(f"rabbit://{bad},{good}/")
+        assert not reachable(f"rabbit://{bad}/")
+        assert reachable(transport.EMBEDDED_URL)
