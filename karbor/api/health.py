@@ -2,8 +2,8 @@
 """Can this process serve, and how do the parts do that it serves for? ``/healthcheck``: no login, no secrets, cheap.
 
 503 means that this process is useless: the database does not answer in time or holds no tables of ours, or what
-``[healthcheck]`` names (oslo.middleware: a file that takes the process out of service) says so. Whoever accepts JSON, or
-asks for ``?detailed``, is told more: message broker, workers, engines, providers and waiting jobs. Where one of them
+``[healthcheck]`` names (oslo.middleware: a file that takes the process out of service) says so. Whoever accepts JSON,
+or asks for ``?detailed``, is told more: message broker, workers, engines, providers and waiting jobs. Where one of them
 does badly the status is ``degraded``, and 200 all the same: requests are answered, and accepted work waits in the
 database until it can be done.
 """
@@ -121,9 +121,7 @@ class Health:
             LOG.warning("database not usable cause=%s", fault)
             return {"details": _check("The state of the other parts could not be read.")}
         answers = transport.is_reachable(self._conf, seconds=_BROKER_SECONDS)
-        broker = (
-            "" if answers else "The message broker cannot be reached: work begins late, live resources are unknown."
-        )
+        broker = "" if answers else "The message broker cannot be reached: work begins late."
         available = sum(entry[2] for entry in found.providers)
         return {
             "broker": _check(broker),

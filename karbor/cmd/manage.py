@@ -17,6 +17,7 @@ from karbor.app import roles, wiring
 from karbor.app.jobs import Jobs
 from karbor.cmd import daemon
 from karbor.common.clock import iso
+from karbor.db import figures
 from karbor.model import errors
 from karbor.protection import cleaner
 from karbor.protection.bankcheck import BankCheck
@@ -31,11 +32,19 @@ def _db_sync(application: wiring.Application, _given: argparse.Namespace) -> Any
 
 
 def _service_list(application: wiring.Application, _given: argparse.Namespace) -> Any:
-    with application.shared.database.read() as rows:
-        return [
-            {"binary": entry.binary, "host": entry.host, "updated_at": iso(entry.updated_at)}
-            for entry in rows.services.list()
-        ]
+    shared = application.shared
+    with shared.database.read() as rows:
+        found = figures.condition(rows, now=shared.clock.now(), down_after=shared.conf.service_down_time)
+    return [
+        {
+            "binary": entry.binary,
+            "host": entry.host,
+            "state": "up" if lives else "down",
+            "status": "disabled" if entry.disabled else "enabled",
+            "updated_at": iso(entry.updated_at),
+        }
+        for entry, lives in found.services
+    ]
 
 
 def _key_create(application: wiring.Application, _given: argparse.Namespace) -> Any:
@@ -111,7 +120,12 @@ def _parser() -> argparse.ArgumentParser:
         return categories.add_parser(name, help=help_).add_subparsers(required=True, metavar="VERB")
 
     verb(category("db", "the database"), "sync", _db_sync, "Create the tables, or bring them up to date.")
-    verb(category("service", "the daemons"), "list", _service_list, "Show when each daemon was last heard of.")
+    verb(
+        category("service", "the daemons"),
+        "list",
+        _service_list,
+        "Show which daemons live, and when each was last heard of.",
+    )
     verb(category("key", "the master key"), "create", _key_create, "Make a new master key; never replaces one.")
     bank = category("bank", "banks")
     verb(bank, "init", _bank_init, "Make the bank of a provider where there is none.").add_argument("provider")
