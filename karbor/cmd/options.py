@@ -24,8 +24,7 @@ def list_provider_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """What may stand in a file of providers.d: the provider, and a section for each bank and protection it names."""
     found: list[tuple[str, list[cfg.Opt]]] = [("provider", list(providers.PROVIDER_OPTS))]
     for name, plugin in sorted(loading.plugin_classes(providers.PLUGINS).items()):
-        if plugin.Settings.declared:
-            found.append((providers.settings_section(name), plugin.Settings.cfg_opts()))
+        found += plugin.Settings.cfg_sections(providers.settings_section(name)).items()
     return found
 
 

@@ -53,9 +53,12 @@ def plugin_classes(namespace: str) -> dict[str, type[Any]]:
 
 
 def settings_from(conf: cfg.ConfigOpts, group: str, declared: type[Any]) -> Any:
-    """The plug-in's declared settings as given in section ``group`` of ``conf``. Registers the options once."""
+    """The plug-in's declared settings as given in ``conf``, in section ``group`` unless they name another.
+
+    Registers the options once.
+    """
     if not declared.declared:
         return declared.parse({})  # no option, no section
-    conf.register_opts(declared.cfg_opts(), group=group)
-    section = conf[group]
-    return declared.parse({name: section[name] for name in declared.declared})
+    for section, opts in declared.cfg_sections(group).items():
+        conf.register_opts(opts, group=section)
+    return declared.parse({name: conf[entry.section or group][name] for name, entry in declared.declared.items()})

@@ -13,7 +13,7 @@ class WatchedBank(Bank):
     def __init__(self, inner: Bank) -> None:
         super().__init__(inner.settings)
         self._inner = inner
-        self.capabilities = inner.capabilities  # type: ignore[misc]
+        self.capabilities = inner.capabilities
 
     def initialise(self) -> str:
         return self._inner.initialise()
@@ -24,6 +24,12 @@ class WatchedBank(Bank):
     def put_if_absent(self, name: str, data: bytes) -> bool:
         faultpoints.reach(f"bank:put-{kind(name)}:before")
         answer = self._inner.put_if_absent(name, data)
+        faultpoints.reach(f"bank:put-{kind(name)}:after")
+        return answer
+
+    def put_own(self, name: str, data: bytes) -> bool:
+        faultpoints.reach(f"bank:put-{kind(name)}:before")
+        answer = self._inner.put_own(name, data)
         faultpoints.reach(f"bank:put-{kind(name)}:after")
         return answer
 

@@ -13,9 +13,17 @@ Conditions a bank must keep (the conformance suite ``karbor.sdk.testing.bank_sui
    put or deleted meanwhile may be missed or seen; of two objects of which the later sorts behind, and was put before
    the earlier was deleted, one is seen.
 6. *Honest errors.* A missing object is ObjectNotFound; everything else that fails is BankUnavailable (BankFull where
-   there is no room). A bank never answers "nothing here" when it could not look. A bank never tries again by itself:
-   trying again has one home, outside of it.
+   there is no room, ConfigurationError where this store can be no bank at all). A bank never answers "nothing here"
+   when it could not look. A bank over a network tries again what failed in passing, by ``karbor.common.retrying`` and
+   nothing else; a put that was tried again tells True where its own earlier try took effect.
 7. *Threads.* All methods may be called from several threads at once.
+
+Contended names. Two writers of one name with different contents meet under few names of a vault: a record (and the
+mark that it is void), the first key of a domain, and the identity of the bank. Which of them stays decides something,
+so these are put by ``put_if_absent``. All other names are random, made from the content, belong to one writer, or it
+does not matter which content stays; they are put by ``put_own``, for which a bank without an atomic put may do less.
+A bank that has no way to keep condition 1 for ``put_if_absent`` refuses to be one, by ConfigurationError, before it
+writes anything.
 
 Names are ASCII letters, digits, ``. _ -`` and ``/`` between parts; no part is empty or begins with a dot (such names
 are left to a bank's own temporary files); at most 512 characters. ``valid_name`` is the one check; a bank calls it
@@ -27,7 +35,6 @@ import abc
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
 
 from karbor.model import errors
 from karbor.sdk.options import Options
@@ -68,7 +75,7 @@ class Bank(abc.ABC):
     class Settings(Options):
         """A bank without settings."""
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities: Capabilities = Capabilities()
 
     def __init__(self, settings: Options) -> None:
         self.settings = settings
@@ -88,6 +95,14 @@ class Bank(abc.ABC):
     @abc.abstractmethod
     def put_if_absent(self, name: str, data: bytes) -> bool:
         """Store ``data`` under ``name``. True if this call made the object, False if the name was taken."""
+
+    def put_own(self, name: str, data: bytes) -> bool:
+        """As ``put_if_absent``, for a name that no other writer puts with another content at the same time.
+
+        May be cheaper where the store has no atomic put: of writers that meet here nonetheless, several may be told
+        True. One that comes later is told False, and the first content stays.
+        """
+        return self.put_if_absent(name, data)
 
     @abc.abstractmethod
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:

@@ -13,7 +13,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, Self
 
 from oslo_config import cfg
@@ -36,6 +36,7 @@ class Option:
     unit: str = ""
     secret: bool = False
     multiple: bool = False
+    section: str = ""  # of a settings file, where it is not that of the plug-in
     name: str = ""
     type: Any = str
     nullable: bool = False
@@ -101,9 +102,11 @@ def option(
     maximum: int | None = None,
     unit: str = "",
     secret: bool = False,
+    section: str = "",
 ) -> Any:
-    """Declare an option. ``required()`` says that there is no default."""
-    return Option(help, default, minimum, maximum, unit, secret)
+    """Declare an option. ``required()`` says that there is no default; ``section``, that it stands in that section of
+    a settings file, whatever the plug-in."""
+    return Option(help, default, minimum, maximum, unit, secret, section=section)
 
 
 def required(help: str, **rest: Any) -> Any:  # noqa: A002
@@ -122,10 +125,7 @@ class Options:
         for name, entry in list(vars(cls).items()):
             if isinstance(entry, Option):
                 type_, nullable = _plain(hints[name])
-                declared[name] = Option(
-                    entry.help, entry.default, entry.minimum, entry.maximum, entry.unit, entry.secret,
-                    entry.multiple, name, type_, nullable,
-                )  # fmt: skip
+                declared[name] = replace(entry, name=name, type=type_, nullable=nullable)
                 delattr(cls, name)
         cls.declared = declared
 
@@ -171,6 +171,14 @@ class Options:
     def cfg_opts(cls) -> list[cfg.Opt]:
         """The same options as oslo.config options, for a section of a settings file."""
         return [_cfg_opt(name, entry) for name, entry in cls.declared.items()]
+
+    @classmethod
+    def cfg_sections(cls, own: str) -> dict[str, list[cfg.Opt]]:
+        """``cfg_opts`` by section of a settings file; ``own`` is the one of the plug-in."""
+        found: dict[str, list[cfg.Opt]] = {}
+        for name, entry in cls.declared.items():
+            found.setdefault(entry.section or own, []).append(_cfg_opt(name, entry))
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         return {name: self.__dict__[name] for name in self.declared}

@@ -65,7 +65,7 @@ class Claim:
             "until": iso(now + timedelta(seconds=self._term)),
             "finished": iso(now) if finished else None,
         }
-        if not self._bank.put_if_absent(self._prefix + name, self._codec.seal_document(name, document)):
+        if not self._bank.put_own(self._prefix + name, self._codec.seal_document(name, document)):
             raise errors.LeaseLost("Somebody else began to clean up.", detail=name)
         self._number += 1
         self._since = self._clock.monotonic()

@@ -96,7 +96,7 @@ def _proven(
 def _put(store: ChunkStore, builder: PackBuilder, pace: Pace) -> int:
     directory, data = builder.finish()
     name = store.prefix + format.pack_name(builder.pack_id)
-    store.bank.put_if_absent(name, data)
+    store.bank.put_own(name, data)
     pace.spend(len(data))
     if store.bank.get(name) != data:
         raise errors.IntegrityError(detail=f"{name} is not what was written")

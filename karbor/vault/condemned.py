@@ -77,7 +77,7 @@ class CondemnedLists:
         """Tell all writers from now on."""
         made = Condemned(secrets.token_hex(16), at, packs, streams, index)
         name = format.condemned_name(made.id)
-        self._bank.put_if_absent(self._prefix + name, self._codec.seal_document(name, made.to_dict()))
+        self._bank.put_own(self._prefix + name, self._codec.seal_document(name, made.to_dict()))
         return made
 
     def there(self, list_id: str) -> bool:

@@ -40,7 +40,7 @@ class IndexObjects:
             out += directory.pack_id + directory.encode()
         name = format.index_name(secrets.token_hex(16))
         data = self._codec.seal_object(name, bytes(out))
-        self._bank.put_if_absent(self._prefix + name, data)
+        self._bank.put_own(self._prefix + name, data)
         self._index.add(directories, source=name)
         return name, len(data)
 
@@ -56,7 +56,7 @@ class IndexObjects:
     def prove(self, name: str) -> None:
         """Tell every host that all packs of this index object were read back. May be called again."""
         marker = format.proof_name(name)
-        self._bank.put_if_absent(self._prefix + marker, self._codec.seal_object(marker, b""))
+        self._bank.put_own(self._prefix + marker, self._codec.seal_object(marker, b""))
         self._index.prove(name)
 
     def follow(self) -> None:
@@ -107,7 +107,7 @@ class IndexObjects:
             packs.setdefault(pack_id.hex(), []).append(chunk_id.hex())
         name = format.damage_name(secrets.token_hex(16))
         document = {"version": format.VERSION, "packs": packs}
-        self._bank.put_if_absent(self._prefix + name, self._codec.seal_document(name, document))
+        self._bank.put_own(self._prefix + name, self._codec.seal_document(name, document))
         self._index.distrust(lost, note=name)
 
     def _follow_damage(self) -> None:

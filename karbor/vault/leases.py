@@ -125,7 +125,7 @@ class Leases:
 
     def put(self, held: Held) -> bool:
         """Put a lease object. False where the name is taken: by an earlier try of the same owner."""
-        return self._bank.put_if_absent(self._prefix + held.name, self._codec.seal_document(held.name, held.to_dict()))
+        return self._bank.put_own(self._prefix + held.name, self._codec.seal_document(held.name, held.to_dict()))
 
     def there(self, held: Held) -> bool:
         """Whether the bank has this lease object."""

@@ -87,7 +87,7 @@ class Records:
         name = format.record_name(kind, record_id)
         tombstone = format.tombstone_name(name)
         sealed = self._codec.seal_document(tombstone, {"version": format.VERSION, "at": iso(self._clock.now())})
-        self._bank.put_if_absent(self._prefix + tombstone, sealed)
+        self._bank.put_own(self._prefix + tombstone, sealed)  # all tombstones of a name say the same
         self._bank.delete(self._prefix + name)
 
     def _open(self, name: str) -> dict[str, Any]:

@@ -137,7 +137,7 @@ class Session:
             directory, data = pack.finish()
             name = self._store.prefix + format.pack_name(pack.pack_id)
             # The id is random: where the name is taken, an earlier try of this very call did take effect.
-            if not self._store.bank.put_if_absent(name, data) and self._store.bank.stat(name).size != len(data):
+            if not self._store.bank.put_own(name, data) and self._store.bank.stat(name).size != len(data):
                 raise errors.IntegrityError(detail=f"{name} is taken by something else")
             self.stored += len(data)
             self._store.index.add([directory])

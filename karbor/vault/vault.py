@@ -213,7 +213,7 @@ class Domain:
         stream_id = secrets.token_hex(16)
         name = format.stream_name(stream_id)
         data = store.codec.seal_document(name, root.to_dict())
-        store.bank.put_if_absent(store.prefix + name, data)
+        store.bank.put_own(store.prefix + name, data)
         stored = session.stored + len(data)
         return StreamInfo(stream_id, root.size, bytes_read, stored, tuple(session.index_names))
 

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
-from typing import ClassVar
 
 from karbor.common import durable
 from karbor.model import errors
@@ -38,7 +37,7 @@ class FilesystemBank(Bank):
         )
         bank_object_container: str = option("karbor", "Name of the directory below it that holds the objects.")
 
-    capabilities: ClassVar[Capabilities] = Capabilities()
+    capabilities = Capabilities()
 
     def __init__(self, settings: Options) -> None:
         super().__init__(settings)
