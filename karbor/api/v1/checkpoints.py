@@ -94,7 +94,7 @@ class Checkpoint(Node):
         role="member",
         body=RESET,
         response=ANY_OBJECT,
-        errors=(400, 404, 409),
+        errors=(400, 404),
         more_rules=((states.RESET_AVAILABLE, "admin", "Say that a checkpoint is available"),),
     )
     def put(self, call: Call) -> Answer:
@@ -107,7 +107,11 @@ class Checkpoint(Node):
         def reset(rows: Transaction) -> tuple[str, Value]:
             checkpoint = _get(rows, call, lock=True)
             call.allow(project_id=checkpoint.project_id)
-            return checkpoint.status, states.reset(rows, call, checkpoint, call.body["state"])
+            try:
+                return checkpoint.status, states.reset(rows, call, checkpoint, call.body["state"])
+            except errors.Conflict as fault:
+                # The published clients take several ids, and go on with the next one after a 400 only.
+                raise errors.InvalidInput(fault.message, next_action=fault.next_action) from fault
 
         before, after = call.services.database.retrying(reset)
         LOG.info(

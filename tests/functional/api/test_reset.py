@@ -47,14 +47,14 @@ def test_error_can_be_said_of_everything_that_nothing_works_on(api, status):
 def test_a_tombstone_stays_one(api):
     path = f"{PATH}/{api.checkpoint(status='deleted')['id']}"
     for state in ("error", "available"):
-        api.refused(409, "PUT", path, ask(state))
+        api.refused(400, "PUT", path, ask(state))
 
 
 @pytest.mark.parametrize("state", ["error", "available"])
 def test_while_something_works_on_it_its_state_is_left_alone(api, state):
     plan = api.plan()
     checkpoint = api.post(PATH, {"checkpoint": {"plan_id": plan["id"]}})["checkpoint"]
-    assert "protect" in api.refused(409, "PUT", f"{PATH}/{checkpoint['id']}", ask(state))
+    assert "protect" in api.refused(400, "PUT", f"{PATH}/{checkpoint['id']}", ask(state))
     assert status_of(api, f"{PATH}/{checkpoint['id']}") == "protecting"
 
 
@@ -79,7 +79,7 @@ def test_a_lost_worker_does_not_hold_it_for_ever(api, operation, status):
         with api.database.write() as rows:
             more["restore_id"] = rows.restores.create(Restore(VOLUME, PROJECT, PROVIDER, checkpoint["id"])).id
     job = lose(api, operation, checkpoint["id"], **more)
-    api.refused(409, "PUT", path, ask("error"))  # it may only be slow
+    api.refused(400, "PUT", path, ask("error"))  # it may only be slow
     api.clock.pass_time(21)
     assert api.send("PUT", path, ask("error")) == (200, {})
     assert status_of(api, path) == "error"
@@ -103,15 +103,15 @@ def test_what_was_complete_can_be_available_again(api):
 
 def test_what_never_was_complete_cannot_be_available(api):
     path = f"{PATH}/{api.checkpoint(status='error')['id']}"
-    assert "never complete" in api.refused(409, "PUT", path, ask("available"))
+    assert "never complete" in api.refused(400, "PUT", path, ask("available"))
 
 
 @pytest.mark.parametrize("status", ["deleting", "error-deleting"])
 def test_what_was_being_deleted_is_never_available_again(api, status):
     path = complete(api, status)
-    api.refused(409, "PUT", path, ask("available"))
+    api.refused(400, "PUT", path, ask("available"))
     assert api.send("PUT", path, ask("error"))[0] == 200
-    api.refused(409, "PUT", path, ask("available"))
+    api.refused(400, "PUT", path, ask("available"))
 
 
 @pytest.mark.parametrize("state", ["available", "error"])
