@@ -199,6 +199,11 @@ class Jobs(Repository):
         query = sa.select(JOBS).where(_C.state.in_(["queued", "running"])).order_by(_C.created_at, _C.id)
         return [_job(row) for row in self._connection.execute(query)]
 
+    def failed(self, limit: int) -> Sequence[Job]:
+        """The newest jobs that failed, newest first."""
+        query = sa.select(JOBS).where(_C.state == "failed").order_by(_C.created_at.desc(), _C.id.desc()).limit(limit)
+        return [_job(row) for row in self._connection.execute(query)]
+
     def lease_left(self, id: str) -> int:
         """Milliseconds for which the lease of a job holds; 0 or less where it is over. Raises NotFound."""
         query = sa.select(_C.lease_until_ms - server_ms(self._connection, self._clock)).where(_C.id == id)

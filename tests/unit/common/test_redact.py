@@ -3,7 +3,7 @@
 
 import pytest
 
-from karbor.common.redact import Redactor, is_secret
+from karbor.common.redact import Redactor, is_secret, secrets_in
 
 TOKEN = "gAAAAABnA1b2c3d4e5f6g7h8i9j0kLmNoP_-x"
 
@@ -49,3 +49,34 @@ def test_the_rest_stays_as_it_is():
 def test_names_of_secrets_are_known():
     assert all(map(is_secret, ("password", "auth_token", "s3_secret_key", "Passphrase")))
     assert not any(map(is_secret, ("connection", "host", "master_key_file")))
+
+
+def test_json_stays_json():
+    given = {"adminPass": "x", "deep": [{"token": "y", "at": "http://u:hunter22@host"}], "tokens": 3}
+    hidden = {"adminPass": "***", "deep": [{"token": "***", "at": "http://u:***@host"}], "tokens": 3}
+    assert Redactor().value(given) == hidden
+
+
+SETTINGS = """[DEFAULT]
+# password = of the documentation
+host = kvm1
+transport_url = rabbit://karbor:p%40ss@broker/
+[own]
+admin_pass = hunter22
+wrapped = first
+    second
+empty_token =
+path = /etc/karbor
+"""
+
+
+def test_settings_lose_their_secrets_and_nothing_else():
+    text = Redactor().settings(SETTINGS, {"wrapped"})
+    for secret in ("hunter22", "first", "second", "p%40ss"):
+        assert secret not in text
+    for kept in ("host = kvm1", "path = /etc/karbor", "admin_pass = ***", "empty_token ="):
+        assert kept in text
+
+
+def test_secrets_of_settings_are_found_so_that_they_can_be_hidden_elsewhere():
+    assert secrets_in(SETTINGS, {"wrapped"}) == {"hunter22", "first", "second", "p%40ss", "p@ss"}
