@@ -19,7 +19,7 @@ from karbor.db.database import Database
 from karbor.db.outcomes import end_badly
 from karbor.model import errors
 from karbor.protection.catalog import Rebuild
-from tests.support.crashhouse import HERE, PROJECT, House
+from tests.support.crashsite import HERE, PROJECT, House
 
 POINT = "bank:put-record-checkpoint:before"
 
