@@ -15,7 +15,7 @@ from typing import Any
 
 from karbor.app import roles, wiring
 from karbor.app.jobs import Jobs
-from karbor.cmd import daemon
+from karbor.cmd import daemon, support
 from karbor.common.clock import iso
 from karbor.db import figures
 from karbor.model import errors
@@ -100,6 +100,10 @@ def _job_abort(application: wiring.Application, given: argparse.Namespace) -> An
     return _jobs(application).abort(given.job, force=given.force)
 
 
+def _support_bundle(application: wiring.Application, given: argparse.Namespace) -> Any:
+    return support.bundle(application.shared, given.output, given.log)
+
+
 def _version(_application: wiring.Application, _given: argparse.Namespace) -> Any:
     return {"version": metadata.version("karbor")}
 
@@ -156,6 +160,12 @@ def _parser() -> argparse.ArgumentParser:
     for command, insisting in ((release, "although its worker seems alive"), (abort, "although workers are alive")):
         command.add_argument("job", help="id of the job")
         command.add_argument("--force", action="store_true", help=f"do it {insisting}")
+    bundle = verb(
+        category("support", "for those who help"), "bundle", _support_bundle,
+        "Write settings, state, failures and logs into one archive, without secrets.",
+    )  # fmt: skip
+    bundle.add_argument("--output", required=True, metavar="FILE.tar.gz", help="the archive to write")
+    bundle.add_argument("--log", action="append", default=[], metavar="FILE", help="a log file to take the end of")
     verb(category("version", "this release"), "list", _version, "Show the version.")
     return parser
 

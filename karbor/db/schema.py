@@ -36,11 +36,15 @@ def upgrade(engine: Engine) -> None:
         command.upgrade(settings(connection), "head")
 
 
+def revisions(engine: Engine) -> tuple[str, ...]:
+    """The newest migrations that have been run: one, as a rule."""
+    with engine.begin() as connection:
+        return tuple(MigrationContext.configure(connection).get_current_heads())
+
+
 def is_current(engine: Engine) -> bool:
     """Whether the newest migration has been run, and none that this release does not know."""
-    with engine.begin() as connection:
-        found = MigrationContext.configure(connection).get_current_heads()
-    return set(found) == set(ScriptDirectory.from_config(settings()).get_heads())
+    return set(revisions(engine)) == set(ScriptDirectory.from_config(settings()).get_heads())
 
 
 @contextmanager
