@@ -7,7 +7,7 @@ taking, keeps an engine that slept past its lease from writing. Time is the data
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
@@ -25,6 +25,7 @@ from karbor.model.scheduled_run import ScheduledRun, run_id
 
 _C = SCHEDULED_RUNS.c
 _TURN = "scheduled_runs"
+_MILLISECOND = timedelta(milliseconds=1)
 _LOOK_AT = 4  # candidates for each run that may begin
 _QUEUE_MS = 2000  # until one that waits for the last run of its operation is looked at again
 _LATE = "It could not begin within its window: the service was busy, or no engine was there."
@@ -56,6 +57,10 @@ class ScheduledRuns(Repository):
     def ask(self, operation: ScheduledOperation) -> ScheduledRun:
         """A run of this operation now, because somebody wants one."""
         now = self._now()
+        newest = sa.select(sa.func.max(_C.scheduled_for)).where(_C.scheduled_operation_id == operation.id)
+        last = self._connection.execute(newest).scalar()
+        if last is not None and last >= now:
+            now = last + _MILLISECOND  # a time has one run, and this is to be another
         run = ScheduledRun(
             id=run_id(operation.id, now),
             project_id=operation.project_id,

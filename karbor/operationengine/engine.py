@@ -79,7 +79,8 @@ class Engine:
         """Take nothing new; steps that run end, or are taken over when their lease is over."""
         self._stopping.set()
         self._wake.set()
-        self._thread.join(grace)
+        if self._thread.is_alive():
+            self._thread.join(grace)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def look(self) -> None:
