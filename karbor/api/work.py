@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from karbor.api.call import Call
+from karbor.common import faultpoints
 from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.operation import Job, OperationLog
@@ -56,6 +57,7 @@ def send_made(call: Call, made: tuple[Mapping[str, Any], Job | None]) -> Mapping
 
 def send(call: Call, job: Job) -> None:
     """Tell the workers of a committed job. Where nobody hears it, they find the row when they look next."""
+    faultpoints.reach("api:booked:after")
     LOG.info(
         "work asked for job=%s operation=%s checkpoint=%s restore=%s verification=%s project=%s user=%s request=%s",
         job.id,
@@ -71,3 +73,4 @@ def send(call: Call, job: Job) -> None:
         call.services.protection.run(job_id=job.id)
     except errors.KarborError as fault:
         LOG.warning("workers not told job=%s request=%s %s", job.id, job.request_id, fault.operator_text())
+    faultpoints.reach("api:sent:after")
