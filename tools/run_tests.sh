@@ -32,7 +32,7 @@ cd "$top"
 install_packages ca-certificates python3 python3-venv python3-dev gcc libc6-dev pkg-config libvirt-dev qemu-utils
 if [ -z "$quick" ]; then
     install_packages libvirt-daemon qemu-system-x86 e2fsprogs cpio mount rabbitmq-server mariadb-server-core \
-        mariadb-client-core postgresql
+        mariadb-client-core postgresql swift-proxy swift-account swift-container swift-object memcached
     package_lists
 fi
 
