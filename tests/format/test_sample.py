@@ -14,12 +14,11 @@ from karbor.plugins.banks.filesystem import FilesystemBank
 from karbor.vault.cleanup import Settings
 from karbor.vault.keys import MasterKey
 from karbor.vault.vault import Vault
-from tests.format.plain_reader import PlainReader
+from tests.format.tool import TOOL, Tool
 from tests.support.vaults import KEY, BytesSource, content_of, nothing, open_vault
 
 HERE = Path(__file__).parent
 VERSIONS = sorted(path.name for path in HERE.glob("v[0-9]*"))
-READINGS = ("learn_index_objects", "learn_packs")
 
 
 class Sample:
@@ -68,42 +67,35 @@ def test_a_sample_can_be_written_on(sample):
     assert content_of(sample.domain, info.id) == data
 
 
-@pytest.mark.parametrize("learn", READINGS)
-def test_a_sample_is_read_from_the_description_alone(sample, learn):
-    container = sample.path / "bank" / "karbor"
-    reader = PlainReader(container, master=sample.key.secret, label=sample.expected["label"])
-    getattr(reader, learn)()
+@pytest.mark.parametrize("index_is_lost", [False, True])
+def test_a_sample_is_read_from_the_description_alone(sample, tmp_path, index_is_lost):
+    tool = Tool(sample.path / "bank", sample.path / "master.key", tmp_path)
+    tool = tool.without_index() if index_is_lost else tool
     for stream_id, wanted in sample.expected["streams"].items():
-        assert digest(reader.stream(stream_id)) == wanted
-    for record_id, document in sample.expected["records"].items():
-        assert reader.document(f"record/checkpoint/{record_id}") == document
+        done = tool.restore(stream_id)
+        assert (done.code, done.lost) == (0, [])
+        assert digest(done.content(stream_id)) == wanted
+    listed = tool.run("list").text
+    assert "sample-deleted" not in listed
+    assert all(record_id in listed for record_id in sample.expected["records"])
+    assert tool.restore("sample-1").document == sample.expected["records"]["sample-1"]
 
 
-@pytest.mark.parametrize("learn", READINGS)
-def test_what_is_written_today_is_read_from_the_description_alone(tmp_path, learn):
-    bank = FilesystemBank(FilesystemBank.Settings(file_system_bank_path=str(tmp_path)))
-    bank.initialise()
-    data = b"written today " * 100_000 + bytes(5 << 20) + bytes(range(256)) * 100
-    domain = open_vault(bank, tmp_path / "cache").domain("project")
-    info = domain.write_stream(BytesSource(data), advance=nothing)
-    reader = PlainReader(tmp_path / "karbor", master=bytes(range(32)), label="project")
-    getattr(reader, learn)()
-    assert reader.stream(info.id) == data
-
-
-@pytest.mark.parametrize("learn", READINGS)
-def test_what_clean_up_left_is_read_from_the_description_alone(tmp_path, learn):
-    bank = FilesystemBank(FilesystemBank.Settings(file_system_bank_path=str(tmp_path)))
+@pytest.mark.parametrize("index_is_lost", [False, True])
+def test_what_clean_up_left_is_read_from_the_description_alone(tmp_path, index_is_lost):
+    bank = FilesystemBank(FilesystemBank.Settings(file_system_bank_path=str(tmp_path / "bank")))
     bank.initialise()
     vault = Vault(bank, master_key=KEY, cache_dir=tmp_path / "cache", clock=Clock())  # as the bank's, for its ages
     domain = vault.domain("project")
     kept = {}
     for number in range(4):
         data = b"".join(hashlib.shake_128(b"%d" % (number + page)).digest(20_000) for page in range(3)) * 2
+        data += b"written today " * 100_000 + bytes(5 << 20) + bytes(range(256)) * 100
         info = domain.write_stream(BytesSource(data), advance=nothing)
         domain.read_back([info], nothing)
-        domain.put_record("checkpoint", str(number), {"version": 1, "streams": [info.id]})
-        kept[number] = (info.id, data)
+        saved = {"key": "OS::Nova::Server#1", "streams": {"disk": info.id}}
+        domain.put_record("checkpoint", str(number), {"version": 1, "resources": [saved]})
+        kept[number] = data
     for number in (0, 2):
         domain.delete_record("checkpoint", str(number))
         del kept[number]
@@ -111,10 +103,12 @@ def test_what_clean_up_left_is_read_from_the_description_alone(tmp_path, learn):
     assert before.packs_deleted
     assert before.index_objects_deleted
     vault.close()
-    reader = PlainReader(tmp_path / "karbor", master=bytes(range(32)), label="project")
-    getattr(reader, learn)()
-    for stream_id, data in kept.values():
-        assert reader.stream(stream_id) == data
+    tool = Tool(tmp_path / "bank", KEY.secret, tmp_path)
+    tool = tool.without_index() if index_is_lost else tool
+    for number, data in kept.items():
+        done = tool.restore(str(number), "--resource", "OS::Nova::Server#1", "--stream", "disk")
+        assert done.code == 0
+        assert done.content("disk") == data
 
 
 def test_a_sample_survives_clean_up(sample):
@@ -124,7 +118,8 @@ def test_a_sample_survives_clean_up(sample):
         assert digest(content_of(sample.domain, stream_id)) == wanted
 
 
-def test_the_plain_reader_needs_nothing_of_karbor():
-    text = (HERE / "plain_reader.py").read_text()
+def test_the_program_shares_no_code_with_karbor_and_is_short():
+    text = TOOL.read_text()
     imports = [line for line in text.splitlines() if line.startswith(("import ", "from "))]
     assert not [line for line in imports if any(name in line for name in ("karbor", "blake3", "xxhash"))]
+    assert len(text.splitlines()) <= 400
