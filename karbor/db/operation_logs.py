@@ -49,6 +49,12 @@ class OperationLogs(Repository):
         """Note how it ended. Nothing happens where there is no such log: the job's end must not depend on it."""
         self._update(id, status=status, ended_at=ended_at, error_info=error_info)
 
+    def note(self, id: str, **extra: Any) -> None:
+        """Keep something more in ``extra_info``. Nothing happens where there is no such log."""
+        kept = self._connection.execute(sa.select(_C.extra_info).where(_C.id == id)).scalar()
+        if kept is not None:
+            self._update(id, extra_info={**kept, **extra})
+
     def get(self, id: str, *, project_id: str | None = None) -> OperationLog:
         """The log, of any project where ``project_id`` is None. Raises NotFound."""
         return _log(self._row(id, *([_C.project_id == project_id] if project_id is not None else [])))

@@ -7,6 +7,7 @@ from karbor.db.database import Transaction
 from karbor.model.checkpoint import Reason
 from karbor.model.operation import Job
 
+_NEXT = "begin it again where it is still wanted"
 #: How what an operation made, or worked on, is shown when nobody ends the operation any more.
 ENDED = {"protect": "error", "copy": "error", "restore": "fail", "verify": "fail", "delete": "error-deleting"}
 
@@ -18,7 +19,7 @@ def end_badly(rows: Transaction, job: Job, *, cause: str, now: datetime) -> None
     """
     status = ENDED[job.operation]
     if job.operation in ("protect", "copy", "delete"):
-        reason = Reason(resource="", step="queue", cause=cause)
+        reason = Reason(resource="", step="queue", cause=cause, next_action=_NEXT)
         rows.checkpoints.transition(job.checkpoint_id or "", status, reason=reason, finished_at=now)
     else:
         kept, id_ = (

@@ -23,6 +23,12 @@ class Reason:
     cause: str
     next_action: str = ""
 
+    def in_words(self) -> str:
+        """One line: resource, step, cause and next action."""
+        where = " ".join(part for part in (self.resource, self.step) if part)
+        next_ = f" Next: {self.next_action.rstrip('.')}." if self.next_action else ""
+        return f"{where}: {self.cause}{next_}" if where else f"{self.cause}{next_}"
+
     def to_dict(self) -> dict[str, str]:
         return {"resource": self.resource, "step": self.step, "cause": self.cause, "next_action": self.next_action}
 

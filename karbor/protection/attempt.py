@@ -160,6 +160,10 @@ class Attempt:
     def _begin_anew(self, rows: Transaction) -> None:
         """Back to the queue, without anything of this attempt."""
         self._runner.forget(self.control.job, rows)
+        failed = Reason(**{name: text for name, text in self.control.job.payload["failure"].items() if name != "again"})
+        rows.operation_logs.note(
+            self.control.job.id, attempts=self.control.job.attempts, last_failure=failed.in_words()
+        )
         job = rows.jobs.set_payload(self.control.job, failure=None, logbook=None)
         rows.jobs.release(job, delay_ms=int(self._settings.retry_delay * 1000), fresh=True)
 
@@ -193,7 +197,7 @@ class Attempt:
         rows.jobs.check(job)
         error = None
         if reason is not None:
-            error = f"{reason.resource} {reason.step}: {reason.cause}".strip()
+            error = reason.in_words()
             if operation is not None:
                 operation.ended_badly(rows, reason)
         elif operation is not None:
@@ -201,6 +205,7 @@ class Attempt:
         self._runner.forget(job, rows)
         rows.jobs.finish(job, "done" if reason is None else "failed")
         status = LOGGED[job.operation][0 if reason is None else 1]
+        rows.operation_logs.note(job.id, attempts=job.attempts)
         rows.operation_logs.finish(job.id, status=status, ended_at=self._parts.clock.now(), error_info=error)
 
     def _flush(self) -> None:

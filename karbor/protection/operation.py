@@ -17,6 +17,7 @@ from karbor.model.checkpoint import Reason, SavedResource
 from karbor.model.graph import ResourceGraph
 from karbor.model.plan import options_for
 from karbor.model.resource import ResourceKey
+from karbor.protection.advice import advice_on
 from karbor.protection.control import Control
 from karbor.protection.flows import Step
 from karbor.protection.protectables import ProtectableRegistry
@@ -194,7 +195,5 @@ class Operation(abc.ABC):
 
 def reason_of(fault: BaseException, *, resource: str, step: str) -> Reason:
     """What a user may know of a failure. An unexpected fault shows no internals."""
-    if isinstance(fault, errors.KarborError):
-        action = fault.next_action or ("try again" if not fault.permanent else "")
-        return Reason(resource, step, fault.message, action)
-    return Reason(resource, step, "An internal fault.", "ask the operator to look into the log of karbor-protection")
+    cause = fault.message if isinstance(fault, errors.KarborError) else "An internal fault."
+    return Reason(resource, step, cause, advice_on(fault))

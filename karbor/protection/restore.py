@@ -62,7 +62,12 @@ class RestoreOperation(Operation):
         text = _text(f"{reason.step}: {reason.cause}", reason)
         for key, status in rows.restores.get(self.restore_id).resources_status.items():
             if status == "available":  # it was, until everything was undone
-                rows.restores.set_resource(self.restore_id, key, "error", "It was removed again.")
+                rows.restores.set_resource(
+                    self.restore_id,
+                    key,
+                    "error",
+                    f"It was removed again, because {reason.resource or 'the restore'} failed.",
+                )
         if not reason.resource:
             rows.restores.set_resource(self.restore_id, f"Checkpoint#{self.checkpoint_id}", "error", text)
         rows.restores.transition(self.restore_id, "fail", finished_at=self.parts.clock.now())

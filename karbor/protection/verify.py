@@ -141,7 +141,11 @@ class VerifyOperation(Operation):
     def ended_badly(self, rows: Transaction, reason: Reason) -> None:
         verification = rows.verifications.get(self.verification_id)
         checkpoint = rows.checkpoints.get(self.checkpoint_id, lock=True)
-        rows.verifications.transition(self.verification_id, "fail", finished_at=self.parts.clock.now())
+        # Where none of the resources is to blame, it says itself why it failed.
+        reasons = verification.resources_reason or {f"Checkpoint#{self.checkpoint_id}": reason.in_words()}
+        rows.verifications.transition(
+            self.verification_id, "fail", resources_reason=reasons, finished_at=self.parts.clock.now()
+        )
         if checkpoint.status == "available" and _proven(verification.report or {}):
             said = Reason(reason.resource, "verify", reason.cause, _ELSEWHERE)
             rows.checkpoints.transition(self.checkpoint_id, "error", reason=said)

@@ -40,7 +40,12 @@ def reset(rows: Transaction, call: Call, checkpoint: Checkpoint, state: str) -> 
         rows.checkpoints.save_resources(checkpoint.id, ())  # nobody knows how much of it is left
     if checkpoint.status == "deleting":
         rows.checkpoints.transition(checkpoint.id, "error-deleting")
-    reason = Reason(resource="", step="reset", cause=f"Its state was set to error; it was {checkpoint.status} before.")
+    reason = Reason(
+        resource="",
+        step="reset",
+        cause=f"Its state was set to error; it was {checkpoint.status} before.",
+        next_action="delete it, or let an administrator set it to available where it is whole",
+    )
     finished_at = checkpoint.finished_at or call.services.clock.now()
     return rows.checkpoints.transition(checkpoint.id, "error", reason=reason, finished_at=finished_at)
 

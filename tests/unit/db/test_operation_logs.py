@@ -26,6 +26,14 @@ class TestOperationLogs:
         with database.write() as rows:
             rows.operation_logs.finish("nowhere", status="error", ended_at=clock.now())
 
+    def test_what_more_is_known_is_kept_beside_what_was_known(self, database):
+        with database.write() as rows:
+            rows.operation_logs.create(make.log(extra_info={"a": 1}))
+            rows.operation_logs.note("job-1", attempts=2)
+            rows.operation_logs.note("job-1", attempts=3)
+            rows.operation_logs.note("nowhere", attempts=1)
+            assert rows.operation_logs.get("job-1").extra_info == {"a": 1, "attempts": 3}
+
     def test_another_project_does_not_find_it(self, database):
         with database.write() as rows:
             rows.operation_logs.create(make.log())

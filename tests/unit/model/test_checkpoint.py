@@ -83,3 +83,9 @@ def test_a_reason_says_what_it_is_made_of():
         "cause": "it broke",
         "next_action": "",
     }
+
+
+def test_a_reason_in_words_leaves_out_what_is_not_known():
+    assert Reason("web", "protect", "No room.", "make some").in_words() == "web protect: No room. Next: make some."
+    assert Reason("", "plan", "No key.").in_words() == "plan: No key."
+    assert Reason("", "", "Cancelled.").in_words() == "Cancelled."
