@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do the metrics tell what the database and the process know, at a bounded price, and only to those who may know?"""
 
+from pathlib import Path
+
 import pytest
 import webob
 from prometheus_client import CollectorRegistry
@@ -163,3 +165,12 @@ def test_requests_are_measured_by_operation(clock):
     value = meters.registry.get_sample_value
     assert value("karbor_api_requests_total", {"operation": "plan_get", "status": "404"}) == 1
     assert value("karbor_api_request_duration_seconds_sum", {"operation": "plan_get"}) == 2
+
+
+def test_every_metric_is_explained(database, clock):
+    meters = Meters()
+    meters.watch_dropped(lambda: 0)
+    families = [*Installation(make_conf(), database, clock).collect(), *meters.registry.collect()]
+    page = (Path(__file__).parents[3] / "doc/source/admin/monitoring.rst").read_text()
+    assert len(families) > 15
+    assert [family.name for family in families if f"\n``{family.name}``" not in page] == []
