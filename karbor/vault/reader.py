@@ -1,30 +1,34 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are the bytes of a stream read at any place, proven, in bounded memory?"""
 
-from collections.abc import Iterator, Set
+from collections.abc import Iterator, Sequence
 
 from karbor.model import errors
 from karbor.sdk.streams import Extent, Kind
+from karbor.vault.chunkcache import ChunkCache
 from karbor.vault.recipe import Piece, Tree
-from karbor.vault.store import ByteCache, ChunkStore
+from karbor.vault.store import ChunkStore
 
 _PORTION = 4 << 20
-_CACHE = 8 << 20
+#: Bytes of chunks that a reader keeps, unless it is told another number.
+READER_CACHE = 8 << 20
 
 
 class ChunkedReader:
-    """A StreamReader over a recipe. Thread-safe; keeps the chunks it opened last for readers with small portions."""
+    """A StreamReader over a recipe. Thread-safe; keeps the chunks it opened last for readers with small portions:
+    up to ``cache`` bytes."""
 
-    def __init__(self, store: ChunkStore, tree: Tree) -> None:
+    def __init__(self, store: ChunkStore, tree: Tree, *, cache: int = READER_CACHE) -> None:
         self.size = tree.size
-        self._store = store
         self._tree = tree
-        self._cache = ByteCache(_CACHE)
+        self._chunks = ChunkCache(store, cache).chunks
 
-    def extents(self) -> Iterator[Extent]:
-        """DATA and ZERO from 0 to ``size``."""
-        start = end = 0  # of the data that is being gathered
-        for piece in self._tree.pieces(0, self.size):
+    def extents(self, start: int = 0, stop: int | None = None) -> Iterator[Extent]:
+        """DATA and ZERO between two offsets, by default from 0 to ``size``. Reads no more of the recipe than it must.
+        Raises IntegrityError where that is damaged."""
+        begin, limit = start, self.size if stop is None else min(stop, self.size)
+        start = end = begin  # of the data that is being gathered
+        for piece in self._tree.pieces(begin, limit):
             if piece.offset > end:
                 if end > start:
                     yield Extent(start, end - start, Kind.DATA)
@@ -33,8 +37,8 @@ class ChunkedReader:
             end = piece.offset + piece.length
         if end > start:
             yield Extent(start, end - start, Kind.DATA)
-        if end < self.size:
-            yield Extent(end, self.size - end, Kind.ZERO)
+        if end < limit:
+            yield Extent(end, limit - end, Kind.ZERO)
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes. Raises InvalidInput outside of the stream, IntegrityError for damage."""
@@ -44,27 +48,21 @@ class ChunkedReader:
             )
         out = bytearray(length)
         for start in range(offset, offset + length, _PORTION):
-            stop = min(start + _PORTION, offset + length)
             wanted: dict[bytes, list[Piece]] = {}
-            for piece in self._tree.pieces(start, stop):
+            for piece in self._tree.pieces(start, min(start + _PORTION, offset + length)):
                 wanted.setdefault(piece.chunk, []).append(piece)
-            for chunk_id, chunk in self._chunks(wanted.keys()):
+            for chunk_id, chunk in self._chunks(wanted):
                 for piece in wanted[chunk_id]:
                     at = piece.offset - offset
                     out[at : at + piece.length] = _part(piece, chunk)
         return bytes(out)
 
-    def _chunks(self, ids: Set[bytes]) -> Iterator[tuple[bytes, bytes]]:
-        missing = []
-        for chunk_id in ids:
-            value = self._cache.get(chunk_id)
-            if value is None:
-                missing.append(chunk_id)
-            else:
-                yield chunk_id, value
-        for chunk_id, value in self._store.chunks(missing):
-            self._cache.put(chunk_id, value)
-            yield chunk_id, value
+    def parts(self, start: int, stop: int) -> Sequence[tuple[int, memoryview]]:
+        """(offset, bytes) of what lies between two offsets, ascending; gaps are zeroes. Nothing is copied: all chunks
+        that are needed are held at once, so ask for little. Raises IntegrityError for damage."""
+        pieces = list(self._tree.pieces(start, stop))
+        chunks = dict(self._chunks({piece.chunk for piece in pieces}))
+        return [(piece.offset, _part(piece, chunks[piece.chunk])) for piece in pieces]
 
 
 def _part(piece: Piece, chunk: bytes) -> memoryview:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from karbor.common.clock import Clock, iso
 from karbor.model import errors
 from karbor.sdk.bank import Bank
-from karbor.sdk.streams import Advance, Source, StreamInfo, StreamReader
+from karbor.sdk.streams import Advance, Source, StreamInfo
 from karbor.vault import format
 from karbor.vault.check import Check
 from karbor.vault.cleanup import CleanUp, Report, Settings, is_due
@@ -24,7 +24,7 @@ from karbor.vault.keyring import Keyring
 from karbor.vault.keys import DomainKeys, MasterKey
 from karbor.vault.leases import Lease, Leases, Terms
 from karbor.vault.readback import ReadBack, Written
-from karbor.vault.reader import ChunkedReader
+from karbor.vault.reader import READER_CACHE, ChunkedReader
 from karbor.vault.recipe import Tree
 from karbor.vault.records import Records
 from karbor.vault.report import Flaw, StreamReport
@@ -228,10 +228,11 @@ class Domain:
             return False
         return True
 
-    def open_stream(self, stream_id: str) -> StreamReader:
-        """Open a stream; every byte it returns was proven. Raises ObjectNotFound, IntegrityError."""
+    def open_stream(self, stream_id: str, *, cache: int = READER_CACHE) -> ChunkedReader:
+        """Open a stream; every byte it returns was proven. Keeps up to ``cache`` bytes of chunks that it opened.
+        Raises ObjectNotFound, IntegrityError."""
         store = self._existing(f"stream {stream_id}").store
-        return ChunkedReader(store, self._tree(store, stream_id)[0])
+        return ChunkedReader(store, self._tree(store, stream_id)[0], cache=cache)
 
     def read_back(self, infos: Iterable[Written], advance: Advance) -> None:
         """Prove from the bank that these streams are there and whole.

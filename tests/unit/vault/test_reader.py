@@ -51,3 +51,15 @@ def test_an_empty_stream_has_no_extents(tmp_path):
     assert reader.size == 0
     assert list(reader.extents()) == []
     assert reader.read(0, 0) == b""
+
+
+def test_a_range_has_the_extents_and_parts_of_the_whole(reader):
+    whole = list(reader.extents())
+    for start, stop in ((0, reader.size), (0, 1), (reader.size // 3, reader.size // 2), (reader.size - 1, reader.size)):
+        wanted = [(max(e.offset, start), min(e.offset + e.length, stop), e.kind) for e in whole]
+        found = [(e.offset, e.offset + e.length, e.kind) for e in reader.extents(start, stop)]
+        assert found == [entry for entry in wanted if entry[0] < entry[1]]
+        content = bytearray(stop - start)
+        for at, part in reader.parts(start, stop):
+            content[at - start : at - start + len(part)] = part
+        assert content == reader.read(start, stop - start)
