@@ -9,11 +9,14 @@ from sqlalchemy.engine import make_url
 
 from karbor.db.database import Database
 from karbor.db.tables import METADATA
+from tests.crash.test_engines import go_through
 from tests.support import servers
 from tests.support.clock import TwinClock
 from tests.unit.db.test_checkpoints import TestCheckpoints, TestSavedResources  # noqa: F401
 from tests.unit.db.test_columns import TestValues  # noqa: F401
 from tests.unit.db.test_database import TestTransactions  # noqa: F401
+from tests.unit.db.test_figures import TestFigures  # noqa: F401
+from tests.unit.db.test_fires import TestBroken, TestClaim, TestDue, TestNextOfPlans  # noqa: F401
 from tests.unit.db.test_flowstore import TestDrop, TestFence, TestResume, executor, job  # noqa: F401
 from tests.unit.db.test_jobs import (  # noqa: F401
     TestCancel,
@@ -29,9 +32,17 @@ from tests.unit.db.test_providers import TestProviders  # noqa: F401
 from tests.unit.db.test_query import TestFilters, TestLongLists, TestPages  # noqa: F401
 from tests.unit.db.test_quotas import TestLimits, TestReconcile, TestRequire  # noqa: F401
 from tests.unit.db.test_repeats import TestRepeats  # noqa: F401
-from tests.unit.db.test_repository import TestRepository  # noqa: F401
+from tests.unit.db.test_repository import TestChanges, TestRepository  # noqa: F401
 from tests.unit.db.test_restores import TestRestores  # noqa: F401
 from tests.unit.db.test_scheduled_operations import TestScheduledOperations, prepared  # noqa: F401
+from tests.unit.db.test_scheduled_runs import (  # noqa: F401
+    TestAttach,
+    TestBegin,
+    TestEnd,
+    TestLease,
+    TestOverlap,
+    run,
+)
 from tests.unit.db.test_schema import TestUpgrade, bare  # noqa: F401
 from tests.unit.db.test_services import TestServices  # noqa: F401
 from tests.unit.db.test_summaries import TestSummaries  # noqa: F401
@@ -96,3 +107,7 @@ def many():
 def empty_url(request, server, kept):
     """The URL of a database without tables, or of the one that the test uses already."""
     return kept[0] if "database" in request.fixturenames else server()
+
+
+def test_engines_with_wrong_clocks_lose_nothing_and_do_nothing_twice(server):
+    go_through(server(), 3, skews=(0, 3600, -3600))

@@ -53,13 +53,13 @@ class TestChanges:
                 rows.checkpoints.transition(_checkpoint_once(rows), "available")
         assert told() == ["checkpoint.protecting", "checkpoint.available"]
 
-    def test_every_change_of_a_job_is_told(self, database, clock, told):
+    def test_every_change_of_a_job_is_told(self, database, told):
         with database.write() as rows:
             rows.jobs.create(job())
-        for seconds, end in ((0, "release"), (30, None), (30, "finish")):
-            clock.pass_time(seconds)
+        for end in ("release", None, "finish"):
             with database.write() as rows:
-                mine = rows.jobs.claim(owner="w", provider_ids=[PROVIDER], host="h", lease_ms=1000)
+                # The lease is over at once, also by the clock of a server.
+                mine = rows.jobs.claim(owner="w", provider_ids=[PROVIDER], host="h", lease_ms=-1000)
                 if end == "release":
                     rows.jobs.release(mine)
                 elif end == "finish":
