@@ -15,7 +15,7 @@ from typing import Any
 
 from karbor.app import roles, wiring
 from karbor.app.jobs import Jobs
-from karbor.cmd import daemon, support
+from karbor.cmd import daemon, serve, support
 from karbor.common.clock import iso
 from karbor.db import figures
 from karbor.model import errors
@@ -148,6 +148,12 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     rebuild.add_argument("--provider", required=True, help="id of the provider")
     rebuild.add_argument("--dry-run", action="store_true", help="only tell what would be done")
+    serve.add_arguments(
+        verb(
+            category("checkpoint", "points in time"), "serve", serve.serve,
+            "Offer the streams of a checkpoint, read-only, over NBD. Prints how to use them; ends when it is told to.",
+        )
+    )  # fmt: skip
     reconcile = verb(
         category("quota", "what projects may have"), "reconcile", _quota_reconcile,
         "Count what projects have anew, and mend what was counted wrong. Finds nothing as a rule.",

@@ -19,11 +19,11 @@ FLAG_DONE = 1
 #: Flags of an export that we need to know.
 CAN_FLUSH, CAN_WRITE_ZEROES, READ_ONLY = 1 << 2, 1 << 6, 1 << 1
 
-_OPTION_MAGIC = 0x49484156454F5054
-_REPLY_MAGIC = 0x3E889045565A9
-_OPT_GO, _OPT_STRUCTURED, _OPT_SET_META = 7, 8, 10
-_REP_ACK, _REP_INFO, _REP_META, _REP_ERROR = 1, 3, 4, 1 << 31
-_FIXED_NEWSTYLE, _NO_ZEROES = 1, 2
+OPTION_MAGIC = 0x49484156454F5054
+REPLY_MAGIC = 0x3E889045565A9
+OPT_GO, OPT_STRUCTURED, OPT_SET_META = 7, 8, 10
+REP_ACK, REP_INFO, REP_META, REP_ERROR = 1, 3, 4, 1 << 31
+FIXED_NEWSTYLE, NO_ZEROES = 1, 2
 #: No option reply is larger than this; more means that the other side does not speak NBD.
 _REPLY_LIMIT = 1 << 16
 
@@ -95,19 +95,19 @@ class Wire:
 def negotiate(wire: Wire, export: str, contexts: Sequence[str]) -> Export:
     """Do the handshake up to the transmission phase."""
     magic, option_magic, flags = struct.unpack(">8sQH", wire.receive(18))
-    if magic != b"NBDMAGIC" or option_magic != _OPTION_MAGIC or not flags & _FIXED_NEWSTYLE:
+    if magic != b"NBDMAGIC" or option_magic != OPTION_MAGIC or not flags & FIXED_NEWSTYLE:
         raise wire.lost("it does not speak the fixed newstyle protocol")
-    wire.send(struct.pack(">I", _FIXED_NEWSTYLE | (flags & _NO_ZEROES)))
-    _option(wire, _OPT_STRUCTURED, b"")
+    wire.send(struct.pack(">I", FIXED_NEWSTYLE | (flags & NO_ZEROES)))
+    _option(wire, OPT_STRUCTURED, b"")
     name = _text(export)
     granted: dict[int, str] = {}
     if contexts:
         queries = b"".join(_text(context) for context in contexts)
-        for kind, data in _option(wire, _OPT_SET_META, name + struct.pack(">I", len(contexts)) + queries):
-            if kind == _REP_META and len(data) >= 4:
+        for kind, data in _option(wire, OPT_SET_META, name + struct.pack(">I", len(contexts)) + queries):
+            if kind == REP_META and len(data) >= 4:
                 granted[struct.unpack(">I", data[:4])[0]] = data[4:].decode(errors="replace")
-    for kind, data in _option(wire, _OPT_GO, name + struct.pack(">H", 0)):
-        if kind == _REP_INFO and len(data) == 12 and data[:2] == b"\0\0":
+    for kind, data in _option(wire, OPT_GO, name + struct.pack(">H", 0)):
+        if kind == REP_INFO and len(data) == 12 and data[:2] == b"\0\0":
             size, flags = struct.unpack(">QH", data[2:])
             return Export(size, flags, granted)
     raise wire.lost("it did not say how large the export is")
@@ -120,17 +120,17 @@ def _text(value: str) -> bytes:
 
 def _option(wire: Wire, option: int, data: bytes) -> list[tuple[int, bytes]]:
     """Send an option and collect the replies up to the acknowledgement."""
-    wire.send(struct.pack(">QII", _OPTION_MAGIC, option, len(data)) + data)
+    wire.send(struct.pack(">QII", OPTION_MAGIC, option, len(data)) + data)
     replies: list[tuple[int, bytes]] = []
     while len(replies) < 64:
         magic, echoed, kind, length = struct.unpack(">QIII", wire.receive(20))
-        if magic != _REPLY_MAGIC or echoed != option or length > _REPLY_LIMIT:
+        if magic != REPLY_MAGIC or echoed != option or length > _REPLY_LIMIT:
             raise wire.lost("the handshake makes no sense")
         payload = wire.receive(length)
-        if kind & _REP_ERROR:
+        if kind & REP_ERROR:
             text = payload.decode(errors="replace")
-            raise wire.lost(f"it refuses option {option} with error {kind & ~_REP_ERROR}: {text}")
-        if kind == _REP_ACK:
+            raise wire.lost(f"it refuses option {option} with error {kind & ~REP_ERROR}: {text}")
+        if kind == REP_ACK:
             return replies
         replies.append((kind, payload))
     raise wire.lost("the handshake does not end")
