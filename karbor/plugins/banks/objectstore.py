@@ -71,7 +71,7 @@ class ObjectStoreBank(Bank):
         try:
             return self._identity()
         except errors.ObjectNotFound:
-            if self._again(lambda: self._page("", "", 1)):
+            if self._holds_objects():
                 raise errors.BankUnavailable(
                     "The bank has lost its identity.",
                     detail=f"objects, but no {IDENTITY} in {self._place}",
@@ -89,6 +89,11 @@ class ObjectStoreBank(Bank):
                 detail=f"no {IDENTITY} in {self._place}",
                 next_action="correct the settings of the bank, or make it with karbor-manage bank init",
             ) from fault
+
+    def _holds_objects(self) -> bool:
+        """Whether anything else than identity and probes is there; their names lie between those of objects."""
+        begin, behind = (self._again(lambda: self._page("", after, 1)) for after in ("", ".~"))  # noqa: B023
+        return bool(behind) or any(not info.name.startswith(".") for info in begin)
 
     def _identity(self) -> str:
         data = self._again(lambda: self._read(IDENTITY, 0, None))

@@ -156,22 +156,18 @@ class S3Bank(ObjectStoreBank):
     def _probe_lock(self) -> None:
         """Some stores take the request for a lock and forget it; so one is asked for and looked at."""
         try:
-            found = self._call("get_object_lock_configuration")
+            state = self._again(lambda: self._call("get_object_lock_configuration"))
         except errors.KarborError as fault:
             raise _unlocked(fault.operator_text()) from fault
-        if found.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
+        if state.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
             raise _unlocked("object lock is not enabled")
         name, until = f".karbor-probe-{uuid.uuid4()}", datetime.now(UTC).replace(microsecond=0) + _LOCKED
-        lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until}
-        version = self._again(lambda: self._call("put_object", Key=name, Body=b"", **lock, **_checksum(b""))).get(
-            "VersionId"
-        )
+        lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until, "ChecksumAlgorithm": "CRC32"}
+        put = self._again(lambda: self._call("put_object", Key=name, Body=b"", **lock, **_checksum(b"")))
         shown = self._again(lambda: self._call("head_object", Key=name))
         self._again(lambda: self._remove(name))
-        if not version or (shown.get("ObjectLockMode"), shown.get("ObjectLockRetainUntilDate")) != (
-            "GOVERNANCE",
-            until,
-        ):
+        found = shown.get("ObjectLockMode"), shown.get("ObjectLockRetainUntilDate")
+        if not put.get("VersionId") or found != ("GOVERNANCE", until):
             raise _unlocked("a lock that was asked for is not there")
 
     def _put(self, name: str, data: bytes, mark: str, *, contended: bool) -> bool:

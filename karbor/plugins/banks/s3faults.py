@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from botocore import exceptions as faults
+from urllib3 import exceptions as broken
 
 from karbor.common.retrying import Passing
 from karbor.model import errors
@@ -18,6 +19,7 @@ _PASSING = (
     faults.IncompleteReadError,
     faults.ResponseStreamingError,
     faults.FlexibleChecksumError,
+    broken.HTTPError,  # in the middle of a body
 )
 
 
