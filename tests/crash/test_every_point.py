@@ -12,21 +12,9 @@ from pathlib import Path
 import pytest
 
 from karbor.model.operation import OPERATIONS
-from tests.support.crashlab import NEW, SHARE, Lab, Site, check, make_template, numbered, share
+from tests.support.crashlab import NEW, SHARE, Site, check, numbered, share
 
 pytestmark = pytest.mark.timeout(7200 if SHARE == "all" else 600)
-
-
-@pytest.fixture(scope="module")
-def lab():
-    lab = Lab()
-    yield lab
-    lab.close()
-
-
-@pytest.fixture(scope="module")
-def template(lab, tmp_path_factory):
-    return make_template(lab, tmp_path_factory.mktemp("site"))
 
 
 def _second_death(number, point):

@@ -19,13 +19,19 @@ import threading
 import time
 import traceback
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
+import webob
+
+from karbor.api.app import make_app
 from karbor.common import faultpoints
 from karbor.model import errors
 from karbor.protection.cleaner import clean_bank
 from karbor.vault.cleanup import Settings
-from tests.support.crashsite import PROJECT, House, ShiftedClock
+from tests.samples.sample_file import TYPE
+from tests.support.api import WorkersTwin, make_conf, provider_info
+from tests.support.crashsite import HERE, PROJECT, THERE, House, ShiftedClock
 
 LATE = 3 * 86400  # seconds after which nobody waits for anything
 
@@ -110,11 +116,37 @@ def run(case):
     return {"state": house.work(case["job"], case.get("seconds", 60)), "reached": trap.reached}
 
 
+def request(case):
+    """A request to an API process of its own: ``method``, ``path`` below the project, ``body``, ``key``."""
+    house = House(case["root"], database_url=case.get("database"))
+    with house.database.write() as rows:
+        for id_, name in ((HERE, "here"), (THERE, "there")):
+            info = provider_info(id=id_, name=name, types=(TYPE,))
+            rows.providers.put(replace(info, schemas={**info.schemas, "copy_schema": {TYPE: {"type": "object"}}}))
+    app = make_app(make_conf(), database=house.database, protection=WorkersTwin(), clock=house.clock)
+    asked = webob.Request.blank(f"/v1/{PROJECT}{case['path']}", method=case["method"])
+    asked.headers["Idempotency-Key"] = case["key"]
+    if case.get("body"):
+        asked.body, asked.content_type = json.dumps(case["body"]).encode(), "application/json"
+    faultpoints.arm(Trap(case, house))
+    answer = asked.get_response(app)
+    return {"status": answer.status_int, "body": answer.json_body if answer.body else None}
+
+
+def go_on(case):
+    """Do every job that waits. Answers how each ended."""
+    house = House(case["root"], database_url=case.get("database"))
+    with house.database.read() as rows:
+        jobs = [job.id for job in rows.jobs.live_for()]
+    return {"states": [house.work(job, 60) for job in jobs]}
+
+
 def look(case):
     """What the world looks like now: statuses, what a restore of each available checkpoint gives, what is left over."""
     house = House(case["root"], database_url=case.get("database"))
     with house.database.read() as rows:
-        found = {id_: rows.checkpoints.get(id_) for id_ in case["checkpoints"]}
+        ids = rows.connection.exec_driver_sql("SELECT id FROM checkpoints").scalars().all()
+        found = {id_: rows.checkpoints.get(id_) for id_ in ids}
         logs = rows.connection.exec_driver_sql("SELECT status FROM operation_logs").scalars().all()
         jobs = rows.connection.exec_driver_sql("SELECT state FROM jobs").scalars().all()
         fences = rows.connection.exec_driver_sql("SELECT max(fence) FROM jobs").scalar()
@@ -192,7 +224,7 @@ def _orphans(house, provider_id):
     return sorted(left) + sorted(str(path) for path in house.root.glob("bank-*/**/.tmp-*"))
 
 
-ACTIONS = {"prepare": prepare, "run": run, "look": look, "clean": clean}
+ACTIONS = {"prepare": prepare, "run": run, "request": request, "go_on": go_on, "look": look, "clean": clean}
 
 
 def _in_child(case):

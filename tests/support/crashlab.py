@@ -79,7 +79,7 @@ class Site:
         return self._lab.end()
 
     def look(self):
-        return self._lab.do("look", root=str(self.root), checkpoints=sorted({self.first, self.target}), **self._more)
+        return self._lab.do("look", root=str(self.root), **self._more)
 
     def clean(self, **more):
         """A clean-up; what is left that nobody needs."""
