@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from datetime import timedelta
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from karbor.app import roles, wiring
 from karbor.app.jobs import Jobs
 from karbor.cmd import daemon, serve, support
 from karbor.common.clock import iso
-from karbor.db import figures
 from karbor.model import errors
 from karbor.protection import cleaner
 from karbor.protection.bankcheck import BankCheck
@@ -33,17 +33,18 @@ def _db_sync(application: wiring.Application, _given: argparse.Namespace) -> Any
 
 def _service_list(application: wiring.Application, _given: argparse.Namespace) -> Any:
     shared = application.shared
+    since = shared.clock.now() - timedelta(seconds=shared.conf.service_down_time)
     with shared.database.read() as rows:
-        found = figures.condition(rows, now=shared.clock.now(), down_after=shared.conf.service_down_time)
+        found = rows.services.list()
     return [
         {
             "binary": entry.binary,
             "host": entry.host,
-            "state": "up" if lives else "down",
+            "state": "up" if entry.updated_at >= since else "down",
             "status": "disabled" if entry.disabled else "enabled",
             "updated_at": iso(entry.updated_at),
         }
-        for entry, lives in found.services
+        for entry in found
     ]
 
 
