@@ -1,15 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are the bytes of a stream read at any place, proven, in bounded memory?"""
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
 from karbor.model import errors
 from karbor.sdk.streams import Extent, Kind
 from karbor.vault.chunkcache import ChunkCache
-from karbor.vault.recipe import Piece, Tree
+from karbor.vault.recipe import LEAF_SPAN, Piece, Tree, clip
 from karbor.vault.store import ChunkStore
 
 _PORTION = 4 << 20
+_LEAVES = 64  # of the recipe, that are kept decoded for readers of small parts
 #: Bytes of chunks that a reader keeps, unless it is told another number.
 READER_CACHE = 8 << 20
 
@@ -22,6 +25,7 @@ class ChunkedReader:
         self.size = tree.size
         self._tree = tree
         self._chunks = ChunkCache(store, cache).chunks
+        self._leaf = lru_cache(_LEAVES)(self._read_leaf)
 
     def extents(self, start: int = 0, stop: int | None = None) -> Iterator[Extent]:
         """DATA and ZERO between two offsets, by default from 0 to ``size``. Reads no more of the recipe than it must.
@@ -60,9 +64,25 @@ class ChunkedReader:
     def parts(self, start: int, stop: int) -> Sequence[tuple[int, memoryview]]:
         """(offset, bytes) of what lies between two offsets, ascending; gaps are zeroes. Nothing is copied: all chunks
         that are needed are held at once, so ask for little. Raises IntegrityError for damage."""
-        pieces = list(self._tree.pieces(start, stop))
+        found: list[Piece] = []
+        for index in range(start // LEAF_SPAN, -(-stop // LEAF_SPAN)):
+            leaf = self._leaf(index)
+            found += leaf[bisect_right(leaf, start, key=_end) : bisect_left(leaf, stop, key=_offset)]
+        pieces = [clipped for piece in found if (clipped := clip(piece, start, stop))]
         chunks = dict(self._chunks({piece.chunk for piece in pieces}))
         return [(piece.offset, _part(piece, chunks[piece.chunk])) for piece in pieces]
+
+    def _read_leaf(self, index: int) -> Sequence[Piece]:
+        node_id = self._tree.node_at(0, index)
+        return self._tree.leaf(index, node_id) if node_id is not None else ()
+
+
+def _offset(piece: Piece) -> int:
+    return piece.offset
+
+
+def _end(piece: Piece) -> int:
+    return piece.offset + piece.length
 
 
 def _part(piece: Piece, chunk: bytes) -> memoryview:

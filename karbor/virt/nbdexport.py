@@ -28,7 +28,7 @@ _THREADS = 8  # more than cores, because they wait for the bank
 _TOGETHER = 16  # requests of one connection that are answered at a time
 _HANDSHAKE_SECONDS = 30.0
 _STALLED_SECONDS = 60  # a client that takes nothing for so long holds up others
-_AHEAD_FIRST, _AHEAD_MOST = 1 << 20, 16 << 20
+_AHEAD_FIRST, _AHEAD_MOST = 1 << 20, 8 << 20
 _SOCKET_PATH_LIMIT = 107
 
 
@@ -154,7 +154,7 @@ class _Connection:
         agreed = Handshake(self._receive, self._peer.sendall, sizes).run()
         self._peer.settimeout(None)
         self._peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _STALLED_SECONDS, 0))
-        LOG.info("client of an export name=%s", agreed.name)
+        LOG.debug("client of an export name=%s", agreed.name)
         stream = self._server._exports[agreed.name]
         answers = Answers(stream, agreed)
         while True:
