@@ -15,6 +15,7 @@ _DAMAGED = {"BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch", "Request
 _BUSY = {"SlowDown", "Throttling", "ThrottlingException", "TooManyRequests", "InternalError", "ServiceUnavailable"}
 _CLOCK = {"RequestTimeTooSkewed", "ExpiredToken", "RequestExpired"}
 _PASSING = (
+    faults.ConnectionError,
     faults.HTTPClientError,
     faults.IncompleteReadError,
     faults.ResponseStreamingError,

@@ -105,14 +105,19 @@ class Door:
         except (keystone.ConnectFailure, keystone.HttpServerError, keystone.RetriableConnectionFailure) as fault:
             said = errors.BankUnavailable(detail=str(fault), next_action="look at the service of swift_auth_url")
             raise Passing(said) from fault
+        except keystone.CatalogException as fault:
+            raise self._nowhere() from fault
         except keystone.ClientException as fault:
             raise errors.BankUnavailable(detail=str(fault), next_action="correct [swift_client]") from fault
         if not where or not token:
-            raise errors.BankUnavailable(
-                detail=f"no {self._options['swift_catalog_info']} in the catalog of {self._options['swift_auth_url']}",
-                next_action="correct swift_catalog_info and swift_region, or set swift_endpoint",
-            )
+            raise self._nowhere()
         return where.rstrip("/"), token
+
+    def _nowhere(self) -> errors.BankUnavailable:
+        return errors.BankUnavailable(
+            detail=f"no {self._options['swift_catalog_info']} in the catalog of {self._options['swift_auth_url']}",
+            next_action="correct swift_catalog_info and swift_region, or set swift_endpoint",
+        )
 
     def _one(self, method: str, url: str, headers: Mapping[str, str], body: bytes | None) -> Answer:
         try:

@@ -120,3 +120,13 @@ def test_a_setting_that_is_wrong_is_refused(tmp_path, depth):
     conf = _conf(tmp_path, f"[mine]\ndirectory = /somewhere\ndepth = {depth}\n")
     with pytest.raises((errors.InvalidInput, cfg.ConfigFileValueError), match="depth"):
         loading.settings_from(conf, "mine", Settings)
+
+
+class Shared(Options):
+    depth: int = option(3, "How deep.")
+    url: str = option("", "Where.", section="client")
+
+
+def test_an_option_may_stand_in_another_section(tmp_path):
+    conf = _conf(tmp_path, "[mine]\ndepth = 5\n[client]\nurl = there\n")
+    assert loading.settings_from(conf, "mine", Shared).to_dict() == {"depth": 5, "url": "there"}
