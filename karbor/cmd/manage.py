@@ -4,6 +4,7 @@
 from karbor.common import threaded  # noqa: F401  isort: skip - must come before oslo_messaging
 
 import argparse
+import functools
 import json
 import sys
 import time
@@ -109,6 +110,17 @@ def _version(_application: wiring.Application, _given: argparse.Namespace) -> An
     return {"version": metadata.version("karbor")}
 
 
+def _add_bank_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    verb("init", _bank_init, "Make the bank of a provider where there is none.").add_argument("provider")
+    clean = verb("clean", _bank_clean, "Give back the space of what no checkpoint needs any more.")
+    clean.add_argument("--provider", required=True, help="id of the provider")
+    clean.add_argument("--dry-run", action="store_true", help="tell what would be deleted; write nothing")
+    clean.add_argument("--grace", type=float, help="seconds that data must have been without use; 0: delete at once")
+    check = verb("check", _bank_check, "Look at everything in a bank and tell what is lost. Ends with 1 if any is.")
+    check.add_argument("--provider", required=True, help="id of the provider")
+    check.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="quick: sizes; data: every byte is read")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="karbor-manage", description="Maintenance of a Karbor installation.")
     parser.add_argument("--config-file", action="append", help="settings to read (as the daemons do)")
@@ -125,24 +137,10 @@ def _parser() -> argparse.ArgumentParser:
         return categories.add_parser(name, help=help_).add_subparsers(required=True, metavar="VERB")
 
     verb(category("db", "the database"), "sync", _db_sync, "Create the tables, or bring them up to date.")
-    verb(
-        category("service", "the daemons"),
-        "list",
-        _service_list,
-        "Show which daemons live, and when each was last heard of.",
-    )
+    services = category("service", "the daemons")
+    verb(services, "list", _service_list, "Show which daemons live, and when each was last heard of.")
     verb(category("key", "the master key"), "create", _key_create, "Make a new master key; never replaces one.")
-    bank = category("bank", "banks")
-    verb(bank, "init", _bank_init, "Make the bank of a provider where there is none.").add_argument("provider")
-    clean = verb(bank, "clean", _bank_clean, "Give back the space of what no checkpoint needs any more.")
-    clean.add_argument("--provider", required=True, help="id of the provider")
-    clean.add_argument("--dry-run", action="store_true", help="tell what would be deleted; write nothing")
-    clean.add_argument("--grace", type=float, help="seconds that data must have been without use; 0: delete at once")
-    check = verb(
-        bank, "check", _bank_check, "Look at everything in a bank and tell what is lost. Ends with 1 if any is."
-    )
-    check.add_argument("--provider", required=True, help="id of the provider")
-    check.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="quick: sizes; data: every byte is read")
+    _add_bank_verbs(functools.partial(verb, category("bank", "banks")))
     rebuild = verb(
         category("catalog", "lists of checkpoints and plans"), "rebuild", _catalog_rebuild,
         "Bring back from the bank of a provider which checkpoints and plans there are. Deletes nothing.",
