@@ -48,6 +48,13 @@ class Rest:
             assert time.monotonic() < deadline, f"still {found['status']} after {seconds} s: {found}"
             PAUSE.wait(0.2)
 
+    def wait_for(self, condition, seconds=120):
+        """Wait until a condition holds. Fails at the deadline."""
+        deadline = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < deadline, f"not within {seconds} s"
+            PAUSE.wait(0.2)
+
     def provider(self, type_):
         """The first provider that protects a type and really does something."""
         for found in self.get("/providers")["providers"]:

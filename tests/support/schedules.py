@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which schedules do tests of the engine begin with? Rows, and engines over them."""
 
+from datetime import timedelta
+
+import sqlalchemy as sa
+
 from karbor.db.fires import Fired, Settled
+from karbor.db.tables import TRIGGERS
 from karbor.model.page import PageRequest
 from karbor.operationengine.engine import Engine, EngineSettings
 from karbor.operationengine.steps import Steps, StepSettings
@@ -13,14 +18,19 @@ BEGIN = {"owner": "engine-1", "lease_ms": LEASE, "limit": 100, "per_project": 0,
 
 
 def scheduled(rows, *names, trigger="trigger-1", definition=None, **given):
-    """Scheduled operations of these names, with a plan each, on one trigger; made where it is not there."""
+    """Scheduled operations of these names, with a plan each, on one trigger; made where it is not there.
+
+    The trigger is due at once.
+    """
     if not rows.fires.next_of_triggers([trigger]):
-        rows.triggers.create(make.trigger(trigger, next_fire=rows.fires.now()))
+        rows.triggers.create(make.trigger(trigger, next_fire=rows.fires.now() + timedelta(days=1)))
     for name in names:
         rows.plans.create(make.plan(f"plan-{name}"))
         what = {"plan_id": f"plan-{name}", "provider_id": make.PROVIDER, **(definition or {})}
         values = {"trigger_id": trigger, "operation_definition": what, **given}
         rows.scheduled_operations.create(make.scheduled_operation(name, **values))
+    due = sa.update(TRIGGERS).where(TRIGGERS.c.id == trigger).values(next_fire_ms=rows.fires.now_ms())
+    rows.connection.execute(due)  # behind all of them
 
 
 def fire(rows, *, window=900_000, missed=""):
