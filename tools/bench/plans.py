@@ -283,10 +283,8 @@ def main() -> int:
         for count in given.resources:
             got = measure(shape, count)
             each = got["cpu"] * 1000 / count
-            print(
-                f"{shape:8} {count:9} {got['steps']:6} {got['cpu']:8.2f} {each:8.1f} {got['wall']:8.2f} {got['rss']:8.1f}",
-                flush=True,
-            )
+            cost = f"{got['cpu']:8.2f} {each:8.1f} {got['wall']:8.2f} {got['rss']:8.1f}"
+            print(f"{shape:8} {count:9} {got['steps']:6} {cost}", flush=True)
     if given.kill:
         print(f"\n{'resources':>9} {'takeover s':>11} {'end s':>8} {'CPU s':>8}   (lease 5 s)")
         for count in given.resources:
