@@ -29,10 +29,13 @@ _TABLES = flow_tables.fetch(sa.MetaData())
 class _FencedEngine:
     """What taskflow's Connection uses of an engine; ``begin`` refuses whoever does not own the job."""
 
-    def __init__(self, database: Database, job: Job, lost: Callable[[], bool]) -> None:
+    def __init__(
+        self, database: Database, job: Job, lost: Callable[[], bool], check: Callable[[Connection], None]
+    ) -> None:
         self._database = database
         self._job = job
         self._lost = lost
+        self._check = check
         self.url = database.engine.url
 
     @contextmanager
@@ -40,7 +43,7 @@ class _FencedEngine:
         if self._lost():
             raise errors.LeaseLost(detail=f"job {self._job.id} was given up by this worker")
         with self._database.engine.begin() as connection:
-            check_fence(connection, self._job)
+            self._check(connection)
             yield connection
 
     def connect(self) -> Connection:
@@ -77,7 +80,11 @@ class FencedBackend(impl_sqlalchemy.SQLAlchemyBackend):  # type: ignore[misc]
         super().__init__({}, engine=database.engine)
         self._job = job
         self._database = database
-        self._shared = _Connection(self, _FencedEngine(database, job, lost))
+        self._shared = _Connection(self, _FencedEngine(database, job, lost, self.require_ours))
+
+    def require_ours(self, connection: Connection) -> None:
+        """Raises LeaseLost unless the job is ours until the transaction ends."""
+        check_fence(connection, self._job)
 
     def get_connection(self) -> _Connection:
         """The one connection of this backend; it may be used by many threads and need not be closed."""

@@ -148,11 +148,16 @@ class ProtectOperation(Operation):
             rows.jobs.check(self.job)
             checkpoint = rows.checkpoints.get(self.checkpoint_id)
         record = self._record(checkpoint, protected)
-        self.domain.put_record(RECORD, record.checkpoint_id, record.to_dict(), lease=self.lease)
         try:
+            self.domain.put_record(RECORD, record.checkpoint_id, record.to_dict(), lease=self.lease)
             self._publish(CheckpointRecord.from_dict(self.domain.get_record(RECORD, record.checkpoint_id)))
         except errors.LeaseLost:
             self._take_back()
+            raise
+        except errors.IntegrityError:  # the record itself is not what was put: it would only be in the way of clean-up
+            with self.parts.database.read() as rows:
+                rows.jobs.check(self.job)
+            self.domain.delete_record(RECORD, record.checkpoint_id)
             raise
 
     def _take_back(self) -> None:

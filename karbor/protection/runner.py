@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.exc import SQLAlchemyError
 from taskflow import engines, states, task
-from taskflow.exceptions import StorageFailure
+from taskflow.exceptions import NotFound, StorageFailure
 from taskflow.patterns import graph_flow
 from taskflow.persistence import models
 from taskflow.types import failure
@@ -113,9 +113,10 @@ def _undo_all(detail: Any, steps: Sequence[Step], performer: Performer) -> None:
 class Runner:
     """Runs jobs. ``executor`` is shared by all jobs of the worker, so that the number of running steps has a bound."""
 
-    def __init__(self, database: Database, executor: Executor) -> None:
+    def __init__(self, database: Database, executor: Executor, *, backend: type[FencedBackend] = FencedBackend) -> None:
         self._database = database
         self._executor = executor
+        self._backend = backend
 
     def resumable(self, job: Job) -> bool:
         """Whether an earlier worker left a flow of this job that can be gone on with."""
@@ -126,7 +127,7 @@ class Runner:
 
         Raises LeaseLost where another worker has the job, Unavailable where the flow had to stop half-way (drain).
         """
-        backend = FencedBackend(self._database, control.job, lost=lambda: control.lost)
+        backend = self._backend(self._database, control.job, lost=lambda: control.lost)
         book, detail = self._logbook(backend, control)
         if detail.state in ENDED:
             return self._outcome(detail, steps, performer)
@@ -152,7 +153,7 @@ class Runner:
     def give_up(self, control: Control, steps: Sequence[Step], performer: Performer) -> None:
         """Undo every step of a job that shall not be gone on with."""
         if self.resumable(control.job):
-            _book, detail = self._logbook(FencedBackend(self._database, control.job), control)
+            _book, detail = self._logbook(self._backend(self._database, control.job), control)
             _undo_all(detail, steps, performer)
 
     def forget(self, job: Job, rows: Transaction) -> None:
@@ -167,8 +168,13 @@ class Runner:
     def _logbook(self, backend: FencedBackend, control: Control) -> tuple[Any, Any]:
         with backend.get_connection() as connection:
             if self.resumable(control.job):
-                book = connection.get_logbook(control.job.payload["logbook"])
-                return book, next(iter(book))
+                try:
+                    book = connection.get_logbook(control.job.payload["logbook"])
+                    return book, next(iter(book))
+                except NotFound as fault:
+                    with self._database.read() as rows:
+                        rows.jobs.check(control.job)  # mostly, somebody else has ended the job meanwhile
+                    LOG.warning("kept flow is gone, beginning anew job=%s cause=%s", control.job.id, fault)
             book = models.LogBook(control.job.id)
             detail = models.FlowDetail(control.job.id, uuid=book.uuid)
             book.add(detail)
