@@ -28,6 +28,8 @@ from karbor.common.context import RequestContext
 from karbor.model import errors
 
 LOG = logging.getLogger(__name__)
+#: As the project of a user: every project, as the URL of a request names it. For the operation engine.
+EVERY_PROJECT = "*"
 ROLES = frozenset(("reader", "member", "admin"))
 CACHE_SECONDS = 60.0
 CACHE_SIZE = 1000
@@ -73,7 +75,8 @@ class HttpBasic:
         """The context of the user. Raises Unauthorized, TooMany, Unavailable."""
         name, password = _credentials(request)
         user = self._verify(name, password, address=request.remote_addr or "")
-        return context_for(request, user=user.name, project_id=user.project_id, roles=user.roles)
+        project_id = project_id if user.project_id == EVERY_PROJECT else user.project_id
+        return context_for(request, user=user.name, project_id=project_id, roles=user.roles)
 
     def _verify(self, name: str, password: bytes, *, address: str) -> User:
         with self._lock:

@@ -51,6 +51,12 @@ def test_the_right_password_gives_project_and_roles(login):
     assert context.roles == ["member", "reader"]
 
 
+def test_a_user_of_every_project_is_in_the_one_that_the_url_names(login, file):
+    file.write_text(line(project="*"))
+    context = login()
+    assert (context.project_id, context.is_admin) == ("p1", False)
+
+
 def test_the_old_client_may_send_it_in_its_own_headers(login):
     assert login(headers={"X-Auth-User": "ann", "X-Auth-Key": "right"}).user_id == "ann"
 
