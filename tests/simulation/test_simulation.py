@@ -11,7 +11,9 @@ import os
 import pytest
 
 from tests.support import wrongbuilds
-from tests.support.simworld import Broken, Build, Template, play
+from tests.support.simjudge import Broken
+from tests.support.simsite import Build, Template
+from tests.support.simworld import play
 
 SEEDS = int(os.environ.get("KARBOR_SIMULATION_SEEDS", "6"))
 FIRST = int(os.environ.get("KARBOR_SIMULATION_FIRST", "0"))

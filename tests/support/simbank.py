@@ -3,7 +3,7 @@
 
 from karbor.model import errors
 from karbor.protection.watchedbank import kind
-from karbor.sdk.bank import Bank
+from karbor.sdk.bank import Bank, ObjectInfo
 
 #: What a bank that lies may lose: what a protect reads back before it says that all is well.
 LOSES = ("pack/", "index/", "stream/", "record/")
@@ -92,8 +92,6 @@ class RecordFirstBank(Bank):
 
     def stat(self, name):
         if name in self._held:
-            from karbor.sdk.bank import ObjectInfo
-
             return ObjectInfo(name, len(self._held[name]), 0.0)
         return self.inner.stat(name)
 

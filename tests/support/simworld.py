@@ -2,11 +2,9 @@
 """Two sites, three workers, two banks, users, clean-up, and everything that can go wrong, in an order that a seed says.
 
 The real attempts, repositories, vault, operations and clean-up; memory banks, SQLite files, and a clock that the world
-sets. At the end all is calm for a while, and then everything that was promised must hold (``Broken`` tells what does
-not).
+sets. At the end all is calm for a while, and then everything that was promised must hold (tests.support.simjudge).
 """
 
-import copy
 import functools
 import random
 import shutil
@@ -15,210 +13,37 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import sqlalchemy as sa
-from sqlalchemy import event
 
 from karbor.api import cancel as cancelling
 from karbor.api.v1 import checkpoint_states
 from karbor.common import faultpoints
-from karbor.db.database import Database
 from karbor.model import errors
 from karbor.model.checkpoint import Checkpoint
 from karbor.model.operation import Job, OperationLog
-from karbor.model.page import PageRequest
-from karbor.model.plan import Plan
-from karbor.model.provider import ProviderInfo
 from karbor.model.restore import Restore
 from karbor.model.verification import Verification
-from karbor.protection.attempt import LOGGED, OPERATIONS, Attempt, JobSettings
-from karbor.protection.catalog import Rebuild
-from karbor.protection.operation import RECORD, Parts
-from karbor.protection.protectables import ProtectableRegistry
-from karbor.protection.providers import Provider
-from karbor.protection.runner import Runner
 from karbor.sdk.environment import Environment
-from karbor.sdk.protection import Restored
 from karbor.vault.cleanup import Settings as CleanUp
-from karbor.vault.leases import Terms
-from karbor.vault.vault import Vault
-from tests.support.bankworld import SiteClock
-from tests.support.baton import Baton, Inline
+from tests.support.baton import Baton
 from tests.support.clock import TwinClock
-from tests.support.memory import TYPE, MemoryProtectable, MemoryProtection
+from tests.support.memory import MemoryProtectable
 from tests.support.simbank import LOSES, SimBank
-from tests.support.vaults import KEY, BytesSource, content_of, memory_bank, nothing
+from tests.support.simjudge import Broken, Judge
+from tests.support.simsite import (
+    HERE,
+    PLAN,
+    PROJECT,
+    SETTINGS,
+    TERMS,
+    THERE,
+    THINGS,
+    Build,
+    Site,
+    checkpoints,
+    content,
+)  # fmt: skip
 
-PROJECT, OTHER = "a" * 32, "b" * 32
-HERE, THERE = "22222222-2222-4222-8222-222222222222", "33333333-3333-4333-8333-333333333333"
-PLAN = "44444444-4444-4444-8444-444444444444"
-SETTINGS = JobSettings(lease=20, attempts=3, retry_delay=5, claims=50)
-TERMS = Terms(term=600, margin=60, skew=60)
-BLOCK = 4096
-THINGS = ("one", "two")
-LIVE = ("protecting", "wait_copying", "copying", "deleting")
-
-
-class Broken(AssertionError):
-    """Something that was promised does not hold."""
-
-
-def content(name, version):
-    """Bytes that say what they are: a version has most of its blocks in common with others."""
-    head = f"{name}:{version}|".encode().ljust(BLOCK, b".")
-    rng = random.Random(f"{name}{version}")
-    return head + b"".join(random.Random(rng.randrange(4)).randbytes(BLOCK) for _ in range(2))
-
-
-def whole(name, data):
-    """Whether the bytes are some version of this thing, all of it."""
-    version = data[:BLOCK].split(b"|")[0].split(b":")[-1]
-    return version.isdigit() and data == content(name, int(version))
-
-
-class SimProtection(MemoryProtection):
-    """Things are restored under the id of the job, so that two restores do not meet."""
-
-    def restore(self, work):
-        reader = work.streams.read("content")
-        data = reader.read(0, reader.size)
-        work.check()
-        self.contents[self._new_id(work)] = data
-        return Restored(self._new_id(work))
-
-    def _new_id(self, work):
-        return f"{work.saved.saved['name']}@{work.operation_id}"
-
-
-class Build:
-    """The parts of the product that a wrong build replaces."""
-
-    database = Database
-    operations = OPERATIONS
-    runner = Runner
-    rates = None  # troubles of its own, by name
-    asked = None  # what users ask for
-
-    def bank(self, bank):
-        """What lies between the vault of a worker and the bank."""
-        return bank
-
-
-class Process:
-    """A worker process: its own vaults, one job at a time."""
-
-    ids = (HERE, THERE)
-
-    def __init__(self, site, name):
-        self.site, self.name = site, name
-        self.actor = self.attempt = self.beat = None
-        self.beaten = 0.0
-        world = site.world
-        plugin = SimProtection(SimProtection.Settings(), world.environment, world.protectable.contents)
-        self.providers = {
-            id_: Provider(
-                ProviderInfo(id_, id_[:4]),
-                world.build.bank(SimBank(bank, world)),
-                {TYPE: plugin},
-                {TYPE: "memory"},
-                open_vault=functools.partial(site.vault, cache=f"{name}-{id_[:4]}"),
-            )
-            for id_, bank in world.banks.items()
-        }
-        self.parts = Parts(site.database, self, ProtectableRegistry([world.protectable]), site.clock)
-        self.runner = world.build.runner(site.database, Inline())
-
-    def get(self, provider_id):
-        return self.providers[provider_id]
-
-    def close(self):
-        for provider in self.providers.values():
-            provider.close()
-
-    def look_for_work(self):
-        """Take a job and carry it as far as it goes."""
-        with self.site.database.write() as rows:
-            lease_ms = int(SETTINGS.lease * 1000)
-            job = rows.jobs.claim(owner=self.name, provider_ids=self.ids, host="host", lease_ms=lease_ms)
-        if job is None:
-            return None
-        self.beaten = self.site.world.clock.monotonic()
-        self.attempt = Attempt(self.parts, self.runner, SETTINGS, job, operations=self.site.world.build.operations)
-        self.attempt.run()
-        return job.id
-
-    def give_sign(self):
-        """As the ticker of a worker does."""
-        attempt = self.attempt
-        if attempt is None:
-            return
-        try:
-            attempt.beat()
-        except errors.LeaseLost:
-            # The flow also ends without being told, at its next write; to tell it, one waits for a lock of its engine,
-            # whose holder may be without the baton.
-            attempt.control.on_suspend = bool
-            attempt.control.lose()
-
-
-class Site:
-    """A catalog, its clock, and the workers that look at it."""
-
-    def __init__(self, world, number, workers):
-        self.world, self.number = world, number
-        self.clock = SiteClock(world.clock, 0.0)
-        path = world.directory / f"site-{number}.sqlite"
-        shutil.copy(world.template.database, path)
-        self.database = self.open(path, world.build.database)
-        event.listen(self.database.engine, "engine_connect", lambda _c: world.baton.point("database"))
-        event.listen(self.database.engine, "commit", lambda _c: world.baton.at_commit())
-        self.names = [f"site{number}-worker{one}" for one in range(workers)]
-        self.processes = {name: Process(self, name) for name in self.names}
-        self.touched = set()  # checkpoints that somebody reset: their log may say something else
-
-    def open(self, path, kind=Database):
-        return kind(f"sqlite:///{path}", clock=self.clock)
-
-    def vault(self, bank, cache):
-        cache_dir = self.world.directory / cache
-        return Vault(bank, master_key=KEY, cache_dir=cache_dir, clock=self.clock, threads=1, terms=TERMS)
-
-    def restart(self, process):
-        """The process died: a new one takes its name and its caches."""
-        process.close()
-        self.processes[process.name] = Process(self, process.name)
-
-    def close(self):
-        for process in self.processes.values():
-            process.close()
-        self.database.dispose()
-
-
-class Template:
-    """What every world begins with; made once. Another tenant has something in the bank."""
-
-    def __init__(self, directory):
-        self.database = Path(directory) / "template.sqlite"
-        clock = TwinClock()
-        database = Database(f"sqlite:///{self.database}", clock=clock)
-        database.upgrade()
-        roots = tuple({"type": TYPE, "id": name, "name": name} for name in THINGS)
-        with database.write() as rows:
-            from karbor.model.resource import Resource
-
-            rows.plans.create(
-                Plan(PLAN, PROJECT, "plan", HERE, resources=tuple(map(Resource.from_dict, roots)), status="started")
-            )
-        database.dispose()
-        self.bank = memory_bank()
-        vault = Vault(self.bank, master_key=KEY, cache_dir=Path(directory) / "made", clock=clock, threads=1)
-        domain = vault.domain(OTHER)
-        self.stream = domain.write_stream(BytesSource(content("other", 1)), advance=nothing).id
-        domain.put_record(RECORD, "other", {"stream": self.stream})
-        vault.close()
-
-    def new_bank(self):
-        bank = memory_bank()
-        vars(bank).update({name: copy.copy(value) for name, value in vars(self.bank).items() if name != "_lock"})
-        return bank
+ASKED = ("protect", "protect", "protect", "copy", "restore", "verify", "delete", "delete", "cancel", "reset", "change")
 
 
 class World:
@@ -536,18 +361,6 @@ class World:
         return {id_: dict(bank.objects) for id_, bank in self.banks.items()}
 
 
-ASKED = ("protect", "protect", "protect", "copy", "restore", "verify", "delete", "delete", "cancel", "reset", "change")
-
-
-def checkpoints(site):
-    """All checkpoints of a site, the deleted ones too."""
-    found = []
-    for filters in ({}, {"status": "deleted"}):
-        with site.database.read() as rows:
-            found += rows.checkpoints.list(PageRequest(limit=1000, filters=filters)).items
-    return found
-
-
 def _call(site):
     """As much of a request as the rules of the API look at."""
     context = SimpleNamespace(user_id="user", request_id="req")
@@ -556,141 +369,6 @@ def _call(site):
 
 def _memory():
     return "/dev/shm" if Path("/dev/shm").is_dir() else None
-
-
-class Judge:
-    """What must hold when all is calm."""
-
-    def __init__(self, world):
-        self.world = world
-
-    def catalogs(self):
-        """Nothing is unfinished, everything that failed says why, the counters are right, the log says the same."""
-        for site in self.world.sites:
-            with site.database.read() as rows:
-                jobs = [rows.jobs.get(id_) for id_ in _ids(rows, "jobs")]
-                if books := _ids(rows, "logbooks", "uuid"):
-                    raise Broken(f"flows are left: {books}")
-                for table, rows_of in (("restores", rows.restores), ("verifications", rows.verifications)):
-                    for id_ in _ids(rows, table):
-                        self._run(rows_of.get(id_))
-                for job in jobs:
-                    self._job(site, rows, job)
-            for checkpoint in checkpoints(site):
-                if checkpoint.id in site.touched and checkpoint.status == "available":
-                    raise Broken(f"{checkpoint.id} was given up, and came back")
-                if checkpoint.status in LIVE:
-                    raise Broken(f"{checkpoint.id} is {checkpoint.status}, and nobody works on it")
-                if "error" in checkpoint.status:
-                    self._reason(checkpoint.id, checkpoint.reason and checkpoint.reason.cause)
-            with site.database.write() as rows:
-                if drift := rows.quotas.reconcile():
-                    raise Broken(f"counters are wrong: {drift}")
-
-    def _reason(self, what, cause):
-        if not cause:
-            raise Broken(f"{what} failed and does not say why")
-        if "internal fault" in cause:
-            raise Broken(f"{what}: {cause}")
-
-    def _run(self, run):
-        if run.status == "in_progress":
-            raise Broken(f"{run.id} is in progress, and nobody works on it")
-        if run.status == "fail":
-            self._reason(run.id, " ".join(run.resources_reason.values()))
-
-    def _job(self, site, rows, job):
-        log = rows.operation_logs.get(job.id)
-        well, badly = LOGGED[job.operation]
-        if job.state not in ("done", "failed"):
-            raise Broken(f"job {job.id} is {job.state}")
-        if log.status != (well if job.state == "done" else badly) or log.ended_at is None:
-            raise Broken(f"job {job.id} is {job.state}, its log says {log.status}")
-        if job.state == "failed":
-            self._reason(job.id, log.error_info)
-        elif job.operation == "restore":
-            for name in THINGS:
-                if not whole(name, self.world.protectable.contents.get(f"{name}@{job.id}", b"")):
-                    raise Broken(f"the restore {job.id} is not what was saved")
-        if job.operation in ("protect", "copy") and job.checkpoint_id not in site.touched:
-            status = rows.checkpoints.get(job.checkpoint_id).status
-            if status in ("available", "error") and (job.state, status) == ("failed", "available"):
-                raise Broken(f"checkpoint {job.checkpoint_id} is {status}, its job {job.state}")
-
-    def banks(self):
-        """What is said to be available is whole, and so is all that counts in a bank. Nobody else's was touched."""
-        world = self.world
-        self.counting = {}
-        for provider, bank in world.banks.items():
-            for name, data in world.foreign[provider].items():
-                if bank.objects.get(name) != data:
-                    raise Broken(f"{name} of another tenant was touched")
-            shutil.rmtree(world.directory / "reader", ignore_errors=True)
-            vault = world.sites[0].vault(bank, "reader")
-            domain = vault.domain(PROJECT)
-            found = self.counting[provider] = set()
-            for id_ in domain.records(RECORD):
-                if self._read(domain, provider, id_):
-                    found.add(id_)
-            vault.close()
-        for site in world.sites:
-            for checkpoint in checkpoints(site):
-                there = checkpoint.id in self.counting[checkpoint.provider_id]
-                if checkpoint.status == "available" and not there:
-                    raise Broken(f"{checkpoint.id} is available, and the bank has no record of it")
-                if checkpoint.status == "deleted" and there:
-                    raise Broken(f"{checkpoint.id} is deleted, and the bank has a record of it")
-
-    def _read(self, domain, provider, checkpoint_id):
-        try:
-            record = domain.get_record(RECORD, checkpoint_id)
-        except errors.ObjectNotFound:
-            return False
-        except errors.IntegrityError as fault:
-            return self._bad(checkpoint_id, fault.operator_text())
-        if {entry["saved"]["name"] for entry in record["resources"]} != set(THINGS):
-            raise Broken(f"{checkpoint_id} does not hold all that was asked for")
-        for entry in record["resources"]:
-            try:
-                data = content_of(domain, entry["streams"]["content"])
-            except (errors.IntegrityError, errors.ObjectNotFound) as fault:
-                return self._bad(checkpoint_id, fault.operator_text())
-            if not whole(entry["saved"]["name"], data):
-                raise Broken(f"{checkpoint_id} reads back wrong")
-        return True
-
-    def _bad(self, checkpoint_id, text):
-        """A record that cannot be read may only be there where nobody was told that it is good: the bank lied."""
-        for site in self.world.sites:
-            for checkpoint in checkpoints(site):
-                if checkpoint.id == checkpoint_id and checkpoint.status == "available":
-                    raise Broken(f"{checkpoint_id} is available and cannot be read: {text}")
-        if not self.world.lied:
-            raise Broken(f"{checkpoint_id} counts and cannot be read: {text}")
-        return False
-
-    def rebuild(self):
-        """A catalog made from the banks alone has what counts, and nothing that was deleted."""
-        world = self.world
-        path = world.directory / "rebuilt.sqlite"
-        shutil.copy(world.template.database, path)
-        site = world.sites[0]
-        database = site.open(path)
-        process = Process(site, "rebuilder")
-        for provider in process.ids:
-            Rebuild(database, process.get(provider)).run()
-        with database.read() as rows:
-            found = set(_ids(rows, "checkpoints"))
-        process.close()
-        database.dispose()
-        if not world.lied and found != set().union(*self.counting.values()):
-            raise Broken("the rebuilt catalog has other checkpoints than the banks")
-        if back := found & {one.id for each in world.sites for one in checkpoints(each) if one.status == "deleted"}:
-            raise Broken(f"deleted, and back in the rebuilt catalog: {sorted(back)}")
-
-
-def _ids(rows, table, column="id"):
-    return list(rows.connection.execute(sa.text(f"SELECT {column} FROM {table} ORDER BY 1")).scalars())  # noqa: S608
 
 
 def play(seed, template, **rules):

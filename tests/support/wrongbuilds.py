@@ -16,7 +16,7 @@ from karbor.protection.copy import CopyOperation
 from karbor.protection.protect import ProtectOperation
 from karbor.protection.runner import Runner
 from tests.support.simbank import RecordFirstBank
-from tests.support.simworld import Build
+from tests.support.simsite import Build
 
 
 class TrustingJobs(Jobs):
