@@ -49,13 +49,13 @@ class OneProvider:
 class House:
     """A worker over a directory of files."""
 
-    def __init__(self, root, protection=FileProtection, protectable=FileProtectable):
+    def __init__(self, root, protection=FileProtection, protectable=FileProtectable, *, bank=None):
         self.files = root / "files"
         self.files.mkdir()
         (self.files / "one").write_bytes(b"one" * 100_000)
         environment = Environment(host="here", state_dir=str(root))
         self.protectable = protectable(protectable.Settings(directory=str(self.files)), environment)
-        self.bank = FaultyBank(MemoryBank(MemoryBank.Settings()))
+        self.bank = FaultyBank(bank or MemoryBank(MemoryBank.Settings()))
         self.bank.initialise()
         clock = Clock()
         vault = Vault(self.bank, master_key=MasterKey(b"k" * 32), cache_dir=root / "cache", clock=clock)
