@@ -32,7 +32,7 @@ cd "$top"
 install_packages ca-certificates python3 python3-venv python3-dev gcc libc6-dev pkg-config libvirt-dev qemu-utils
 if [ -z "$quick" ]; then
     install_packages libvirt-daemon qemu-system-x86 e2fsprogs cpio mount rabbitmq-server mariadb-server-core \
-        mariadb-client-core postgresql swift-proxy swift-account swift-container swift-object memcached
+        mariadb-client-core postgresql libnbd-bin swift-proxy swift-account swift-container swift-object memcached
     package_lists
 fi
 
@@ -69,7 +69,7 @@ check "unit tests mirror the product" python tools/lint/mirror.py
 paths=()
 marks=()
 [ -z "$quick" ] || marks=(-m "not system and not libvirt")
-for name in unit tools contract functional fuzz format crash ${quick:-system}; do
+for name in unit tools contract functional fuzz format crash simulation ${quick:-system}; do
     [ "$name" != yes ] && [ -d "tests/$name" ] && paths+=("tests/$name")
 done
 for argument in "$@"; do
