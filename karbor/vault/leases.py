@@ -125,7 +125,12 @@ class Leases:
 
     def put(self, held: Held) -> bool:
         """Put a lease object. False where the name is taken: by an earlier try of the same owner."""
-        return self._bank.put_own(self._prefix + held.name, self._codec.seal_document(held.name, held.to_dict()))
+        if self._bank.put_own(self._prefix + held.name, self._codec.seal_document(held.name, held.to_dict())):
+            return True
+        try:  # a put that was done twice on its way finds itself there
+            return self._open(held.name) == held
+        except errors.ObjectNotFound:
+            return False
 
     def there(self, held: Held) -> bool:
         """Whether the bank has this lease object."""

@@ -186,7 +186,8 @@ def _hash(data):
 
 def clean(case):
     """One clean-up of each bank, without grace, when every lease has run out long ago; ``only_look``: none."""
-    cleaner = House(case["root"], database_url=case.get("database"), clock=ShiftedClock(LATE))
+    more = {"cache": case.get("cache", "cache"), "clock": ShiftedClock(LATE)}
+    cleaner = House(case["root"], database_url=case.get("database"), **more)
     counts, orphans = {}, []
     for id_ in cleaner.ids:
         settings = Settings(grace=0, tombstones=0)

@@ -15,8 +15,8 @@ BIN = Path(sys.executable).parent
 READY = "karbor ready: "
 
 
-def _start(arguments, log):
-    environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+def _start(arguments, log, more):
+    environment = {**os.environ, "PYTHONWARNINGS": "ignore", **more}
     return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=log, text=True, env=environment)
 
 
@@ -39,7 +39,7 @@ def _first_line(process, wanted, seconds):
 
 
 class Embedded:
-    """karbor-all-in-one on a state directory; may be killed and started again."""
+    """karbor-all-in-one on a state directory; may be killed and started again. ``environment``: variables it gets."""
 
     def __init__(self, state_dir, *, libvirt_uri=None, settings=""):
         self.state_dir = Path(state_dir)
@@ -50,12 +50,13 @@ class Embedded:
             extra = self.state_dir.with_suffix(".conf")
             extra.write_text(settings)
             self.arguments += ["--config-file", str(extra)]
+        self.environment = {}
         self.process = None
         self.rest = None
 
     def start(self, seconds=60):
         with self.state_dir.with_suffix(".err").open("a") as log:
-            self.process = _start(self.arguments, log)
+            self.process = _start(self.arguments, log, self.environment)
         url = _first_line(self.process, READY, seconds)
         assert url, f"did not start: {self.errors()}"
         self.rest = Rest(url)

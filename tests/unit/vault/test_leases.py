@@ -139,8 +139,22 @@ def test_a_renewal_that_took_effect_unnoticed_is_done_again_under_the_next_numbe
     room.clock.pass_time(TERMS.term / 2)
     bank.fail(1, method="put_if_absent", after=True)
     lease.check()
+    room.clock.pass_time(1)
     lease.check()
     assert [name[-1] for name in sorted(inner.objects) if "/lease/" in name] == ["1", "2"]
+    room.close()
+
+
+def test_puts_that_are_done_twice_on_their_way_are_ours_all_the_same(tmp_path):
+    inner = memory_bank()
+    bank = FaultyBank(inner)
+    bank.duplicate(lasting=True)
+    room = CleanRoom(tmp_path, bank)
+    lease = room.lease()
+    room.clock.pass_time(TERMS.term / 2)
+    lease.check()
+    lease.confirm()
+    assert [name[-1] for name in sorted(inner.objects) if "/lease/" in name] == ["0", "1"]
     room.close()
 
 
