@@ -47,7 +47,7 @@ class Readable(Protocol):
 class NbdExport:
     """A server for some streams by their names, on a unix socket or on the loopback. Use as a context manager.
 
-    ``listen`` is the path of the socket, which must not be there yet and which only our user may use, or a port of
+    ``listen`` is the path of the socket, where nobody may listen yet and which only our user may use, or a port of
     127.0.0.1 (0: any), which every user of this host may use. Raises ConfigurationError where that cannot be had.
     """
 
@@ -255,6 +255,7 @@ def _listen(listen: Path | int) -> socket.socket:
     listener = socket.socket(socket.AF_UNIX if isinstance(listen, Path) else socket.AF_INET)
     try:
         if isinstance(listen, Path):
+            _remove_left_over(listen)
             os.fchmod(listener.fileno(), 0o600)  # before it has a name: it is private from the first moment on
             listener.bind(str(listen))
         else:
@@ -264,3 +265,13 @@ def _listen(listen: Path | int) -> socket.socket:
         listener.close()
         raise errors.ConfigurationError(f"Cannot listen at {listen}.", detail=str(fault)) from fault
     return listener
+
+
+def _remove_left_over(path: Path) -> None:
+    """Make room where the socket of a killed process lies: a socket that nobody listens at."""
+    if path.is_socket():
+        with socket.socket(socket.AF_UNIX) as probe:
+            try:
+                probe.connect(str(path))
+            except ConnectionRefusedError:
+                path.unlink(missing_ok=True)

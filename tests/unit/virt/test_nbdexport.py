@@ -108,6 +108,17 @@ def test_nobody_else_may_use_the_socket_and_it_is_gone_in_the_end(socket_path):
         NbdExport({}, socket_path.with_name("x" * 200))
 
 
+def test_the_socket_of_a_killed_process_is_replaced_and_no_other_file(socket_path):
+    with socket.socket(socket.AF_UNIX) as killed:
+        killed.bind(str(socket_path))
+    with NbdExport({"vda": DISK}, socket_path), NbdConnection(str(socket_path), "vda") as client:
+        assert client.read(0, 1) == DISK.content[:1]
+    socket_path.write_text("precious")
+    with pytest.raises(errors.ConfigurationError):
+        NbdExport({"vda": DISK}, socket_path)
+    assert socket_path.read_text() == "precious"
+
+
 def test_many_clients_read_at_once(export, socket_path):
     def read(seed):
         numbers = random.Random(seed)
