@@ -6,7 +6,7 @@ taking, keeps an engine that slept past its lease from writing. Time is the data
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -90,18 +90,20 @@ class ScheduledRuns(Repository):
         busy = self._running()
         full = [id for id, number in busy.projects.items() if per_project and number >= per_project]
         spent = [id for id, number in busy.providers.items() if per_provider and number >= per_provider]
-        begun: list[ScheduledRun] = []
-        for row in self._candidates(limit * _LOOK_AT, busy.projects, full, spent):
+        begun: list[Row[Any]] = []
+        found = self._candidates(limit * _LOOK_AT, busy.projects, full, spent)
+        paused = self._paused(found)
+        for row in found:
             if len(begun) >= limit:
                 break
             if (per_project and busy.projects.get(row.project_id, 0) >= per_project) or (
                 per_provider and busy.providers.get(row.provider_id, 0) >= per_provider
             ):
                 continue
-            if self._may_begin(row, busy):
-                begun.append(self._take(row, owner=owner, lease_ms=lease_ms, begin=True))
+            if self._may_begin(row, busy, paused):
+                begun.append(row)
                 busy.add(row)
-        return begun
+        return self._take(begun, owner=owner, lease_ms=lease_ms, begin=True)
 
     def resume(self, *, owner: str, lease_ms: int, limit: int) -> Sequence[ScheduledRun]:
         """Take up to ``limit`` runs that were begun and want a look now, whichever engine began them."""
@@ -114,8 +116,7 @@ class ScheduledRuns(Repository):
         )
         if self._connection.dialect.name != "sqlite":
             query = query.with_for_update(skip_locked=True)
-        rows = self._connection.execute(query).all()
-        return [self._take(row, owner=owner, lease_ms=lease_ms, begin=False) for row in rows]
+        return self._take(self._connection.execute(query).all(), owner=owner, lease_ms=lease_ms, begin=False)
 
     def wanted(self) -> tuple[bool, bool]:
         """Whether any waits that may be begun or must be ended now, and whether any under way wants a look now."""
@@ -152,10 +153,14 @@ class ScheduledRuns(Repository):
         self._change(run, result=self._merged(run, result), **({"reason": reason} if reason is not None else {}))
         return self.get(run.id)
 
-    def pause(self, run: ScheduledRun, *, delay_ms: int, reason: str | None = None) -> None:
-        """Give it back; somebody looks at it again after ``delay_ms``. Raises LeaseLost."""
+    def pause(self, run: ScheduledRun, *, delay_ms: int, reason: str | None = None, **result: Any) -> None:
+        """Give it back, with what was added to its result; somebody looks at it again after ``delay_ms``.
+
+        Raises LeaseLost.
+        """
         not_before = server_ms(self._connection, self._clock) + delay_ms
-        self._change(run, lease_until_ms=0, not_before_ms=not_before, reason=reason)
+        merged = {"result": self._merged(run, result)} if result else {}
+        self._change(run, lease_until_ms=0, not_before_ms=not_before, reason=reason, **merged)
 
     def again(self, run: ScheduledRun, *, delay_ms: int, reason: str) -> None:
         """Give it back to be begun anew after ``delay_ms``, with another attempt. Raises LeaseLost."""
@@ -232,9 +237,14 @@ class ScheduledRuns(Repository):
         query = sa.select(SCHEDULED_RUNS).join(turns, turns.c.id == _C.id).order_by(*order).limit(limit)
         return self._connection.execute(query).all()
 
-    def _may_begin(self, row: Row[Any], busy: "_Busy") -> bool:
-        paused = sa.select(PAUSED_PLANS.c.plan_id).where(PAUSED_PLANS.c.plan_id == row.plan_id)
-        if self._connection.execute(paused).first():
+    def _paused(self, rows: Sequence[Row[Any]]) -> set[str]:
+        """Those of their plans that are suspended."""
+        wanted = {row.plan_id for row in rows if row.plan_id}
+        query = sa.select(PAUSED_PLANS.c.plan_id).where(PAUSED_PLANS.c.plan_id.in_(wanted))
+        return set(self._connection.execute(query).scalars()) if wanted else set()
+
+    def _may_begin(self, row: Row[Any], busy: "_Busy", paused: set[str]) -> bool:
+        if row.plan_id in paused:
             return self._skip(row, "The plan is suspended.")
         last = busy.operations.get(row.scheduled_operation_id)
         if last is None or _run(row).overlap == "replace":
@@ -251,13 +261,18 @@ class ScheduledRuns(Repository):
         self._update(row.id, _C.status == "waiting", status="skipped", reason=reason, ended_at=self._now())
         return False
 
-    def _take(self, row: Row[Any], *, owner: str, lease_ms: int, begin: bool) -> ScheduledRun:
-        values: dict[str, Any] = {"owner": owner, "fence": row.fence + 1}
-        values["lease_until_ms"] = server_ms(self._connection, self._clock) + lease_ms
+    def _take(self, rows: Sequence[Row[Any]], *, owner: str, lease_ms: int, begin: bool) -> Sequence[ScheduledRun]:
+        """Make these rows, which nobody else can change just now, ours."""
+        if not rows:
+            return []
+        now = now_ms(self._connection, self._clock)
+        values: dict[str, Any] = {"owner": owner, "lease_until_ms": now + lease_ms}
         if begin:
-            values |= {"status": "running", "started_at": self._now(), "attempts": 1, "reason": None}
-        self._update(row.id, _C.fence == row.fence, **values)
-        return self.get(row.id)
+            values |= {"status": "running", "started_at": moment(now), "attempts": 1, "reason": None}
+        own = sa.and_(_C.id == sa.bindparam("b_id"), _C.fence == sa.bindparam("b_fence"))
+        query = sa.update(SCHEDULED_RUNS).where(own).values(**values, fence=_C.fence + 1)
+        self._connection.execute(query, [{"b_id": row.id, "b_fence": row.fence} for row in rows])
+        return [replace(_run(row), **values, fence=row.fence + 1) for row in rows]
 
     def _merged(self, run: ScheduledRun, changes: Mapping[str, Any]) -> dict[str, Any]:
         query = locked(sa.select(_C.result).where(_C.id == run.id), self._connection)

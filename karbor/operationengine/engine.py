@@ -24,6 +24,7 @@ from karbor.sdk.trigger import TriggerType
 LOG = logging.getLogger(__name__)
 BINARY = "karbor-operationengine"
 DUE_AT_ONCE = 200
+_TAKEN_PER_THREAD = 4
 _PURGE_EVERY, _PURGE_AT_ONCE = 600.0, 1000  # seconds; rows
 
 
@@ -149,13 +150,16 @@ class Engine:
     def _done(self, future: "Future[None]") -> None:
         with self._lock:
             self._running -= 1
+            few = self._running <= self._settings.threads
         if not future.cancelled() and (fault := future.exception()) is not None:
             LOG.error("step broken off; the run is taken again when its lease is over", exc_info=fault)
-        self._wake.set()
+        if few:
+            self._wake.set()
 
     def _free(self) -> int:
+        """How many more runs are taken: more than there are threads, which then need not wait for the next look."""
         with self._lock:
-            return self._settings.threads - self._running
+            return self._settings.threads * _TAKEN_PER_THREAD - self._running
 
     def _enabled(self) -> bool:
         """Whether an administrator lets this engine begin something."""

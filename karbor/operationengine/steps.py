@@ -113,9 +113,8 @@ class Steps:
         id = run.result.get("checkpoint_id")
         if id is None:
             if self._replaced(run):
-                self._hold(run)
-                self._note(run, checkpoint_id=self._north.protect(run)["id"])
-                self._pause(run)
+                # The request carries the fence: the API begins nothing for an engine that lost the run.
+                self._pause(run, checkpoint_id=self._north.protect(run)["id"])
             return None
         try:
             checkpoint = self._north.checkpoint(run, str(run.provider_id), str(id))
@@ -167,8 +166,7 @@ class Steps:
             except errors.Conflict:
                 busy.add(id)  # something works on it; the next run will see to it
         if len(left) > DELETES:
-            self._note(run, deleted=deleted, busy=sorted(busy))
-            self._pause(run, delay_ms=0)
+            self._pause(run, delay_ms=0, deleted=deleted, busy=sorted(busy))
         else:
             self._end(run, "success", retention=None, deleted=deleted, busy=sorted(busy) or None)
 
@@ -181,8 +179,7 @@ class Steps:
                 raise errors.NotFound("The plan has no available checkpoint.")
             self._hold(run)
             made = self._north.verify(run, newest["id"], _levels(newest, run.definition.get("level")))
-            self._note(run, verification_id=made["id"], verified_checkpoint_id=made["checkpoint_id"])
-            self._pause(run)
+            self._pause(run, verification_id=made["id"], verified_checkpoint_id=made["checkpoint_id"])
             return
         found = self._north.verification(run, str(id))
         if found["status"] == "in_progress":
@@ -198,8 +195,7 @@ class Steps:
         copies = run.result.get("copies")
         if copies is None:
             self._hold(run)
-            self._note(run, copies=list(self._north.copy(run, target)))
-            self._pause(run, delay_ms=0)
+            self._pause(run, delay_ms=0, copies=list(self._north.copy(run, target)))
             return
         shown = [self._north.checkpoint(run, target, str(id)) for id in copies]
         failed = [one for one in shown if one["status"] not in ("wait_copying", "copying", "available")]
@@ -222,9 +218,11 @@ class Steps:
     def _note(self, run: ScheduledRun, **result: Any) -> ScheduledRun:
         return self._database.retrying(lambda rows: rows.scheduled_runs.note(run, **result))
 
-    def _pause(self, run: ScheduledRun, *, delay_ms: int | None = None, reason: str | None = None) -> None:
+    def _pause(
+        self, run: ScheduledRun, *, delay_ms: int | None = None, reason: str | None = None, **result: Any
+    ) -> None:
         delay = self._settings.watch if delay_ms is None else delay_ms
-        self._database.retrying(lambda rows: rows.scheduled_runs.pause(run, delay_ms=delay, reason=reason))
+        self._database.retrying(lambda rows: rows.scheduled_runs.pause(run, delay_ms=delay, reason=reason, **result))
 
     def _end(self, run: ScheduledRun, status: str, *, reason: str | None = None, **result: Any) -> None:
         self._database.retrying(lambda rows: rows.scheduled_runs.end(run, status, reason=reason, tries=None, **result))
