@@ -125,9 +125,7 @@ class World:
             return self.baton.points
         finally:
             faultpoints.disarm()
-            for site in self.sites:
-                site.close()
-            shutil.rmtree(self.directory, ignore_errors=True)
+            self.close()
 
     def _event(self):
         rng = self.random
@@ -221,9 +219,19 @@ class World:
         name = f"user at {site.number}: {what}"
         self._begin(name, functools.partial(self._user, what, site), None)
 
+    def ask_for(self, what, site):
+        """What the API does: rows in one transaction. Raises Conflict, NotFound where it cannot be done now."""
+        getattr(self, f"_{what}")(site)
+
+    def close(self):
+        """The world ends."""
+        for site in self.sites:
+            site.close()
+        shutil.rmtree(self.directory, ignore_errors=True)
+
     def _user(self, what, site):
         try:
-            getattr(self, f"_{what}")(site)
+            self.ask_for(what, site)
         except (errors.Conflict, errors.NotFound):
             return  # as a user is told who asks for what cannot be done now
         for _ in range(self.random.choice((0, 1, 1, 2))):  # the message gets lost, or comes twice, or late
