@@ -26,7 +26,7 @@ BAD = {
     "forgets-records": ["forget", {"name": "/record/", "lasting": True}],
     "forgets-one-pack": ["forget", {"name": "/pack/"}],
 }
-IN_SHORT = ("full-later", "silent", "cuts-packs", "cuts-one-record", "forgets-packs")
+IN_SHORT = ("full-later", "cuts-packs", "cuts-one-record")
 HARMLESS = {
     "slow": SLOW,
     "doubles": ["duplicate", {"lasting": True}],

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much of a finished upload is made again after kill -9? Nothing but the pack under way.
 
-By default 80 MiB and two deaths; KARBOR_CRASH_POINTS=all takes 200 MiB and eight deaths.
+By default 56 MiB and two deaths; KARBOR_CRASH_POINTS=all takes 200 MiB and eight deaths.
 """
 
 import shutil
@@ -14,7 +14,7 @@ from karbor.vault.format import PACK_SIZE
 from tests.support.crashlab import SHARE, Site, make_template, numbered, share
 
 MIB = 1 << 20
-SIZE = (200 if SHARE == "all" else 80) * MIB
+SIZE = (200 if SHARE == "all" else 56) * MIB
 DEATHS = 8 if SHARE == "all" else 2
 SHM = Path("/dev/shm")
 
