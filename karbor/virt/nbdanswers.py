@@ -4,17 +4,14 @@
 import errno
 import logging
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar, Protocol
 
 from karbor.model import errors
-from karbor.sdk.streams import Kind
+from karbor.sdk.streams import Extent, Kind
 from karbor.virt import nbd_wire as wire
 from karbor.virt.nbd_handshake import ALLOCATION_ID, MAXIMUM, Agreed, Hangup
-
-if TYPE_CHECKING:
-    from karbor.virt.nbdexport import Readable
 
 LOG = logging.getLogger(__name__)
 
@@ -29,6 +26,18 @@ _HEAD = struct.Struct(">IHHQQI")
 
 #: What is sent in one go.
 Buffers = Sequence[bytes | memoryview]
+
+
+class Readable(Protocol):
+    """A stream, any range of which can be told of and read. Thread-safe; raises as a StreamReader does."""
+
+    size: int
+
+    def extents(self, start: int = 0, stop: int | None = None) -> Iterable[Extent]: ...
+
+    def parts(self, start: int, stop: int) -> Sequence[tuple[int, memoryview]]:
+        """(offset, bytes) of what is not zero, ascending."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -64,7 +73,7 @@ class Request:
 class Answers:
     """The answers of one export to one client. Thread-safe."""
 
-    def __init__(self, stream: "Readable", agreed: Agreed) -> None:
+    def __init__(self, stream: Readable, agreed: Agreed) -> None:
         self._stream = stream
         self._agreed = agreed
 
