@@ -66,7 +66,9 @@ class Engine:
         self._stopping = threading.Event()
         self._wake = threading.Event()
         self._lock = threading.Lock()
-        self._running = 0  # steps; guarded by _lock
+        self._running = 0  # steps; guarded by _lock, as is _idle
+        self._idle = threading.Event()
+        self._idle.set()
         self._reported: float | None = None
         self._purged: float | None = None
         self._thread = threading.Thread(target=self._loop, name="engine", daemon=True)
@@ -77,11 +79,12 @@ class Engine:
         self._thread.start()
 
     def stop(self, grace: float) -> None:
-        """Take nothing new; steps that run end, or are taken over when their lease is over."""
+        """Take nothing new; steps that run end within ``grace`` seconds, or are taken over when their lease is over."""
         self._stopping.set()
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(grace)
+        self._idle.wait(grace)
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def look(self) -> None:
@@ -139,18 +142,25 @@ class Engine:
     def _give(self, runs: list[ScheduledRun]) -> None:
         with self._lock:
             self._running += len(runs)
+            if runs:
+                self._idle.clear()
         for run in runs:
             LOG.debug("step run=%s attempt=%d fence=%d", run.id, run.attempts, run.fence)
             self._pool.submit(self._step, run).add_done_callback(self._done)
 
     def _step(self, run: ScheduledRun) -> None:
         context.begin(request_id=None)
-        self._steps.step(run)
+        if self._stopping.is_set():
+            self._steps.give_back(run)
+        else:
+            self._steps.step(run)
 
     def _done(self, future: "Future[None]") -> None:
         with self._lock:
             self._running -= 1
             few = self._running <= self._settings.threads
+            if not self._running:
+                self._idle.set()
         if not future.cancelled() and (fault := future.exception()) is not None:
             LOG.error("step broken off; the run is taken again when its lease is over", exc_info=fault)
         if few:

@@ -62,6 +62,13 @@ class Steps:
         except errors.LeaseLost:
             LOG.info("run taken over run=%s fence=%d", run.id, run.fence)
 
+    def give_back(self, run: ScheduledRun) -> None:
+        """Do nothing for a run that is ours; another engine may take it at once."""
+        try:
+            self._pause(run, delay_ms=0)
+        except errors.LeaseLost:
+            LOG.info("run taken over run=%s fence=%d", run.id, run.fence)
+
     def _unknown(self, run: ScheduledRun) -> None:
         raise errors.NotSupported(f"This release cannot do {run.operation_type}.")
 
@@ -75,11 +82,14 @@ class Steps:
         def later(rows: Any) -> str:
             now, kept = rows.fires.now_ms(), rows.scheduled_runs.get(run.id, lock=True)
             begun = any(kept.result.get(name) for name in ("checkpoint_id", "verification_id", "copies"))
-            until = kept.begin_until_ms
+            until = kept.begin_until_ms if kept.attempts == 1 else None
             since = milliseconds(kept.started_at) if kept.started_at else now
-            if not begun and ((until is not None and until < now) or now - since > _GIVE_UP_MS):
+            if not begun and until is not None and until < now:
                 rows.scheduled_runs.end(run, "missed", reason=f"It could not begin within its window: {fault.message}")
                 return "missed"
+            if not begun and now - since > _GIVE_UP_MS:
+                rows.scheduled_runs.end(run, "failed", reason=fault.message)
+                return "failed"
             tries = int(kept.result.get("tries", 0))
             rows.scheduled_runs.note(run, tries=tries + 1)
             delay = self._settings.retry * 2 ** min(tries, _DOUBLINGS)
@@ -88,8 +98,8 @@ class Steps:
             rows.scheduled_runs.pause(run, delay_ms=delay, reason=fault.message)
             return ""
 
-        if self._database.retrying(later):
-            _tell(run, "missed", fault.message)
+        if ended := self._database.retrying(later):
+            _tell(run, ended, fault.message)
 
     def _protect(self, run: ScheduledRun) -> None:
         if (checkpoint := self._made(run)) is not None:

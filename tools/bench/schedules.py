@@ -59,14 +59,14 @@ class Twin(Northbound):
     delete = cancel = verify = verification = copy = checkpoints
 
 
-def fill(database, triggers, due, at):
-    """The rows; ``due`` triggers fire at ``at``, the others within the day after."""
+def fill(database, triggers, now):
+    """The rows; all triggers fire within the day that begins in an hour."""
     properties = {"format": "crontab", "pattern": "0 2 * * *", "window": 1800}
-    created = at - timedelta(days=30)
+    created = now - timedelta(days=30)
     for first in range(0, triggers, 5000):
         whens, whats = [], []
         for number in range(first, min(triggers, first + 5000)):
-            fire = at if number < due else at + timedelta(seconds=3600 + number * 80_000 // triggers)
+            fire = now + timedelta(seconds=3600 + number * 80_000 // triggers)
             project = f"{number % PROJECTS:032x}"
             whens.append(
                 {
@@ -99,6 +99,14 @@ def fill(database, triggers, due, at):
             rows.connection.execute(sa.insert(SCHEDULED_OPERATIONS), whats)
 
 
+def make_due(database, due, at):
+    """So many of them fire at that moment."""
+    names = [f"t{number}" for number in range(due)]
+    query = sa.update(TRIGGERS).where(TRIGGERS.c.id.in_(names)).values(next_fire_ms=milliseconds(at))
+    with database.write() as rows:
+        rows.connection.execute(query)
+
+
 def percentiles(values: Sequence[float]) -> dict[str, float]:
     ordered = sorted(values)
     return {
@@ -116,8 +124,7 @@ def rows_of(database):
 
 def measure(database, given):
     clock = Clock()
-    at = clock.now().replace(microsecond=0) + timedelta(seconds=QUIET + given.triggers / 2500 + 10)
-    fill(database, given.triggers, given.due, at)
+    fill(database, given.triggers, clock.now())
     north = Twin(clock)
     settings = EngineSettings(threads=given.threads, project_runs=0, provider_runs=0)
     kinds = load_types(Limits(3600, 900, 1800))
@@ -131,6 +138,8 @@ def measure(database, given):
     pause = threading.Event()
     pause.wait(QUIET)
     idle = (time.process_time() - cpu) / QUIET * 100
+    at = clock.now().replace(microsecond=0) + timedelta(seconds=4)
+    make_due(database, given.due, at)
     pause.wait(max(0.0, (at - clock.now()).total_seconds() - 0.5))
     cpu, fired_cpu = time.process_time(), 0.0
     while len(north.asked) < given.due:

@@ -15,6 +15,7 @@ from karbor.model.page import PageRequest
 from karbor.operationengine.engine import BINARY
 from karbor.sdk.trigger import Limits, load_types
 from tests.support import rows as make
+from tests.support.northbound import NorthTwin
 from tests.support.schedules import engine_for, run_of, scheduled
 
 PATTERNS = ("0 2 * * *", "30 1,13 * * *", "15 */6 * * *", "0 3 * * 1", "45 23 * * *", "0 */2 * * *")
@@ -183,3 +184,23 @@ class TestLooking:
         engine.look()
         with database.read() as rows:
             assert "old" not in [found.id for found in rows.scheduled_runs.list(PageRequest()).items]
+
+    def test_what_was_taken_and_not_begun_is_given_back_at_the_end(self, database, north, clock):
+        with database.write() as rows:
+            scheduled(rows, *(f"o{number}" for number in range(12)))
+        engine = engine_for(database, _Slow(database), clock, threads=1)
+        engine.look()
+        engine.look()
+        engine.stop(60)
+        with database.read() as rows:
+            runs = rows.scheduled_runs.list(PageRequest()).items
+            assert all(run.lease_until_ms == 0 for run in runs)
+        assert len(north.made()) < 12
+
+
+class _Slow(NorthTwin):
+    """Needs some time for each request."""
+
+    def protect(self, run):
+        time.sleep(0.2)
+        return super().protect(run)
