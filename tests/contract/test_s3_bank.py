@@ -8,8 +8,8 @@ import pytest
 from karbor.model import errors
 from karbor.sdk.bank import Capabilities
 from karbor.sdk.testing.bank_suite import BankSuite
-from tests.support.httptwin import Reply, forward, httptwin
-from tests.support.stores import again, s3_bank
+from tests.support.httptwin import Reply, certified, forward, httptwin
+from tests.support.stores import again, s3_bank, with_settings
 
 
 class TestS3Bank(BankSuite):
@@ -181,3 +181,15 @@ def test_a_list_tells_when_an_object_was_put_by_the_clock_of_the_service(moto):
     bank.put_own("a", b"1")
     assert abs(bank.list()[0].modified - datetime.now(UTC).timestamp()) < 3600
     assert bank.stat("a").modified == bank.list()[0].modified
+
+
+def test_over_tls_a_service_is_known_by_its_certificate(moto, tmp_path):
+    context, known = certified(tmp_path)
+    with httptwin(forward(moto.port), context=context) as twin:
+        bank = s3_bank(twin.url, s3_ca_cert_file=str(known))
+        bank.initialise()
+        assert bank.put_own("a", b"1" * 100_000) is True
+        assert bank.get("a") == b"1" * 100_000
+        with pytest.raises(errors.BankUnavailable) as caught:
+            with_settings(bank, s3_ca_cert_file="").identity()
+        assert "s3_ca_cert_file" in caught.value.next_action

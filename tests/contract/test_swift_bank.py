@@ -10,7 +10,7 @@ import pytest
 
 from karbor.model import errors
 from karbor.sdk.testing.bank_suite import BankSuite
-from tests.support.httptwin import httptwin
+from tests.support.httptwin import certified, httptwin
 from tests.support.stores import again, swift_bank, with_settings
 from tests.support.swift_twin import SwiftTwin
 
@@ -211,3 +211,15 @@ def test_a_reader_does_not_believe_a_young_object(store, bank):
     late.join(SECONDS)
     early.join(SECONDS)
     assert seen == b"late"
+
+
+def test_over_tls_a_service_is_known_by_its_certificate(tmp_path):
+    context, known = certified(tmp_path)
+    with httptwin(SwiftTwin(secure=True), context=context) as twin:
+        bank = swift_bank(twin.url, swift_ca_cert_file=str(known))
+        bank.initialise()
+        assert bank.put_own("a", b"1" * 100_000) is True
+        assert bank.get("a") == b"1" * 100_000
+        with pytest.raises(errors.BankUnavailable) as caught:
+            with_settings(bank, swift_ca_cert_file="").identity()
+        assert "swift_ca_cert_file" in caught.value.next_action

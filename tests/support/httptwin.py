@@ -13,11 +13,19 @@ requests that fit, each once:
 """
 
 import http.client
+import ipaddress
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 LOCAL = "127.0.0.1"
 
@@ -49,7 +57,7 @@ class Fault:
 class HttpTwin:
     """A running twin. ``requests`` lists (method, path) of all that came."""
 
-    def __init__(self, answer: Callable[[Request], Reply]) -> None:
+    def __init__(self, answer: Callable[[Request], Reply], *, context: ssl.SSLContext | None = None) -> None:
         self.answer = answer
         self.requests: list[tuple[str, str]] = []
         self.over = threading.Event()
@@ -58,7 +66,11 @@ class HttpTwin:
         self._lock = threading.Lock()
         self._server = _Server((LOCAL, 0), _Handler)
         self._server.twin = self
-        self.url = f"http://{LOCAL}:{self._server.server_port}"
+        self.url = f"http{'s' if context else ''}://{LOCAL}:{self._server.server_port}"
+        if context:
+            self._server.socket = context.wrap_socket(
+                self._server.socket, server_side=True, do_handshake_on_connect=False
+            )
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05})
         self._thread.start()
 
@@ -181,9 +193,29 @@ _OF_ONE_CONNECTION = ("connection", "keep-alive", "transfer-encoding", "content-
 
 
 @contextmanager
-def httptwin(answer: Callable[[Request], Reply]) -> Iterator[HttpTwin]:
-    twin = HttpTwin(answer)
+def httptwin(answer: Callable[[Request], Reply], *, context: ssl.SSLContext | None = None) -> Iterator[HttpTwin]:
+    """A twin that ends with the test; with ``context`` (see ``certified``) it speaks TLS."""
+    twin = HttpTwin(answer, context=context)
     try:
         yield twin
     finally:
         twin.close()
+
+
+def certified(directory: Path) -> tuple[ssl.SSLContext, Path]:
+    """What a server of the loopback needs for TLS, and the file by which clients know it."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, LOCAL)])
+    made = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    made = made.not_valid_before(datetime.now(UTC) - timedelta(days=1)).not_valid_after(
+        datetime.now(UTC) + timedelta(days=2)
+    )
+    places = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(LOCAL))])
+    signed = made.add_extension(places, critical=False).sign(key, hashes.SHA256())
+    known, secret = directory / "known.pem", directory / "secret.pem"
+    known.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    form = serialization.PrivateFormat.PKCS8
+    secret.write_bytes(key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(known, secret)
+    return context, known

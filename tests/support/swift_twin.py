@@ -20,7 +20,8 @@ from tests.support.httptwin import Reply, Request
 class SwiftTwin:
     """Answers requests. ``tokens`` that are taken away are not taken any more."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, secure: bool = False) -> None:
+        self._scheme = "https" if secure else "http"
         self.containers: dict[str, dict[str, tuple[bytes, dict[str, str]]]] = {}
         self.tokens: set[str] = set()
         self.between: Callable[[Request], None] = lambda _request: None
@@ -54,7 +55,7 @@ class SwiftTwin:
             return Reply(401)
         token = uuid.uuid4().hex
         self.tokens.add(token)
-        where = f"http://{request.headers['Host']}/v1/AUTH_test"
+        where = f"{self._scheme}://{request.headers['Host']}/v1/AUTH_test"
         return Reply(200, {"X-Storage-Url": where, "X-Auth-Token": token, "X-Auth-Token-Expires": "3600"})
 
     def _put(self, objects: dict, name: str, request: Request) -> Reply:

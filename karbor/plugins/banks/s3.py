@@ -10,7 +10,7 @@ import threading
 import uuid
 import zlib
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, Literal
 
 import boto3
@@ -161,7 +161,7 @@ class S3Bank(ObjectStoreBank):
             raise _unlocked(fault.operator_text()) from fault
         if state.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
             raise _unlocked("object lock is not enabled")
-        name, until = f".karbor-probe-{uuid.uuid4()}", datetime.now(UTC).replace(microsecond=0) + _LOCKED
+        name, until = f".karbor-probe-{uuid.uuid4()}", self._retrying.clock.now().replace(microsecond=0) + _LOCKED
         lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until, "ChecksumAlgorithm": "CRC32"}
         put = self._again(lambda: self._call("put_object", Key=name, Body=b"", **lock, **_checksum(b"")))
         shown = self._again(lambda: self._call("head_object", Key=name))
