@@ -8,6 +8,7 @@ import pytest
 from karbor.model import errors
 from karbor.model.page import PageRequest
 from tests.support import rows as make
+from tests.support.explain import asked, dear, steps
 from tests.support.schedules import BEGIN, LEASE, fire, run_of, scheduled
 
 
@@ -218,3 +219,29 @@ class TestEnd:
                 filters = {"scheduled_operation_id": "a", "status": status}
                 request = PageRequest(filters=filters, project_id=make.PROJECT)
                 assert len(rows.scheduled_runs.list(request).items) == found
+
+
+class TestCosts:
+    """On SQLite alone: the servers choose by what they know of the rows."""
+
+    def test_nothing_that_is_asked_again_and_again_looks_at_the_whole_table(self, database):
+        mine = {"scheduled_operation_id": "a"}
+        lists = [
+            PageRequest(limit=10, sort=((key, direction),), filters={**mine, **more}, project_id=make.PROJECT)
+            for key, direction, more in (
+                ("scheduled_for", "desc", {}),
+                ("scheduled_for", "asc", {"status": "missed"}),
+                ("id", "desc", {}),
+            )
+        ]
+        with database.write() as rows, asked(rows.connection) as queries:
+            rows.scheduled_runs.wanted()
+            rows.scheduled_runs.resume(owner="e", lease_ms=1, limit=1)
+            rows.fires.due(10)
+            rows.fires.wait_ms(1000)
+            for request in lists:
+                rows.scheduled_runs.list(request)
+        with database.read() as rows:
+            for statement, values in queries:
+                found = steps(rows.connection, statement, values)
+                assert not any(dear(rows.connection, step) for step in found), (statement, found)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does retention delete what was asked for, and never what must stay?"""
 
+import os
 import zoneinfo
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -13,6 +14,8 @@ from karbor.operationengine.retention import FAILED, GOOD, LEVELS, Point, Policy
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
+#: For the long run: KARBOR_RETENTION_EXAMPLES=100000.
+EXAMPLES = int(os.environ.get("KARBOR_RETENTION_EXAMPLES", "400"))
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 
 
@@ -171,7 +174,7 @@ _POLICIES = st.builds(
 )
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(st.lists(_POINTS, max_size=40, unique_by=lambda point: point.id), _POLICIES)
 def test_it_does_what_plain_words_say_and_keeps_its_promises(history, policy):
     stay, going = choose(history, policy, NOW)
