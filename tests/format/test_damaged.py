@@ -2,15 +2,27 @@
 """Does the program that reads banks without Karbor get out of a damaged one all that is left, and name the rest?"""
 
 import hashlib
+import os
+import random
 import shutil
+from pathlib import Path
 
 import pytest
 
+from karbor.model.checkpoint import CheckpointRecord, SavedResource
 from karbor.plugins.banks.filesystem import FilesystemBank
 from karbor.sdk.streams import Kind
+from tests.format.make_sample import contents
 from tests.format.tool import Tool
 from tests.support.vaults import KEY, KIB, MIB, BytesSource, nothing, open_vault, parts
 
+SAMPLE = Path(__file__).parent / "v1"
+SAMPLE_STREAMS = (  # in the order in which make_sample wrote them
+    "40e63b29760bb3f63abbe4c0fc059e7b",
+    "2b73681dddbf4ed95d43b862d31b55a9",
+    "80641b0e2c405ffd9ebba9bb787be78d",
+)
+SEEDS = int(os.environ.get("KARBOR_DAMAGED_BANKS", "3"))
 GENERATIONS = 100
 SIZE, STEP, REGION = 8 * MIB, 80 * KIB, 16 * KIB
 EMPTY = 1 * MIB  # at the end, in a leaf that is shared by nobody
@@ -39,8 +51,10 @@ class House:
             self.streams.append(
                 self.domain.write_stream(BytesSource(data, extents), base_id=base_id, advance=nothing).id
             )
-            saved = {"key": "OS::Nova::Server#1", "streams": {"vda": self.streams[-1]}}
-            self.domain.put_record("checkpoint", f"point-{number:02}", {"version": 1, "resources": [saved]})
+            point_id = f"point-{number:02}"
+            saved = (SavedResource("OS::Nova::Server#1", "plug-in", {"xml": "<domain/>"}, {"vda": self.streams[-1]}),)
+            record = CheckpointRecord(point_id, "project", "provider", {"name": "nightly"}, {}, saved, "2024-01-01")
+            self.domain.put_record("checkpoint", point_id, record.to_dict())
         self.root = next((path / "bank").glob("*/d/*"))
         self.tool = Tool(path / "bank", KEY.secret, path)
 
@@ -87,7 +101,9 @@ def test_with_one_pack_of_a_hundred_gone_everything_else_is_restored(house):
         wanted[offset : offset + length] = bytes(length)
     assert found == wanted
     assert lost_in_map(restored) == merged(told[damaged])
-    assert house.tool.restore(f"point-{min(whole):02}").code == 0
+    restored = house.tool.restore(f"point-{min(whole):02}")
+    assert (restored.code, restored.document["resources"][0]["saved"]) == (0, {"xml": "<domain/>"})
+    assert "point-99  project project  2024-01-01  nightly" in house.tool.run("list").text
 
 
 def test_other_damage_costs_no_more_than_it_must(house):
@@ -123,6 +139,37 @@ def test_what_cannot_be_done_is_said(house, tmp_path):
     assert house.tool.run("restore", "point-00", str(stranger / "out")).code == 0
     again = house.tool.run("restore", "point-00", str(stranger / "out"))
     assert (again.code, "File exists" in again.text) == (2, True)
+
+
+@pytest.mark.parametrize("seed", range(SEEDS))
+def test_whatever_is_damaged_no_wrong_byte_is_restored_and_none_is_lost_silently(tmp_path, seed):
+    """Any files of the sample are cut, changed, emptied or removed: bytes are right, or lie in a range that is told."""
+    numbers = random.Random(seed)
+    shutil.copytree(SAMPLE, tmp_path / "sample")
+    expected = dict(zip(SAMPLE_STREAMS, contents(), strict=True))
+    files = sorted(path for path in (tmp_path / "sample" / "bank").glob("*/d/**/*") if path.is_file())
+    for path in numbers.sample(files, numbers.randint(1, 4)):
+        data = bytearray(path.read_bytes())
+        kind = numbers.choice(["cut", "change", "empty", "remove"])
+        if kind == "remove":
+            path.unlink()
+            continue
+        if kind == "change":
+            for _ in range(numbers.choice([1, 1, 20])):
+                data[numbers.randrange(len(data))] ^= numbers.randrange(1, 256)
+        path.write_bytes(data if kind == "change" else data[: numbers.randrange(len(data)) if kind == "cut" else 0])
+    tool = Tool(tmp_path / "sample" / "bank", tmp_path / "sample" / "master.key", tmp_path)
+    for stream_id, (wanted, _) in expected.items():
+        done = tool.restore(stream_id)
+        assert "Traceback" not in done.text
+        if list(done.directory.glob(f"*{stream_id}")):
+            found, wanted = done.content(stream_id), bytearray(wanted)
+            for offset, length in done.lost:
+                wanted[offset : offset + length] = bytes(length)
+            assert found == wanted
+            assert done.code == (1 if done.lost else 0)
+        else:
+            assert done.code in (1, 2) and ("all of it" in done.text or "there is no" in done.text)
 
 
 def merged(ranges):

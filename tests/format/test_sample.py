@@ -111,6 +111,20 @@ def test_what_clean_up_left_is_read_from_the_description_alone(tmp_path, index_i
         assert done.content("disk") == data
 
 
+def test_a_copy_is_read_from_the_description_alone(sample, tmp_path):
+    bank = FilesystemBank(FilesystemBank.Settings(file_system_bank_path=str(tmp_path / "other")))
+    bank.initialise()
+    other = open_vault(bank, tmp_path / "other-cache")
+    earlier = []
+    for stream_id in sample.expected["streams"]:
+        info = sample.domain.copy_stream(stream_id, other.domain("project"), nothing, earlier=earlier)
+        earlier.insert(0, info.id)
+    other.close()
+    tool = Tool(tmp_path / "other", KEY.secret, tmp_path)
+    for copy_id, wanted in zip(reversed(earlier), sample.expected["streams"].values(), strict=True):
+        assert digest(tool.restore(copy_id).content(copy_id)) == wanted
+
+
 def test_a_sample_survives_clean_up(sample):
     report = sample.domain.clean_up(Settings(grace=0), pause=lambda _: None)
     assert report.chunks_lost == 0
