@@ -13,12 +13,13 @@ from karbor.model import errors
 from karbor.rpc import interface
 
 T = TypeVar("T")
+_RETRIES = 1  # connections tried anew before a caller is told that there is no broker: it must not wait for one
 
 
 class _Client:
     def __init__(self, declared: type[Any], messaging: oslo_messaging.transport.RPCTransport, timeout: float) -> None:
         target = oslo_messaging.Target(topic=declared.TOPIC, version=declared.VERSION)
-        self._client = oslo_messaging.get_rpc_client(messaging, target, timeout=timeout)
+        self._client = oslo_messaging.get_rpc_client(messaging, target, timeout=timeout, retry=_RETRIES)
         self._kinds = interface.methods(declared)
         self._signatures = {name: inspect.signature(getattr(declared, name)) for name in self._kinds}
 
