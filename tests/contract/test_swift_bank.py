@@ -26,7 +26,7 @@ def twin():
 
 
 class TestSwiftBank(BankSuite):
-    races = 2
+    races = 1
 
     @pytest.fixture(autouse=True)
     def _server(self, twin):
@@ -36,7 +36,7 @@ class TestSwiftBank(BankSuite):
         return swift_bank(self.url)
 
     def contended(self, bank):
-        return with_settings(bank, bank_swift_settle=3.0)
+        return with_settings(bank, bank_swift_settle=2.0)
 
     def again(self, bank):
         return again(bank)
@@ -140,9 +140,9 @@ def test_no_room_is_said_at_once(front, bank, status):
 
 
 def test_a_service_that_does_not_answer_is_not_waited_for_for_ever(front, bank):
-    bank = with_settings(bank, swift_timeout=1, swift_retry_attempts=2)
+    bank = with_settings(bank, swift_timeout=4, swift_retry_attempts=1)
     bank.identity()
-    front.fail("hang", part="/v1/", times=2)
+    front.fail("hang", part="/v1/")
     with pytest.raises(errors.BankUnavailable):
         bank.get("a")
 

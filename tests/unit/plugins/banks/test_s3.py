@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which settings does the S3 bank take, and what does it do before it is asked?  (tests/contract has the rest.)"""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from oslo_config import cfg
+
+from karbor.common import loading
 from karbor.model import errors
 from karbor.plugins.banks.s3 import S3Bank
 from karbor.sdk.bank import Capabilities
@@ -30,3 +34,12 @@ def test_an_endpoint_that_is_no_url_is_said_with_the_next_action():
     with pytest.raises(errors.BankUnavailable) as caught:
         S3Bank(S3Bank.Settings(s3_endpoint="nonsense", s3_access_key="a", s3_secret_key="b")).identity()
     assert "[s3_client]" in caught.value.next_action
+
+
+def test_the_provider_file_that_is_shipped_can_be_used():
+    conf = cfg.ConfigOpts()
+    path = Path(__file__).parents[4] / "etc" / "karbor" / "providers.d" / "s3.conf"
+    conf([], project="trial", default_config_files=[str(path)], default_config_dirs=[])
+    settings = loading.settings_from(conf, "s3_bank_plugin", S3Bank.Settings)
+    assert "example.com" in S3Bank(settings)._place
+    assert loading.plugin_class("karbor.protections", "karbor-s3-bank-plugin") is S3Bank

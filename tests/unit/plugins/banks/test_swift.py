@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which settings does the Swift bank take, and what does it do before it is asked?  (tests/contract has the rest.)"""
 
-import pytest
+from pathlib import Path
 
+import pytest
+from oslo_config import cfg
+
+from karbor.common import loading
 from karbor.model import errors
 from karbor.plugins.banks.swift import SwiftBank
 from karbor.sdk.bank import Capabilities
@@ -26,3 +30,12 @@ def test_the_key_is_secret_and_stands_in_a_section_of_its_own():
     assert set(sections) == {"swift_client", "swift_bank_plugin"}
     assert [opt.name for opt in sections["swift_client"] if opt.secret] == ["swift_key"]
     assert "hidden" not in repr(SwiftBank.Settings(**GIVEN))
+
+
+def test_the_provider_file_that_is_shipped_can_be_used():
+    conf = cfg.ConfigOpts()
+    path = Path(__file__).parents[4] / "etc" / "karbor" / "providers.d" / "swift.conf"
+    conf([], project="trial", default_config_files=[str(path)], default_config_dirs=[])
+    settings = loading.settings_from(conf, "swift_bank_plugin", SwiftBank.Settings)
+    assert "example.com" in SwiftBank(settings)._place
+    assert loading.plugin_class("karbor.protections", "karbor-swift-bank-plugin") is SwiftBank
