@@ -23,7 +23,7 @@ from karbor.sdk.trigger import TriggerType
 
 LOG = logging.getLogger(__name__)
 BINARY = "karbor-operationengine"
-DUE_AT_ONCE = 200
+DUE_AT_ONCE = 500
 _TAKEN_PER_THREAD = 4
 _PURGE_EVERY, _PURGE_AT_ONCE = 600.0, 1000  # seconds; rows
 
