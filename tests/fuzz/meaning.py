@@ -89,6 +89,8 @@ def _scheduled_operation(body, number):
             "provider_id": SHARED["provider_id"],
             "note": number,
         }
+        if body.get("operation_type") == "copy":
+            given["target_provider_id"] = SHARED["target_provider_id"]
         as_text = ",".join(f"{name}={value}" for name, value in given.items())
         body["operation_definition"] = given if number % 2 else as_text
 
@@ -127,6 +129,12 @@ def _plan_update(case):
             plan.pop("status", None)
 
 
+def _reset(case):
+    """Only the state of a checkpoint that was complete and that nothing works on can be set either way."""
+    if "os-resetState" in case.body and "checkpoint_id" in case.path_parameters:
+        case.path_parameters["checkpoint_id"] = known(PROJECT, "checkpoint", 0)
+
+
 def give_meaning(case):
     """Change the parts of a request that are valid."""
     bad = {place for place, part in case.meta.components.items() if part.mode.is_negative}
@@ -138,5 +146,6 @@ def give_meaning(case):
         _body(case)
         if ParameterLocation.PATH not in bad:
             _plan_update(case)
+            _reset(case)
     if ParameterLocation.HEADER not in bad and "If-Match" in case.headers and _number(case.headers) % 4:
         case.headers["If-Match"] = "*"
