@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do three daemons over RabbitMQ and MariaDB bring a running guest through kill -9 of the worker and of its QEMU?"""
+"""Do three daemons over RabbitMQ and MariaDB bring a running guest through kill -9 of the worker and of its QEMU?
+
+And do jobs end right when the broker or the database is gone for a while? KARBOR_CRASH_POINTS=all: for 20 seconds each.
+"""
 
 import os
 import signal
@@ -11,11 +14,12 @@ import pytest
 
 from tests.support import servers
 from tests.support.cycle import Story
-from tests.support.qemu_writer import Host
+from tests.support.qemu_writer import QCOW2, Guest, Host
 from tests.support.rest import PAUSE, Rest
 from tests.support.service import BIN, Daemon
 
 pytestmark = [pytest.mark.system, pytest.mark.libvirt, pytest.mark.timeout(900)]
+GONE = 20 if os.environ.get("KARBOR_CRASH_POINTS") == "all" else 3
 PROJECT = "5f0c7a1e8a8b4a0e9d53a7a3c1d2e4f6"
 PROVIDER = "3f0d4a5e-6c1b-4d0e-9b55-2b1f3a7c9e10"
 
@@ -114,8 +118,10 @@ def lab():
 
 @pytest.fixture(scope="module")
 def installation(lab, tmp_path_factory):
-    with servers.rabbitmq() as broker, servers.mariadb() as database:
-        running = Installation(tmp_path_factory.mktemp("inst") / "i", broker=broker, database=database, uri=lab.uri)
+    with servers.rabbitmq_server() as broker, servers.mariadb_server() as database:
+        root = tmp_path_factory.mktemp("inst") / "i"
+        running = Installation(root, broker=broker.url, database=database.url, uri=lab.uri)
+        running.broker, running.database = broker, database
         yield running
         running.close()
 
@@ -184,6 +190,67 @@ def test_the_cycle_survives_a_killed_worker_and_a_killed_qemu(installation, lab,
             assert story.restored(new_name) == files
     finally:
         story.close()
+
+
+@pytest.fixture
+def machine(lab, tmp_path):
+    machine = Guest(lab, tmp_path, {"vda": QCOW2})
+    machine.start()
+    yield machine
+    machine.remove()
+
+
+def _fill(machine, seed):
+    for number in range(40):
+        machine.write("vda", number * 262144, 262144, (seed + number) % 255 + 1)
+
+
+def _begin(installation, plan):
+    """Ask for a checkpoint, and return its id when a worker has it."""
+    asked = installation.rest.start_checkpoint(plan)
+    path = f"/providers/{PROVIDER}/checkpoints/{asked}"
+    _wait_until(lambda: installation.rest.get(path)["checkpoint"]["progress"]["phase"], 120)
+    return asked
+
+
+def test_the_row_is_the_truth_while_the_broker_is_gone(installation, machine):
+    rest = installation.rest
+    resource = {"id": machine.id, "type": "Libvirt::Domain", "name": machine.name}
+    plan = rest.plan(PROVIDER, [resource])
+    _fill(machine, 1)
+    first = _begin(installation, plan)
+    installation.broker.stop()
+    try:
+        found = rest.checkpoint(plan, first, seconds=300)
+        assert found["status"] == "available", found["reason"]
+        begun = time.monotonic()
+        second = rest.start_checkpoint(plan)  # nobody can be told of it
+        print(f"a request without broker was answered after {time.monotonic() - begun:.1f} s")
+        found = rest.checkpoint(plan, second, seconds=300)
+        assert found["status"] == "available", found["reason"]
+    finally:
+        installation.broker.start()
+    path = f"/protectables/Libvirt::Domain/instances/{machine.id}"
+    _wait_until(lambda: rest.send("GET", path)[0] == 200, 300)  # a question to the workers has an answer again
+    assert rest.protect(plan, 300)["mode"] == "incremental"
+
+
+def test_a_job_outlives_its_database(installation, machine):
+    rest = installation.rest
+    resource = {"id": machine.id, "type": "Libvirt::Domain", "name": machine.name}
+    plan = rest.plan(PROVIDER, [resource])
+    _fill(machine, 2)
+    asked = _begin(installation, plan)
+    installation.database.stop()
+    status, answer = rest.send("GET", f"/providers/{PROVIDER}/checkpoints/{asked}")
+    assert status == 503, answer
+    PAUSE.wait(GONE)  # the fault lasts that long; nothing is waited for
+    installation.database.start()
+    _wait_until(lambda: rest.send("GET", "/plans")[0] == 200)
+    found = rest.checkpoint(plan, asked, seconds=300)
+    assert found["status"] == "available", found
+    assert rest.protect(plan, 300)["mode"] == "incremental"
+    assert machine.domain.jobInfo()[0] == 0
 
 
 def _wait_until(holds, seconds=60):
