@@ -132,6 +132,13 @@ def test_a_store_that_ignores_conditions_is_refused_before_anything_is_written(m
     assert all("probe" in path or path.count("/") == 1 for path in written)
 
 
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_store_is_not_refused_because_an_answer_was_lost(moto, times):
+    with httptwin(forward(moto.port)) as twin:
+        twin.fail("lost", method="PUT", part="probe", times=times)
+        assert s3_bank(twin.url).initialise()
+
+
 def test_a_store_that_does_not_know_conditions_is_refused(moto):
     with httptwin(forward(moto.port)) as twin:
         twin.fail("status", method="PUT", part="probe", status=501, body=b"<Error><Code>NotImplemented</Code></Error>")

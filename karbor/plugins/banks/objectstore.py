@@ -110,14 +110,15 @@ class ObjectStoreBank(Bank):
 
     def put_if_absent(self, name: str, data: bytes) -> bool:
         self._open(valid_name(name))
+        self._require_fit()
         return self._put_with_mark(name, data, contended=True)
 
     def put_own(self, name: str, data: bytes) -> bool:
         self._open(valid_name(name))
+        self._require_fit()
         return self._put_with_mark(name, data, contended=False)
 
     def _put_with_mark(self, name: str, data: bytes, *, contended: bool) -> bool:
-        self._require_fit()
         mark, tries = secrets.token_hex(16), 0
 
         def once() -> bool:

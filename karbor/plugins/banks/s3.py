@@ -142,12 +142,12 @@ class S3Bank(ObjectStoreBank):
     def _probe(self) -> None:
         name = f".karbor-probe-{uuid.uuid4()}"
         try:
-            first, second = (self._again(lambda: self._put(name, b"probe", "probe", contended=True)) for _ in range(2))
+            first, second = (self._put_with_mark(name, b"probe", contended=True) for _ in range(2))
         except errors.NotSupported as fault:
-            raise _unfit(fault.detail) from fault
+            raise s3faults.unfit(fault.detail) from fault
         try:
             if not first or second:
-                raise _unfit("a put with If-None-Match replaced an object that was there")
+                raise s3faults.unfit("a put with If-None-Match replaced an object that was there")
         finally:
             self._again(lambda: self._remove(name))
         if self.options["bank_s3_object_lock"]:
@@ -158,9 +158,9 @@ class S3Bank(ObjectStoreBank):
         try:
             state = self._again(lambda: self._call("get_object_lock_configuration"))
         except errors.KarborError as fault:
-            raise _unlocked(fault.operator_text()) from fault
+            raise s3faults.unlocked(fault.operator_text()) from fault
         if state.get("ObjectLockConfiguration", {}).get("ObjectLockEnabled") != "Enabled":
-            raise _unlocked("object lock is not enabled")
+            raise s3faults.unlocked("object lock is not enabled")
         name, until = f".karbor-probe-{uuid.uuid4()}", self._retrying.clock.now().replace(microsecond=0) + _LOCKED
         lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until, "ChecksumAlgorithm": "CRC32"}
         put = self._again(lambda: self._call("put_object", Key=name, Body=b"", **lock, **_checksum(b"")))
@@ -168,7 +168,7 @@ class S3Bank(ObjectStoreBank):
         self._again(lambda: self._remove(name))
         found = shown.get("ObjectLockMode"), shown.get("ObjectLockRetainUntilDate")
         if not put.get("VersionId") or found != ("GOVERNANCE", until):
-            raise _unlocked("a lock that was asked for is not there")
+            raise s3faults.unlocked("a lock that was asked for is not there")
 
     def _put(self, name: str, data: bytes, mark: str, *, contended: bool) -> bool:
         try:
@@ -241,19 +241,3 @@ class S3Bank(ObjectStoreBank):
 def _checksum(data: bytes) -> dict[str, str]:
     """Stores that know it refuse a body that was damaged on its way; others pass it over."""
     return {"ChecksumCRC32": base64.b64encode(zlib.crc32(data).to_bytes(4, "big")).decode()}
-
-
-def _unfit(detail: str) -> errors.ConfigurationError:
-    return errors.ConfigurationError(
-        "This S3 service cannot be a bank: it has no conditional writes.",
-        detail=detail,
-        next_action="use a service or a release of it that has If-None-Match on put, or another kind of bank",
-    )
-
-
-def _unlocked(detail: str) -> errors.ConfigurationError:
-    return errors.ConfigurationError(
-        "This bucket has no object lock.",
-        detail=detail,
-        next_action="make the bucket with object lock enabled, or set bank_s3_object_lock = false",
-    )

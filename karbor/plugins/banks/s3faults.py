@@ -81,3 +81,19 @@ def _answer(fault: faults.ClientError, place: str) -> Exception:
             "The bank refuses the service.", detail=detail, next_action="look at keys, rights and policy of the bucket"
         )
     return errors.BankUnavailable(detail=detail, next_action="correct [s3_client] and [s3_bank_plugin]")
+
+
+def unfit(detail: str) -> errors.ConfigurationError:
+    return errors.ConfigurationError(
+        "This S3 service cannot be a bank: it has no conditional writes.",
+        detail=detail,
+        next_action="use a service or a release of it that has If-None-Match on put, or another kind of bank",
+    )
+
+
+def unlocked(detail: str) -> errors.ConfigurationError:
+    return errors.ConfigurationError(
+        "This bucket has no object lock.",
+        detail=detail,
+        next_action="make the bucket with object lock enabled, or set bank_s3_object_lock = false",
+    )
