@@ -8,7 +8,6 @@ import pytest
 
 from karbor.model.scheduled_operation import ScheduledOperation
 from karbor.model.trigger import Trigger
-
 from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER, SERVER, VOLUME, provider_info
 
 
