@@ -8,7 +8,7 @@ either both are there or neither; a request that failed leaves no key.
 import hashlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ KEPT = timedelta(hours=24)
 #: Never even hashed: a login may be guessed from its hash.
 _SECRET = ("restore_auth",)
 
-Made = tuple[Mapping[str, Any], Job | None]
+Made = tuple[Mapping[str, Any], Sequence[Job]]
 
 
 def known(call: Call) -> Mapping[str, Any] | None:
@@ -35,7 +35,7 @@ def known(call: Call) -> Mapping[str, Any] | None:
 
 
 def once(call: Call, make: Callable[[Transaction], Made]) -> Made:
-    """What ``make`` gives in a transaction of its own: the answer, and the job that the workers must be told of.
+    """What ``make`` gives in a transaction of its own: the answer, and the jobs that the workers must be told of.
 
     Where somebody else has just done the same request under the same key, it is their answer, and no job.
     """
@@ -47,10 +47,10 @@ def once(call: Call, make: Callable[[Transaction], Made]) -> Made:
         rows.repeats.forget(before=oldest)
         kept = rows.repeats.begin(_repeat(call), oldest=oldest)  # waits for one that has just begun the same
         if kept is not None:
-            return _answer(call, kept) or {}, None
-        answer, job = make(rows)
+            return _answer(call, kept) or {}, ()
+        answer, jobs = make(rows)
         rows.repeats.end(_repeat(call), answer)
-        return answer, job
+        return answer, jobs
 
     return call.services.database.retrying(work)
 

@@ -2,7 +2,7 @@
 """How is work handed to the workers? Rows first, in the caller's transaction; after the commit a word about them."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -47,10 +47,10 @@ def book(
     return rows.jobs.create(replace(job, request_id=call.context.request_id, payload={**job.payload, **whole}))
 
 
-def send_made(call: Call, made: tuple[Mapping[str, Any], Job | None]) -> Mapping[str, Any]:
-    """Tell the workers of what ``repeats.once`` made, and return the answer. Without a job it was made before."""
-    answer, job = made
-    if job is not None:
+def send_made(call: Call, made: tuple[Mapping[str, Any], Sequence[Job]]) -> Mapping[str, Any]:
+    """Tell the workers of what ``repeats.once`` made, and return the answer. Without jobs it was made before."""
+    answer, jobs = made
+    for job in jobs:
         send(call, job)
     return answer
 

@@ -113,7 +113,8 @@ class RestNorthbound(Northbound):
 
     def copy(self, run: ScheduledRun, target_provider_id: str) -> Sequence[str]:
         wish: Shown = {"plan_id": run.plan_id, "target_provider_id": target_provider_id, "parameters": {}}
-        found = self._one(run, "POST", f"{_checkpoints(run.provider_id)}/action", {"copy": wish})
+        path = f"{_checkpoints(run.provider_id)}/action"
+        found = self._one(run, "POST", path, {"copy": wish}, key=run.key("copy"))
         return [pair["checkpoint_copy_id"] for pair in found["checkpoint_id"]]
 
     def _one(self, run: ScheduledRun, method: str, path: str, body: Any = None, *, key: str = "") -> Shown:

@@ -227,7 +227,7 @@ class Checkpoints(Node):
             booked = work.book(
                 rows, call, job, status=checkpoint.status, plan_id=plan.id, scheduled_operation_id=asking
             )
-            return _shown(call, checkpoint), booked
+            return _shown(call, checkpoint), (booked,)
 
         return work.send_made(call, repeats.once(call, create))
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from karbor.api import parameters, work
+from karbor.api import parameters, repeats, work
 from karbor.api.call import Call, canonical
 from karbor.api.node import Node
 from karbor.api.operation import Answer, operation
@@ -43,6 +43,7 @@ class CheckpointsAction(Node):
         body=COPY,
         response=COPIED,
         errors=(400, 404, 409, 413, 501, 503),
+        repeatable=True,
         begins_work=True,
     )
     def post(self, call: Call) -> Answer:
@@ -53,7 +54,7 @@ class CheckpointsAction(Node):
         """
         wish = _wish(call.body)
 
-        def create(rows: Transaction) -> tuple[str, Sequence[tuple[Checkpoint, Job]]]:
+        def create(rows: Transaction) -> repeats.Made:
             source = rows.providers.get(call.path["provider_id"])
             target = _target(rows, source, wish.target_id)
             _check_plan(rows, call, wish, source)
@@ -61,25 +62,29 @@ class CheckpointsAction(Node):
             for checkpoint in found:
                 _check_copyable(checkpoint, target, wish.options)
             _require_room(rows, call, found)
-            return source.id, [(checkpoint, _book(rows, call, wish, checkpoint)) for checkpoint in found]
+            jobs = [_book(rows, call, wish, checkpoint) for checkpoint in found]
+            return _shown(call, source, wish, found, jobs), jobs
 
-        provider_id, booked = call.services.database.retrying(create)
-        for _, job in booked:
-            work.send(call, job)
-        pairs = [
-            {"checkpoint_protect_id": checkpoint.id, "checkpoint_copy_id": job.checkpoint_id}
-            for checkpoint, job in booked
-        ]
-        return {
-            "copy": {
-                "project_id": call.project_id,
-                "provider_id": provider_id,
-                "target_provider_id": wish.target_id,
-                "plan_id": wish.plan_id,
-                "checkpoint_id": pairs,
-                "parameters": dict(call.body.get("parameters") or {}),
-            }
+        return work.send_made(call, repeats.once(call, create))
+
+
+def _shown(
+    call: Call, source: ProviderInfo, wish: _Wish, found: Sequence[Checkpoint], jobs: Sequence[Job]
+) -> dict[str, Any]:
+    pairs = [
+        {"checkpoint_protect_id": checkpoint.id, "checkpoint_copy_id": job.checkpoint_id}
+        for checkpoint, job in zip(found, jobs, strict=True)
+    ]
+    return {
+        "copy": {
+            "project_id": call.project_id,
+            "provider_id": source.id,
+            "target_provider_id": wish.target_id,
+            "plan_id": wish.plan_id,
+            "checkpoint_id": pairs,
+            "parameters": dict(call.body.get("parameters") or {}),
         }
+    }
 
 
 def _wish(body: Mapping[str, Any]) -> _Wish:

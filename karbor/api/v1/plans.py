@@ -192,9 +192,9 @@ class Plans(Node):
 
         def create(rows: Transaction) -> repeats.Made:
             rows.quotas.require(plan.project_id, quota.defaults(call.services.conf), "plans")
-            return _shown(rows, call, rows.plans.create(plan)), None
+            return _shown(rows, call, rows.plans.create(plan)), ()
 
-        answer, _job = repeats.once(call, create)
+        answer, _jobs = repeats.once(call, create)
         LOG.info("plan created plan=%s project=%s request=%s", plan.id, plan.project_id, call.context.request_id)
         return answer
 

@@ -120,7 +120,7 @@ class Restores(Node):
                 request_id=call.context.request_id,
             )
             booked = work.book(rows, call, job, status=restore.status, plan_id=checkpoint.plan_id)
-            return {"restore": views.restore(restore, call)}, booked
+            return {"restore": views.restore(restore, call)}, (booked,)
 
         return work.send_made(call, repeats.once(call, create))
 

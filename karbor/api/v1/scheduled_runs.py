@@ -80,9 +80,9 @@ class Action(Node):
         """
 
         def ask(rows: Transaction) -> repeats.Made:
-            return {"run": scheduled_run(rows.scheduled_runs.ask(operation_of(call, rows)), call)}, None
+            return {"run": scheduled_run(rows.scheduled_runs.ask(operation_of(call, rows)), call)}, ()
 
-        answer, _job = repeats.once(call, ask)
+        answer, _jobs = repeats.once(call, ask)
         LOG.info(
             "run asked for run=%s scheduled_operation=%s project=%s request=%s",
             answer["run"]["id"], answer["run"]["scheduled_operation_id"], call.project_id, call.context.request_id,

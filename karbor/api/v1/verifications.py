@@ -125,7 +125,7 @@ class Verifications(Node):
                 request_id=call.context.request_id,
             )
             booked = work.book(rows, call, job, status=verification.status, plan_id=checkpoint.plan_id)
-            return {"verification": views.verification(verification, call)}, booked
+            return {"verification": views.verification(verification, call)}, (booked,)
 
         return work.send_made(call, repeats.once(call, create))
 

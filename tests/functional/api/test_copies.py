@@ -210,3 +210,15 @@ def test_a_copy_that_waits_can_be_cancelled_and_asked_for_again(api, target):
     (again,) = api.post(PATH, body(plan["id"]))["copy"]["checkpoint_id"]
     assert again["checkpoint_protect_id"] == pair["checkpoint_protect_id"]
     assert uuid.UUID(again["checkpoint_copy_id"]) != uuid.UUID(pair["checkpoint_copy_id"])
+
+
+def test_a_copy_asked_for_again_under_its_key_is_the_same_copy(api, target):
+    plan = api.plan()
+    made(api, plan)
+    key = {"Idempotency-Key": "5f0d7a43-6a51-4e0e-bb68-0f4c1b0f9d11"}
+    first = api.post(PATH, body(plan["id"]), headers=key)
+    told, jobs = list(api.workers.told), len(api.jobs())
+    assert len(first["copy"]["checkpoint_id"]) == 1 and jobs == 1
+    assert api.post(PATH, body(plan["id"]), headers=key) == first
+    assert (api.workers.told, len(api.jobs())) == (told, jobs)
+    assert api.post(PATH, body(plan["id"]))["copy"]["checkpoint_id"] == []
