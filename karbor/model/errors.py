@@ -20,6 +20,7 @@
         HypervisorUnavailable
         KeyUnavailable                 the key that opens this data is missing
       IntegrityError              500  stored bytes are not what was stored
+        WrittenBadly                   what was just written is not in the bank as it was; a new attempt may succeed
       StepFailed                  500  one step of a flow failed; carries resource, step, cause, next action
       CaptureLost                 500  the frozen view of a running guest went away; a new attempt may succeed
       Cancelled                   409  somebody asked for the end of this work
@@ -164,6 +165,12 @@ class IntegrityError(KarborError):
     """Stored data is damaged: what was read is not what was written."""
 
     code = "integrity"
+
+
+class WrittenBadly(IntegrityError):
+    """What was just written was read back from the bank, and it is not what was written."""
+
+    code, permanent = "written_badly", False
 
 
 class StepFailed(KarborError):

@@ -9,6 +9,7 @@ _ADVICE: tuple[tuple[type[errors.KarborError], str], ...] = (
     (errors.KeyUnavailable, "let the operator put the master key file of this installation back in its place"),
     (errors.BankUnavailable, "let the operator look at the bank and at the way to it; then try again"),
     (errors.HypervisorUnavailable, "let the operator look at the hypervisor; then try again"),
+    (errors.WrittenBadly, "let the operator look at the bank: it loses or changes what it is given; then try again"),
     (errors.IntegrityError, "use another checkpoint or a copy of this one, and let the operator check the bank"),
     (errors.ResourceNotFound, "take the resource out of the plan, or bring it back; then try again"),
     (errors.ObjectNotFound, "let the operator check that the bank is the one that the provider used before"),

@@ -140,8 +140,12 @@ class ProtectOperation(Operation):
             for done in protected.values()
             for info in done["streams"].values()
         ]
-        if written:
+        if not written:
+            return
+        try:
             self.domain.read_back(written, lambda _nbytes: self.control.check())
+        except (errors.IntegrityError, errors.ObjectNotFound) as fault:
+            raise errors.WrittenBadly(detail=fault.detail) from fault
 
     def _commit(self, protected: Mapping[ResourceKey, Any]) -> None:
         with self.parts.database.read() as rows:

@@ -199,6 +199,8 @@ class CleanUp:
         cutoff = self._cutoff(held)
         packs = listing.objects(self._store.bank, f"{prefix}pack/")
         self.report.packs, self.report.pack_bytes = marks.packs_here(packs, cutoff=cutoff)
+        if self._store.index_objects.passed_over():
+            marks.spare_unknown()
         going = {stream_id for condemned in ready for stream_id in condemned.streams}
         named = self._references.named()
         seen: set[str] = set()

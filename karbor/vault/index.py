@@ -105,6 +105,12 @@ class Index:
             )
             return [name for (name,) in connection.execute(query, (pack_id,))]
 
+    def chunks_of(self, pack_id: bytes) -> Sequence[bytes]:
+        """The chunks that a pack holds. Looks at every entry there is."""
+        with self._use() as connection:
+            query = "SELECT c.id FROM chunk c JOIN pack p ON p.no = c.pack WHERE p.id = ?"
+            return [chunk_id for (chunk_id,) in connection.execute(query, (pack_id,))]
+
     def known(self, ids: Iterable[bytes]) -> Mapping[bytes, Known]:
         """Those that are stored in a pack that is not condemned. Of several copies, one that is listed wins."""
         found: dict[bytes, Known] = {}

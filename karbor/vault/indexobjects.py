@@ -147,6 +147,10 @@ class IndexObjects:
                 except errors.IntegrityError:
                     continue  # what this pack held stays missing, and is reported by whoever wants it
 
+    def passed_over(self) -> set[str]:
+        """Index objects of the bank that the cache did not learn: damaged ones, and those of this very moment."""
+        return set(self.names(format.index_name(""))) - self._index.sources()
+
     def directory(self, pack_id: bytes) -> Directory:
         """The directory as the pack itself has it. Raises ObjectNotFound, IntegrityError."""
         name = self._prefix + format.pack_name(pack_id)

@@ -51,9 +51,14 @@ FROM live l CROSS JOIN ix.chunk c ON c.id = l.id CROSS JOIN ix.pack p ON p.no = 
 WHERE l.rank = 1 AND NOT EXISTS (SELECT 1 FROM doomed d WHERE d.id = p.id) GROUP BY l.id
 """
 _SHARES = """
-SELECT p.id, p.no, h.size, coalesce(x.bytes, 0), coalesce(x.entries, 0) FROM here h JOIN ix.pack p ON p.id = h.id
+SELECT h.id, p.no, h.size, coalesce(x.bytes, 0), coalesce(x.entries, 0) FROM here h LEFT JOIN ix.pack p ON p.id = h.id
 LEFT JOIN chosen x ON x.pack = p.no
-WHERE NOT h.young AND NOT EXISTS (SELECT 1 FROM doomed d WHERE d.id = p.id)
+WHERE NOT h.young AND NOT EXISTS (SELECT 1 FROM doomed d WHERE d.id = h.id)
+"""
+#: A pack that was put a moment ago may be unknown, too.
+_DOOMED = """
+SELECT h.id, h.size FROM doomed d JOIN here h ON h.id = d.id
+WHERE NOT h.young OR EXISTS (SELECT 1 FROM ix.pack p WHERE p.id = h.id)
 """
 _LOST = """
 SELECT count(*) FROM live l WHERE l.rank = 1 AND NOT EXISTS (
@@ -115,6 +120,10 @@ class Marks:
         count, size = self._run("SELECT count(*), coalesce(sum(size), 0) FROM here")[0]
         return count, size
 
+    def spare_unknown(self) -> None:
+        """Packs that the cache does not know are not dead: it cannot be told what they hold."""
+        self._run("UPDATE here SET young = 1 WHERE NOT EXISTS (SELECT 1 FROM ix.pack p WHERE p.id = here.id)")
+
     def doom(self, packs: Iterable[bytes]) -> None:
         """These shall go: no copy in them counts."""
         self._connection.executemany("INSERT OR IGNORE INTO doomed VALUES (?)", ((pack_id,) for pack_id in packs))
@@ -132,7 +141,7 @@ class Marks:
         object lists them but those of ``index``."""
         needed = self.needed(2)
         going = set(index)
-        rows = self._run("SELECT h.id, h.size FROM doomed d JOIN here h ON h.id = d.id")
+        rows = self._run(_DOOMED)
         return {
             pack_id: size
             for pack_id, size in rows
@@ -153,7 +162,10 @@ class Marks:
         return int(self._run(_LOST)[0][0])
 
     def shares(self, *, thin: float) -> tuple[Sequence[Share], Sequence[Share]]:
-        """(dead packs, packs of which less than the share ``thin`` is referred to). Young packs are left out."""
+        """(dead packs, packs of which less than the share ``thin`` is referred to). Young packs are left out.
+
+        A pack that nobody knows is dead: it does not open, and no index object tells what it holds.
+        """
         self._run(f"INSERT INTO chosen SELECT pack, sum(stored), count(*) FROM ({_CHOICE}) GROUP BY pack")  # noqa: S608
         dead, sparse = [], []
         for pack_id, number, size, live, entries in self._run(_SHARES):

@@ -92,9 +92,20 @@ class ReadBack:
                 if codec.chunk_id(plain, flags=entry.flags) != entry.id:
                     raise errors.IntegrityError(detail=f"{name}: chunk {entry.id.hex()} is not what it says")
         except (errors.ObjectNotFound, errors.IntegrityError) as fault:
-            self._store.index.forget(pack_id)  # so that a new try stores its chunks elsewhere
+            self._distrust(pack_id, gone=isinstance(fault, errors.ObjectNotFound))
             raise errors.IntegrityError(detail=f"{name}: {fault.detail}") from fault
         return len(data)
+
+    def _distrust(self, pack_id: bytes, *, gone: bool) -> None:
+        """Let a new try, on whatever host, store what the pack holds elsewhere.
+
+        A damaged pack stays known here: clean-up must find it, and the index objects that list it.
+        """
+        lost = [(chunk_id, pack_id) for chunk_id in self._store.index.chunks_of(pack_id)]
+        self._store.index.distrust(lost)
+        if gone:
+            self._store.index.forget(pack_id)
+        self._store.index_objects.note_damage(lost)
 
     def _walk(self, tree: Tree, base: Tree | None, level: int, index: int, node_id: bytes) -> None:
         self._need(node_id, 0)

@@ -197,6 +197,16 @@ def test_a_full_bank_gives_an_error_and_leaves_no_checkpoint(house):
     assert house.checkpoint().status == "available"
 
 
+@pytest.mark.parametrize("lie", ["truncate", "forget"])
+def test_a_pack_that_the_bank_lost_while_it_was_put_is_stored_anew_by_another_try(house, lie):
+    getattr(house.bank, lie)(name="/pack/")
+    checkpoint_id = str(uuid.uuid4())
+    job = house.ask("protect", checkpoint_id=checkpoint_id, plan=house.plan())
+    assert (job.state, job.attempts, house.row(checkpoint_id).status) == ("done", 2, "available")
+    assert house.restore(checkpoint_id, {TYPE: {"restore_name": "again"}}).status == "success"
+    assert (house.files / "again").read_bytes() == b"one" * 100_000
+
+
 def test_a_fault_that_passes_is_tried_again(house):
     house.checkpoint()  # keys exist from here on
     (house.files / "one").write_bytes(b"two" * 100_000)

@@ -71,4 +71,5 @@ def test_waiting_may_help_where_the_fault_may_pass_and_only_there():
         "HypervisorUnavailable",
         "CaptureLost",
         "LeaseLost",
+        "WrittenBadly",
     }

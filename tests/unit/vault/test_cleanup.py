@@ -199,6 +199,59 @@ def test_notes_of_damage_go_with_the_packs(room):
     assert len(room.names("damage/")) == 1
 
 
+@pytest.mark.parametrize("host", ["here", "elsewhere"])
+def test_a_pack_that_reading_back_found_cut_is_given_back(room, host):
+    """Also on the host that does not trust it any more, and together with the index object that lists it."""
+    [kept] = room.protect("kept", disk(1))
+    before = set(room.names_of_domain())
+    domain = room.site()
+    info = domain.write_stream(BytesSource(disk(2, 3)), base_id=None, advance=nothing)
+    cut(room, set(room.names("pack/")) - before)
+    with pytest.raises(errors.IntegrityError):
+        domain.read_back([info], nothing)
+    assert room.clean(site=host).packs_deleted == 1
+    assert {name for name in room.names_of_domain() if not name.startswith("gc/claim/")} == before
+    assert content_of(room.site("third"), kept) == disk(1)
+
+
+def test_a_pack_that_nobody_knows_is_given_back_after_the_grace(room):
+    """It was cut while it was put, and its writer died before it listed it."""
+    [kept] = room.protect("kept", disk(1))
+    before = set(room.names("pack/"))
+    room.site().write_stream(BytesSource(disk(2, 3)), base_id=None, advance=nothing)
+    unknown = set(room.names("pack/")) - before
+    cut(room, unknown)
+    prefix = room.site()._for_writing().store.prefix
+    for name in sorted(room.names("index/"), key=lambda name: room.bank._modified[prefix + name])[1:]:
+        room.bank.delete(prefix + name)
+    room.clock.pass_time(1e9)
+    assert (room.clean(LATER, "fresh").condemned_packs, set(room.names("pack/")) - before) == (1, unknown)
+    room.clock.pass_time(3601)
+    assert room.clean(LATER, "fresh").packs_deleted == 1
+    assert set(room.names("pack/")) == before
+    assert content_of(room.site("third"), kept) == disk(1)
+
+
+def test_what_nobody_knows_stays_as_long_as_an_index_object_cannot_be_read(room):
+    """A host that read it earlier, or a mended index object, may tell what the pack holds."""
+    room.protect("kept", disk(1, 2))
+    cut(room, room.names("pack/"))
+    prefix = room.site()._for_writing().store.prefix
+    [name] = room.names("index/")
+    room.bank.objects[prefix + name] = room.bank.objects[prefix + name][:-1]
+    room.site().delete_record(KIND, "kept")
+    assert room.clean(site="fresh").packs_deleted == 0
+    assert len(room.names("pack/")) == 1
+
+
+def cut(room, packs):
+    """The bank keeps half of these packs."""
+    prefix = room.site()._for_writing().store.prefix
+    for name in packs:
+        data = room.bank.objects[prefix + name]
+        room.bank.objects[prefix + name] = data[: len(data) // 2]
+
+
 def test_tombstones_are_kept_for_their_time(room):
     room.protect("gone", disk(1))
     room.site().delete_record(KIND, "gone")

@@ -129,6 +129,12 @@ def test_a_copy_that_is_lost_is_not_known_any_more(index):
     assert index.notes() == {"damage/1"}
 
 
+def test_the_chunks_of_a_pack_are_told(index):
+    index.add([directory(b"P", b"a"), directory(b"Q", b"a", b"b")])
+    assert sorted(index.chunks_of(b"Q" * 16)) == [b"a" * 16, b"b" * 16]
+    assert index.chunks_of(b"R" * 16) == []
+
+
 def test_the_index_objects_that_list_a_pack_are_known(index):
     index.add([directory(b"P", b"a")], source="index/2")
     index.add([directory(b"P", b"a")], source="index/1")

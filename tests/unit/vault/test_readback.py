@@ -52,6 +52,8 @@ def test_no_flipped_bit_in_any_object_is_ever_silent(bank, domain, tmp_path):
                 raise AssertionError(f"byte {at} of {name} was changed and nobody noticed")
             finally:
                 fresh.close()
+                for note in set(bank.objects) - set(whole):
+                    del bank.objects[note]
                 shutil.rmtree(tmp_path / "fresh", ignore_errors=True)
         bank.objects[name] = data
     assert noticed > 100
@@ -77,18 +79,34 @@ def test_what_is_found_damaged_is_stored_anew_by_the_next_try(bank, domain):
     assert content_of(domain, info.id) == DATA
 
 
-def test_found_content_that_nobody_read_back_is_read_now(bank, domain, tmp_path):
+@pytest.mark.parametrize("host", ["here", "there"])
+def test_found_content_that_nobody_read_back_is_read_now(bank, domain, tmp_path, host):
     """The first write ended, and its worker died before it read back. The second one stores nothing."""
     write(domain, DATA)
     (name,) = [name for name in bank.objects if "/pack/" in name]
     good = bank.objects[name]
     bank.objects[name] = good[:50] + bytes(1) + good[51:]
-    for host in ("here", "there"):
-        view = domain if host == "here" else open_vault(bank, tmp_path / host).domain("project")
-        info = write(view, DATA)
-        assert info.packs == ()
-        with pytest.raises(errors.IntegrityError):
-            view.read_back([info], nothing)
+    view = domain if host == "here" else open_vault(bank, tmp_path / host).domain("project")
+    info = write(view, DATA)
+    assert info.packs == ()
+    with pytest.raises(errors.IntegrityError):
+        view.read_back([info], nothing)
+
+
+@pytest.mark.parametrize("kind", ["cut", "lost"])
+def test_what_is_found_damaged_is_stored_anew_by_other_hosts_too(bank, domain, tmp_path, kind):
+    info = write(domain, DATA)
+    (name,) = [name for name in bank.objects if "/pack/" in name]
+    data = bank.objects.pop(name)
+    if kind == "cut":
+        bank.objects[name] = data[: len(data) // 2]
+    with pytest.raises(errors.IntegrityError):
+        domain.read_back([info], nothing)
+    view = open_vault(bank, tmp_path / "there").domain("project")
+    lease = view.lease("job", fence=1, record=("checkpoint", "1"))
+    info = view.write_stream(BytesSource(DATA, None), base_id=None, advance=nothing, lease=lease)
+    view.read_back([info], nothing)
+    assert content_of(view, info.id) == DATA
 
 
 def test_found_content_that_another_host_read_back_is_not_read_again(bank, domain, tmp_path):
