@@ -42,10 +42,12 @@ def test_at_most_the_pack_under_way_is_uploaded_again(lab, large):
         site = Site(lab, large, "protect")
         assert site.run(at=point, seconds=600).get("died")
         finished, put = site.stored() - before, site.put()
-        assert site.run(seconds=600)["state"] == "done"
+        ended = site.run(seconds=600)
+        assert ended["state"] == "done"
         repeated = max(0, finished + site.put() - put - needed)
         print(f"killed at {point}: finished {finished}, repeated {repeated} bytes")
         # A pack that was put when the worker died, but not noted yet, is the one that was under way.
-        under_way = PACK_SIZE + MIB if point[0].endswith("after") else 0
+        # So is one where a machine is so slow that the second worker lost the job for a moment.
+        under_way = (PACK_SIZE + MIB) * (point[0].endswith("after") + ended["fence"] - 2)
         assert repeated <= finished * 0.05 + under_way
         assert site.clean()["orphans"] == []

@@ -46,7 +46,7 @@ def prepare(case):
     house.initialise()
     first = {"operation": "protect", "job": str(uuid.uuid4()), "checkpoint": case["first"]}
     house.ask(first)
-    assert house.work(first["job"], 60) == "done"
+    assert house.work(first["job"], 300) == "done"
     (root / "files" / "one").write_bytes(content(3, size))
     return {}
 
@@ -102,7 +102,8 @@ class Trap:
 
 
 def run(case):
-    """Do the job of a case, up to its end or to the point where it dies. Answers what was reached.
+    """Do the job of a case, up to its end or to the point where it dies. Answers what was reached, and how many claims
+    on the job there were.
 
     ``bank``: what the bank of the first provider shall do: [[method of FaultyBank, {arguments}], ...].
     """
@@ -113,7 +114,9 @@ def run(case):
         getattr(house.banks["here"], what)(**given)
     trap = Trap(case, house)
     faultpoints.arm(trap)
-    return {"state": house.work(case["job"], case.get("seconds", 60)), "reached": trap.reached}
+    state = house.work(case["job"], case.get("seconds", 300))
+    with house.database.read() as rows:
+        return {"state": state, "reached": trap.reached, "fence": rows.jobs.get(case["job"]).fence}
 
 
 def request(case):
@@ -138,7 +141,7 @@ def go_on(case):
     house = House(case["root"], database_url=case.get("database"))
     with house.database.read() as rows:
         jobs = [job.id for job in rows.jobs.live_for()]
-    return {"states": [house.work(job, 60) for job in jobs]}
+    return {"states": [house.work(job, 300) for job in jobs]}
 
 
 def look(case):

@@ -141,7 +141,7 @@ def test_a_guest_writes_on_while_the_bank_hangs(service, machine, bank):
 
 def test_a_slow_bank_makes_a_slow_checkpoint_and_a_guest_as_ever(service, machine, bank):
     plan = _plan(service, machine)
-    bank.tell("slow", "10" if LONG else "0.3")
+    bank.tell("slow", "10" if LONG else "0.1")
     asked = service.rest.start_checkpoint(plan)
     path = f"/providers/{plan['provider_id']}/checkpoints/{asked}"
     _until(

@@ -32,6 +32,7 @@ osapi_karbor_listen = 127.0.0.1
 osapi_karbor_listen_port = {port}
 enabled_hypervisors = libvirt
 default_project = {project}
+rpc_answer_timeout = 20
 report_interval = 1
 [jobs]
 lease = 4
