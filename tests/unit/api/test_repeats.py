@@ -29,12 +29,12 @@ def services(tmp_path_factory):
 
 @pytest.fixture
 def ask(services, request):
-    """Do a request; returns the number that its answer holds, and whether there is a job to be told of."""
+    """Do a request; returns the number that its answer holds, and whether there are jobs to be told of."""
     done = []
 
     def make(rows):
         done.append(None)
-        return {"number": len(done)}, Job("j", "restore", "p", "v")
+        return {"number": len(done)}, (Job("j", "restore", "p", "v"),)
 
     def run(body=BODY, path=None, rule="restore:create", key=request.node.name[:255], base_url="http://one"):
         call = Call(
@@ -50,9 +50,9 @@ def ask(services, request):
             headers={"Idempotency-Key": key} if key else {},
         )
         before = repeats.known(call)
-        answer, job = repeats.once(call, make)
+        answer, jobs = repeats.once(call, make)
         assert before in (None, answer)
-        return answer["number"], job is not None
+        return answer["number"], bool(jobs)
 
     return run
 
