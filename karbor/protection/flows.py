@@ -59,6 +59,18 @@ class _Order:
         own.append(name)
         return name
 
+    def each(self, phase: str) -> None:
+        """Every resource whose plug-in has the phase, in no order."""
+        for node in self.graph:
+            if self.has(node.key, phase):
+                self.add(node.key, phase, ())
+
+    def end(self, *phases: str) -> list[Step]:
+        """Steps of the engine, each after everything before it. Returns all steps."""
+        for phase in phases:
+            self.steps.append(Step(phase, phase, None, tuple(step.name for step in self.steps)))
+        return self.steps
+
     def down(self, phase: str) -> dict[ResourceKey, tuple[str, ...]]:
         """Parent before child. Returns what a later phase of each key must wait for."""
         after: dict[ResourceKey, tuple[str, ...]] = {}
@@ -89,9 +101,7 @@ def protect_steps(graph: ResourceGraph, has: Has) -> list[Step]:
     protected = {node.key: (order.add(node.key, "protect", (*begun[node.key], *finished[node.key])),) for node in graph}
     if _any(graph, has, "complete"):
         order.up("complete", protected)
-    order.steps.append(Step(READ_BACK, READ_BACK, None, tuple(step.name for step in order.steps)))
-    everything = tuple(step.name for step in order.steps)
-    order.steps.append(Step(COMMIT, COMMIT, None, everything))
+    order.end(READ_BACK, COMMIT)
     for node in graph:
         if has(node.key, "committed"):
             order.add(node.key, "committed", (COMMIT,))
@@ -106,39 +116,28 @@ def restore_steps(graph: ResourceGraph, has: Has) -> list[Step]:
     for node in graph:
         below = [built[child] for child in node.children]
         built[node.key] = order.add(node.key, "restore", [*prepared[node.key], *below])
-    order.steps.append(Step(FINISH, FINISH, None, tuple(step.name for step in order.steps)))
-    return order.steps
+    return order.end(FINISH)
 
 
 def verify_steps(graph: ResourceGraph, has: Has) -> list[Step]:
     """Steps of a verification: every resource that has something to look at, in no order."""
     order = _Order(graph, has)
-    for node in graph:
-        if has(node.key, "verify"):
-            order.add(node.key, "verify", ())
-    order.steps.append(Step(FINISH, FINISH, None, tuple(step.name for step in order.steps)))
-    return order.steps
+    order.each("verify")
+    return order.end(FINISH)
 
 
 def copy_steps(graph: ResourceGraph, has: Has) -> list[Step]:
     """Steps of a copy: every resource that has something to copy, in no order; then read back and commit."""
     order = _Order(graph, has)
-    for node in graph:
-        if has(node.key, "copy"):
-            order.add(node.key, "copy", ())
-    order.steps.append(Step(READ_BACK, READ_BACK, None, tuple(step.name for step in order.steps)))
-    order.steps.append(Step(COMMIT, COMMIT, None, tuple(step.name for step in order.steps)))
-    return order.steps
+    order.each("copy")
+    return order.end(READ_BACK, COMMIT)
 
 
 def delete_steps(graph: ResourceGraph, has: Has) -> list[Step]:
     """Steps of a delete: what lies outside the bank first, then the record."""
     order = _Order(graph, has)
-    for node in graph:
-        if has(node.key, "delete"):
-            order.add(node.key, "delete", ())
-    order.steps.append(Step(FINISH, FINISH, None, tuple(step.name for step in order.steps)))
-    return order.steps
+    order.each("delete")
+    return order.end(FINISH)
 
 
 def _any(graph: ResourceGraph, has: Has, phase: str) -> bool:
