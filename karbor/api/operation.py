@@ -76,7 +76,7 @@ def operation(
             more_rules=more_rules,
         )
         request_shape = Shape(body) if body else None
-        texts = {name: Shape(shape) for name, shape in record.query_parameters.items() if shape.get("type") == "string"}
+        texts = paging.shapes_of(record.query_parameters)
         answer_shape = Shape(response) if response else None
 
         @pecan.expose(content_type="application/json")
