@@ -18,6 +18,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from karbor.common.clock import Clock
 from karbor.db import schema
 from karbor.db.checkpoints import Checkpoints
+from karbor.db.exports import Exports
 from karbor.db.fires import Fires
 from karbor.db.jobs import Jobs
 from karbor.db.operation_logs import OperationLogs
@@ -51,6 +52,7 @@ class Transaction:
         self.checkpoints = Checkpoints(connection, clock, self.changes)
         self.restores = Restores(connection, clock, self.changes)
         self.verifications = Verifications(connection, clock, self.changes)
+        self.exports = Exports(connection, clock, self.changes)
         self.providers = Providers(connection, clock, self.changes)
         self.jobs = Jobs(connection, clock, self.changes)
         self.operation_logs = OperationLogs(connection, clock, self.changes)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How is kept what is done with a checkpoint and ends well or badly: a restore, a verification?"""
+"""How is kept what is done with a checkpoint and ends at some time: a restore, a verification, an export?"""
 
 from collections.abc import Mapping
 from dataclasses import fields, replace
@@ -12,13 +12,14 @@ from sqlalchemy.engine import Row
 from karbor.db.query import Listing, capped, equal
 from karbor.db.repository import Repository
 from karbor.model import errors
+from karbor.model.export import Export
 from karbor.model.page import Page, PageRequest
 from karbor.model.progress import Progress
 from karbor.model.restore import Restore
 from karbor.model.states import StateTable
 from karbor.model.verification import Verification
 
-T = TypeVar("T", Restore, Verification)
+T = TypeVar("T", Restore, Verification, Export)
 _FIXED = frozenset({"id", "status", "created_at", "updated_at"})
 
 
@@ -97,7 +98,8 @@ class Runs(Repository, Generic[T]):
 
     def _run(self, row: Row[Any]) -> T:
         values = dict(row._mapping)
-        values["progress"] = Progress.from_dict(values["progress"])
+        if "progress" in values:
+            values["progress"] = Progress.from_dict(values["progress"])
         return self.kind(**values)
 
 
@@ -109,6 +111,8 @@ def _values(given: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("resources_status", "resources_reason", "report"):
         if values.get(name) is not None:
             values[name] = dict(values[name])
+    if "streams" in values:
+        values["streams"] = [dict(stream) for stream in values["streams"]]
     if "parameters" in values:
         values["parameters"] = {name: dict(options) for name, options in values["parameters"].items()}
     return values

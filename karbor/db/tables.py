@@ -183,6 +183,31 @@ VERIFICATIONS = table(
     sa.Index("verifications_checkpoint", "checkpoint_id", "created_at", "id"),
 )
 
+EXPORTS = table(
+    "exports",
+    sa.Column("id", identifier(), primary_key=True),
+    sa.Column("project_id", identifier(), nullable=False),
+    sa.Column("provider_id", identifier(), nullable=False),
+    sa.Column("checkpoint_id", identifier(), nullable=False),
+    sa.Column("status", text(32), nullable=False),
+    sa.Column("resource", long_text()),
+    sa.Column("stream", text(255)),
+    sa.Column("host", text(255)),
+    sa.Column("expires_at", Moment, nullable=False),
+    _json("streams"),
+    sa.Column("reason", long_text()),
+    *_times(),
+    sa.Column("finished_at", Moment),
+    sa.Index("exports_created", "created_at", "id"),
+    sa.Index("exports_project_created", "project_id", "created_at", "id"),
+    sa.Index("exports_project_status", "project_id", "status", "id"),
+    sa.Index("exports_project_id", "project_id", "id"),
+    sa.Index("exports_status", "status", "id"),
+    sa.Index("exports_status_created", "status", "created_at", "id"),
+    sa.Index("exports_project_status_created", "project_id", "status", "created_at", "id"),
+    sa.Index("exports_checkpoint", "checkpoint_id", "created_at", "id"),
+)
+
 JOBS = table(
     "jobs",
     sa.Column("id", identifier(), primary_key=True),

@@ -15,7 +15,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
     "plan": ("created", "updated", "deleted"),
     **{
         table.noun: tuple(state.replace("-", "_") for state in table.moves)
-        for table in (states.CHECKPOINT, states.RESTORE, states.VERIFICATION)
+        for table in (states.CHECKPOINT, states.RESTORE, states.VERIFICATION, states.EXPORT)
     },
     "job": (*states.JOB.moves, *JOB_NEWS),
 }

@@ -67,6 +67,18 @@ RESTORE = _table("restore", "in_progress", {"in_progress": ("success", "fail"), 
 
 VERIFICATION = _table("verification", "in_progress", {"in_progress": ("success", "fail"), "success": (), "fail": ()})
 
+EXPORT = _table(
+    "export",
+    "starting",
+    {
+        "starting": ("active", "closing", "closed", "error"),
+        "active": ("closing", "closed", "error"),  # closed: its time was over
+        "closing": ("closed",),
+        "closed": (),
+        "error": (),
+    },
+)
+
 JOB = _table(
     "job",
     "queued",
@@ -92,4 +104,4 @@ SCHEDULED_RUN = _table(
     also_initial=frozenset({"missed"}),
 )
 
-ALL = (PLAN, CHECKPOINT, RESTORE, VERIFICATION, JOB, SCHEDULED_RUN)
+ALL = (PLAN, CHECKPOINT, RESTORE, VERIFICATION, EXPORT, JOB, SCHEDULED_RUN)

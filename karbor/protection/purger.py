@@ -29,6 +29,7 @@ _PURGES: Mapping[str, Purge] = {
     "checkpoints": lambda rows, before, limit: rows.checkpoints.purge(before, limit),
     "restores": lambda rows, before, limit: rows.restores.purge(before, limit),
     "verifications": lambda rows, before, limit: rows.verifications.purge(before, limit),
+    "exports": lambda rows, before, limit: rows.exports.purge(before, limit),
     "operation_logs": lambda rows, before, limit: rows.operation_logs.purge(before, limit),
     "repeats": lambda rows, before, _limit: rows.repeats.forget(before=before),
 }
@@ -42,6 +43,7 @@ class Keep:
     checkpoints: int = 30
     restores: int = 180
     verifications: int = 180
+    exports: int = 180
     operation_logs: int = 400
     repeats: int = _REPEAT_DAYS
 
@@ -54,6 +56,7 @@ def keep_from(conf: cfg.ConfigOpts) -> Keep:
         checkpoints=own.tombstone_days,
         restores=own.run_days,
         verifications=own.run_days,
+        exports=own.run_days,
         operation_logs=own.log_days,
     )
 

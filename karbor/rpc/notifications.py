@@ -39,6 +39,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     ),
     "restore": ("provider_id", "checkpoint_id", "resources_reason", "created_at", "finished_at"),
     "verification": ("provider_id", "checkpoint_id", "resources_reason", "created_at", "finished_at"),
+    "export": ("provider_id", "checkpoint_id", "host", "expires_at", "created_at", "finished_at"),
     "job": (
         *("operation", "provider_id", "checkpoint_id", "restore_id", "verification_id", "owner", "attempts"),
         *("cancel_requested", "created_at"),

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which rows do tests of the database begin with? Values with every field that matters, one call each."""
 
+from datetime import UTC, datetime
+
 from karbor.model.checkpoint import Checkpoint, SavedResource
+from karbor.model.export import Export
 from karbor.model.operation import Job, OperationLog
 from karbor.model.plan import Plan
 from karbor.model.resource import Resource
@@ -47,6 +50,12 @@ def restore(id="restore-1", **given):
 def verification(id="verification-1", **given):
     values = {"project_id": PROJECT, "provider_id": PROVIDER, "checkpoint_id": "checkpoint-1"}
     return Verification(id, **{**values, **given})
+
+
+def export(id="export-1", **given):
+    values = {"project_id": PROJECT, "provider_id": PROVIDER, "checkpoint_id": "checkpoint-1"}
+    values["expires_at"] = datetime(2024, 1, 2, tzinfo=UTC)
+    return Export(id, **{**values, **given})
 
 
 def trigger(id="trigger-1", **given):

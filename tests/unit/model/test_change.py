@@ -6,7 +6,7 @@ from karbor.model.change import WORDS
 
 
 def test_every_state_has_a_word():
-    for table in (states.CHECKPOINT, states.RESTORE, states.VERIFICATION, states.JOB):
+    for table in (states.CHECKPOINT, states.RESTORE, states.VERIFICATION, states.EXPORT, states.JOB):
         assert {state.replace("-", "_") for state in table.states} <= set(WORDS[table.noun])
 
 

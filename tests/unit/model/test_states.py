@@ -31,6 +31,16 @@ ARROWS = {
     },
     "restore": {("in_progress", "success"), ("in_progress", "fail")},
     "verification": {("in_progress", "success"), ("in_progress", "fail")},
+    "export": {
+        ("starting", "active"),
+        ("starting", "closing"),
+        ("starting", "closed"),
+        ("starting", "error"),
+        ("active", "closing"),
+        ("active", "closed"),
+        ("active", "error"),
+        ("closing", "closed"),
+    },
     "job": {
         ("queued", "running"),
         ("queued", "failed"),
@@ -53,6 +63,7 @@ FINAL = {
     "checkpoint": {"deleted"},
     "restore": {"success", "fail"},
     "verification": {"success", "fail"},
+    "export": {"closed", "error"},
     "job": {"done", "failed"},
     "scheduled run": {"success", "failed", "missed", "skipped"},
 }

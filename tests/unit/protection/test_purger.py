@@ -10,7 +10,7 @@ from karbor.model.repeat import Repeat
 from karbor.protection.purger import Keep, Purger, keep_from
 from tests.support.api import make_conf
 from tests.support.clock import TwinClock
-from tests.support.rows import PROJECT, checkpoint, job, log, restore, verification
+from tests.support.rows import PROJECT, checkpoint, export, job, log, restore, verification
 
 DAY = 86400
 
@@ -36,17 +36,19 @@ def fill(database, mark):
             rows.checkpoints.create(checkpoint(id))
             rows.restores.create(restore(id))
             rows.verifications.create(verification(id))
+            rows.exports.create(export(id))
         rows.jobs.request_cancel(f"ended-{mark}")
         for state in ("deleting", "deleted"):
             rows.checkpoints.transition(f"ended-{mark}", state)
         rows.restores.transition(f"ended-{mark}", "success")
         rows.verifications.transition(f"ended-{mark}", "fail")
+        rows.exports.transition(f"ended-{mark}", "closed")
         rows.operation_logs.create(log(f"log-{mark}"))
         rows.repeats.begin(Repeat(PROJECT, f"key-{mark}", "/", "hash"))
 
 
 def test_what_ended_long_ago_goes_and_all_else_stays(database, clock):
-    keep = Keep(jobs=7, checkpoints=30, restores=60, verifications=60, operation_logs=400)
+    keep = Keep(jobs=7, checkpoints=30, restores=60, verifications=60, exports=60, operation_logs=400)
     purger = Purger(database, clock, keep, interval=1)
     fill(database, "old")
     clock.pass_time(20 * DAY)
@@ -64,12 +66,13 @@ def test_what_ended_long_ago_goes_and_all_else_stays(database, clock):
         "checkpoints": 1,
         "restores": 2,
         "verifications": 2,
+        "exports": 2,
         "operation_logs": 1,
         "repeats": 0,
     }
     with database.read() as rows:
         for mark in ("old", "new"):
-            for kept in (rows.jobs, rows.checkpoints, rows.restores, rows.verifications):
+            for kept in (rows.jobs, rows.checkpoints, rows.restores, rows.verifications, rows.exports):
                 assert kept.get(f"live-{mark}")
 
 
