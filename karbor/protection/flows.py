@@ -14,6 +14,7 @@ from karbor.model.resource import ResourceKey
 READ_BACK = "read_back"
 COMMIT = "commit"
 FINISH = "finish"
+STACK = "stack"
 #: Phases that run from the top down; their results are there for the children.
 PREPARATIONS = ("prepare_begin", "restore_prepare")
 
@@ -108,15 +109,15 @@ def protect_steps(graph: ResourceGraph, has: Has) -> list[Step]:
     return order.steps
 
 
-def restore_steps(graph: ResourceGraph, has: Has) -> list[Step]:
-    """Steps of a restore: decide from the top, build from the bottom."""
+def restore_steps(graph: ResourceGraph, has: Has, *, through_heat: bool = False) -> list[Step]:
+    """Steps of a restore: decide from the top, build from the bottom, then what is left to Heat."""
     order = _Order(graph, has)
     prepared = order.down("restore_prepare")
     built: dict[ResourceKey, str] = {}
     for node in graph:
         below = [built[child] for child in node.children]
         built[node.key] = order.add(node.key, "restore", [*prepared[node.key], *below])
-    return order.end(FINISH)
+    return order.end(*([STACK] if through_heat else []), FINISH)
 
 
 def verify_steps(graph: ResourceGraph, has: Has) -> list[Step]:

@@ -16,7 +16,9 @@ method                order                 purpose
 
 Restore: ``restore_prepare`` (parent before child: decide names and places, refuse conflicts), ``restore`` (child before
 parent: build), ``restore_abandon`` (after a failure: remove what was built). ``restore_plan`` (parent before child)
-tells without doing anything what the other two would do.
+tells without doing anything what the other two would do. Instead of building, ``restore`` may return parts of a Heat
+template; the engine puts those of all resources together and has the stack built when every ``restore`` has ended. When
+the restore fails, the stack is removed before any ``restore_abandon``.
 
 Copy: what lies in the bank is copied by the engine. ``copy`` is for plug-ins that keep something outside of it (those
 with ``delete``); one that has ``delete`` and no ``copy`` cannot be copied. ``copy_abandon``: after a failure.
@@ -49,6 +51,7 @@ from karbor.model.resource import Resource, ResourceKey
 from karbor.sdk.environment import Environment
 from karbor.sdk.options import Options, option
 from karbor.sdk.streams import Streams
+from karbor.sdk.template import HeatParameter, HeatResource
 
 #: Names of the phases a plug-in may have, in the order they run.
 PROTECT_PHASES = ("prepare_begin", "prepare_finish", "protect", "complete", "committed")
@@ -82,10 +85,13 @@ class Protected:
 
 @dataclass(frozen=True)
 class Restored:
-    """What ``restore`` returns. ``result`` is JSON for the parents; ``new_id`` shows up in the restore."""
+    """What ``restore`` returns. ``result`` is JSON for the parents; ``new_id`` shows up in the restore, and is empty
+    where nothing is there yet. ``template``: what Heat shall build (see karbor.sdk.template), from a plug-in that says
+    ``through_heat``."""
 
     new_id: str
     result: Mapping[str, Any] = field(default_factory=dict)
+    template: Sequence[HeatResource | HeatParameter] = ()
 
 
 @dataclass(frozen=True)
@@ -144,6 +150,8 @@ class Protection(abc.ABC):
     """Protects and restores resources of ``resource_types``. Stateless, as Protectable is."""
 
     resource_types: ClassVar[tuple[str, ...]]
+    #: Whether ``restore`` returns parts of a Heat template.
+    through_heat: ClassVar[bool] = False
 
     class Settings(Options):
         """Settings of the operator, from the provider file: none."""
