@@ -40,6 +40,18 @@ class Source(Protocol):
         ...
 
 
+#: Called with the number of bytes just dealt with; may raise Cancelled or LeaseLost to end the work.
+Advance = Callable[[int], None]
+
+#: Takes verified bytes of a stream for an offset. Called from several threads, for ranges that do not overlap.
+Put = Callable[[int, bytes | memoryview], None]
+
+#: Exactly ``length`` bytes that lie at an offset already. Called from several threads.
+Old = Callable[[int, int], bytes]
+
+_PORTION = 4 << 20
+
+
 class StreamReader(Protocol):
     """A stream in the vault. ``extents`` yields DATA and ZERO only; ``read`` returns verified bytes."""
 
@@ -50,6 +62,25 @@ class StreamReader(Protocol):
     def read(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes. Raises IntegrityError where stored data is damaged."""
         ...
+
+    def scatter(self, put: Put, advance: Advance, *, old: Old | None = None) -> None:
+        """Hand all data to ``put`` once, in whatever order is the fastest to read. Zeroes are left out.
+
+        ``advance`` is called in this thread; its numbers together are ``size``. Where ``old`` is given, it tells what
+        the place holds: what is known to be equal is not handed over, so ``put`` may get less. Everything was put when
+        this returns; nothing is put any more when it raises. Raises IntegrityError, and what ``put`` raises.
+        This one reads piece by piece; a subclass may know better.
+        """
+        for extent in self.extents():
+            if extent.kind is Kind.ZERO:
+                advance(extent.length)
+                continue
+            for offset in range(extent.offset, extent.offset + extent.length, _PORTION):
+                length = min(_PORTION, extent.offset + extent.length - offset)
+                data = self.read(offset, length)
+                if old is None or old(offset, length) != data:
+                    put(offset, data)
+                advance(length)
 
 
 @dataclass(frozen=True)
@@ -70,10 +101,6 @@ class StreamInfo:
             "bytes_stored": self.bytes_stored,
             "packs": list(self.packs),
         }
-
-
-#: Called with the number of bytes just dealt with; may raise Cancelled or LeaseLost to end the work.
-Advance = Callable[[int], None]
 
 
 class Streams(Protocol):

@@ -6,9 +6,10 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from karbor.model import errors
-from karbor.sdk.streams import Extent, Kind
+from karbor.sdk.streams import Advance, Extent, Kind, Old, Put, StreamReader
 from karbor.vault.chunkcache import ChunkCache
 from karbor.vault.recipe import LEAF_SPAN, Piece, Tree, clip
+from karbor.vault.scatter import Scatter, part_of
 from karbor.vault.store import ChunkStore
 
 _PORTION = 4 << 20
@@ -17,12 +18,13 @@ _LEAVES = 64  # of the recipe, that are kept decoded for readers of small parts
 READER_CACHE = 8 << 20
 
 
-class ChunkedReader:
+class ChunkedReader(StreamReader):
     """A StreamReader over a recipe. Thread-safe; keeps the chunks it opened last for readers with small portions:
     up to ``cache`` bytes."""
 
     def __init__(self, store: ChunkStore, tree: Tree, *, cache: int = READER_CACHE) -> None:
         self.size = tree.size
+        self._store = store
         self._tree = tree
         self._chunks = ChunkCache(store, cache).chunks
         self._leaf = lru_cache(_LEAVES)(self._read_leaf)
@@ -58,7 +60,7 @@ class ChunkedReader:
             for chunk_id, chunk in self._chunks(wanted):
                 for piece in wanted[chunk_id]:
                     at = piece.offset - offset
-                    out[at : at + piece.length] = _part(piece, chunk)
+                    out[at : at + piece.length] = part_of(piece, chunk)
         return bytes(out)
 
     def parts(self, start: int, stop: int) -> Sequence[tuple[int, memoryview]]:
@@ -70,7 +72,12 @@ class ChunkedReader:
             found += leaf[bisect_right(leaf, start, key=_end) : bisect_left(leaf, stop, key=_offset)]
         pieces = [clipped for piece in found if (clipped := clip(piece, start, stop))]
         chunks = dict(self._chunks({piece.chunk for piece in pieces}))
-        return [(piece.offset, _part(piece, chunks[piece.chunk])) for piece in pieces]
+        return [(piece.offset, part_of(piece, chunks[piece.chunk])) for piece in pieces]
+
+    def scatter(self, put: Put, advance: Advance, *, old: Old | None = None) -> None:
+        """See StreamReader: in the order of the packs, several requests under way, opened in several threads. A chunk
+        that ``old`` holds as a whole is not even read."""
+        Scatter(self._store, self._tree, put, old).run(advance)
 
     def _read_leaf(self, index: int) -> Sequence[Piece]:
         node_id = self._tree.node_at(0, index)
@@ -83,10 +90,3 @@ def _offset(piece: Piece) -> int:
 
 def _end(piece: Piece) -> int:
     return piece.offset + piece.length
-
-
-def _part(piece: Piece, chunk: bytes) -> memoryview:
-    part = memoryview(chunk)[piece.within : piece.within + piece.length]
-    if len(part) != piece.length:
-        raise errors.IntegrityError(detail=f"chunk {piece.chunk.hex()} is shorter than the recipe says")
-    return part

@@ -56,6 +56,12 @@ class ChunkStore:
         self._follow_lock = threading.Lock()
         self._nodes = ByteCache(_NODE_CACHE)
 
+    def forget(self) -> None:
+        """The key of the domain was destroyed: keep nothing of what it opened, neither here nor on this host's disk."""
+        self.codec.forget()
+        self._nodes = ByteCache(_NODE_CACHE)
+        self.index.remove()
+
     def follow(self) -> None:
         """Bring the index cache up to the bank."""
         with self._follow_lock:
@@ -113,7 +119,7 @@ class ChunkStore:
                     self.index.forget(group[0][0].pack_id)
                     wanted += [chunk_id for _, chunk_id in group]
                     continue
-                yield from self._opened(group, data)
+                yield from self.opened(group, data)
 
     def read(self, group: Sequence[tuple[Location, bytes]]) -> bytes:
         """The sealed bytes from the first to the last of chunks that lie in one pack. Raises ObjectNotFound."""
@@ -121,7 +127,9 @@ class ChunkStore:
         name = self.prefix + format.pack_name(first.pack_id)
         return self.bank.get(name, first.offset, last.offset + last.stored - first.offset)
 
-    def _opened(self, group: Sequence[tuple[Location, bytes]], data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def opened(self, group: Sequence[tuple[Location, bytes]], data: bytes) -> Iterator[tuple[bytes, bytes]]:
+        """(id, plain bytes) of chunks whose sealed bytes ``read`` gave. One that is damaged is read from another pack.
+        Raises IntegrityError where there is none."""
         first = group[0][0]
         cipher = self.codec.cipher(first.pack_id)
         for place, chunk_id in group:

@@ -9,26 +9,19 @@ import errno
 import os
 import queue
 import secrets
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from karbor.common import durable
 from karbor.model import errors
-from karbor.sdk.streams import Advance, Extent, Kind, StreamReader
+from karbor.sdk.streams import Advance, Put, StreamReader
 from karbor.virt import qemuimg
 from karbor.virt.nbd import NbdConnection, NbdRefused
 from karbor.virt.nbdserver import qemu_nbd
 
-#: Bytes read and written by one call; with two pieces under way per thread memory stays below 32 MiB at two threads.
-_PIECE = 4 << 20
 _EXPORT = "disk"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
-
-#: Writes a piece at an offset; called from several threads.
-Put = Callable[[int, bytes], None]
 
 
 def write_image(
@@ -45,7 +38,7 @@ def write_image(
     opened = _raw_file if format == "raw" else _qcow2_image
     try:
         with opened(temporary, reader.size, socket_dir, threads) as put:
-            _copy(reader, put, advance, threads)
+            reader.scatter(put, advance)
         _sync(temporary)
         temporary.rename(place)
         durable.sync_directory(place.parent)
@@ -88,7 +81,7 @@ def _raw_file(path: Path, size: int, _socket_dir: str, _threads: int) -> Iterato
     try:
         os.ftruncate(handle, size)
 
-        def put(offset: int, data: bytes) -> None:
+        def put(offset: int, data: bytes | memoryview) -> None:
             view = memoryview(data)
             while view:
                 count = os.pwrite(handle, view, offset)
@@ -112,8 +105,8 @@ def _qcow2_image(path: Path, size: int, socket_dir: str, threads: int) -> Iterat
         for connection in connections:
             idle.put(connection)
 
-        def put(offset: int, data: bytes) -> None:
-            mine = idle.get()  # never waits: there are as many connections as threads
+        def put(offset: int, data: bytes | memoryview) -> None:
+            mine = idle.get()  # waits where more threads write than there are connections
             try:
                 mine.write(offset, data)
             except errors.CaptureLost as fault:
@@ -123,38 +116,6 @@ def _qcow2_image(path: Path, size: int, socket_dir: str, threads: int) -> Iterat
 
         yield put
         connections[0].flush()
-
-
-def _copy(reader: StreamReader, put: Put, advance: Advance, threads: int) -> None:
-    """Move all data, a bounded number of pieces at a time. Zeroes are not written: a new image reads as zeroes."""
-
-    def move(extent: Extent) -> int:
-        put(extent.offset, reader.read(extent.offset, extent.length))
-        return extent.length
-
-    with ThreadPoolExecutor(threads, thread_name_prefix="disk-writer") as pool:
-        under_way: deque[Future[int]] = deque()
-        try:
-            for piece in _pieces(reader):
-                if piece.kind is Kind.ZERO:
-                    advance(piece.length)
-                    continue
-                under_way.append(pool.submit(move, piece))
-                if len(under_way) >= 2 * threads:
-                    advance(under_way.popleft().result())
-            while under_way:
-                advance(under_way.popleft().result())
-        finally:
-            for waiting in under_way:
-                waiting.cancel()
-
-
-def _pieces(reader: StreamReader) -> Iterator[Extent]:
-    for extent in reader.extents():
-        step = _PIECE if extent.kind is Kind.DATA else extent.length
-        for offset in range(extent.offset, extent.offset + extent.length, step):
-            length = min(step, extent.offset + extent.length - offset)
-            yield Extent(offset, length, extent.kind)
 
 
 def _sync(path: Path) -> None:

@@ -50,7 +50,7 @@ class _Request:
     command: int
     offset: int
     length: int
-    payload: bytes = b""
+    payload: bytes | memoryview = b""
     into: memoryview | None = None  # where read bytes go
     covered: int = 0
     status: dict[int, bytes] = field(default_factory=dict)
@@ -113,7 +113,7 @@ class NbdConnection:
             )
             return bytes(view)
 
-    def write(self, offset: int, data: bytes) -> None:
+    def write(self, offset: int, data: bytes | memoryview) -> None:
         """Write all of ``data``; durable after ``flush``."""
         self._exchange(
             _Request(wire.WRITE, offset + at, min(REQUEST_SIZE, len(data) - at), data[at : at + REQUEST_SIZE])

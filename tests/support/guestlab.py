@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from karbor.plugins.hypervisors.libvirt import LibvirtHypervisor
-from karbor.sdk.streams import Extent, Kind
+from karbor.sdk.streams import Extent, Kind, StreamReader
 from tools.lab import guest, libvirtd
 
 MIB = 1 << 20
@@ -93,7 +93,7 @@ def sha(data):
     return hashlib.sha256(data).hexdigest()
 
 
-class BytesReader:
+class BytesReader(StreamReader):
     """A stream in memory, as the vault would give it."""
 
     def __init__(self, data):

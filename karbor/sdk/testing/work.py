@@ -11,7 +11,7 @@ from karbor.sdk.protection import EarlierPoint, Work
 from karbor.sdk.streams import Extent, Kind, Source, StreamInfo, StreamReader, Streams
 
 
-class BytesStream:
+class BytesStream(StreamReader):
     """Bytes as a Source and as a StreamReader."""
 
     def __init__(self, data: bytes) -> None:

@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 
 from karbor.model import errors
-from karbor.sdk.streams import Extent, Kind
+from karbor.sdk.streams import Extent, Kind, StreamReader
 from karbor.virt import diskwriter, qemuimg
 
 MIB = 1 << 20
 
 
-class Stream:
+class Stream(StreamReader):
     """A stream in memory: data at some places, zeroes elsewhere."""
 
     def __init__(self, size: int, places: dict[int, bytes]) -> None:

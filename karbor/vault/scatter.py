@@ -1,0 +1,193 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does a whole stream get out of the bank as fast as bank and processors allow, in bounded memory?
+
+The stream is taken in windows of many pieces. The chunks of a window are read in the order in which they lie in their
+packs, several requests at a time; each is opened once and handed to every place of the window that wants it. While one
+window is worked on, the nodes and places of the next are looked up.
+"""
+
+import itertools
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import NamedTuple
+
+from karbor.model import errors
+from karbor.sdk.streams import Advance, Old, Put
+from karbor.vault.index import Location
+from karbor.vault.recipe import Piece, Tree, span
+from karbor.vault.store import ChunkStore, grouped
+
+#: Requests under way, each of 4 MiB at most: enough to hide the round trip of an object store.
+_IN_FLIGHT = 8
+_PIECES = 8192  # of a window, about 600 MiB of a disk that was written in one go
+_SPAN = 1 << 30  # bytes of the stream under one window, at most
+_LEAVES = 256  # of the recipe, that are read together
+_TICK = 1.0  # seconds between two questions whether the work is still wanted
+
+Group = Sequence[tuple[Location, bytes]]
+
+
+class Window(NamedTuple):
+    """A part of the stream. ``covered`` counts its bytes, zeroes included."""
+
+    covered: int
+    pieces: dict[bytes, list[Piece]]
+    groups: Sequence[Group]
+
+
+class Scatter:
+    """One walk over one stream. See StreamReader.scatter."""
+
+    def __init__(self, store: ChunkStore, tree: Tree, put: Put, old: Old | None = None) -> None:
+        self._store = store
+        self._tree = tree
+        self._put = put
+        self._old = old
+        self._stop = threading.Event()
+        # More threads than processors wait for the bank; only so many may compute, or they would trip over each other.
+        self._processors = threading.Semaphore(os.cpu_count() or 1)
+
+    def run(self, advance: Advance) -> None:
+        """Hand out everything. Ends its threads, whatever is raised."""
+        windows = self._windows()
+        with ThreadPoolExecutor(_IN_FLIGHT + 1, thread_name_prefix="vault-scatter") as pool:
+            try:
+                coming = pool.submit(next, windows, None)
+                under_way: set[Future[int]] = set()
+                while (window := _result(coming, advance)) is not None:
+                    coming = pool.submit(next, windows, None)
+                    advance(window.covered - sum(p.length for found in window.pieces.values() for p in found))
+                    for group in window.groups:
+                        under_way.add(pool.submit(self._group, group, window.pieces))
+                        while len(under_way) >= _IN_FLIGHT:
+                            under_way = _collect(under_way, advance)
+                while under_way:
+                    under_way = _collect(under_way, advance)
+            except BaseException:
+                self._stop.set()
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _windows(self) -> Iterator[Window]:
+        """In order of the stream. Each is looked up when it is asked for."""
+        at = start = 0
+        pieces: dict[bytes, list[Piece]] = {}
+        count = 0
+        for piece in _joined(self._pieces()):
+            if count >= _PIECES or piece.offset - start >= _SPAN:
+                yield self._window(pieces, piece.offset - start)
+                start, pieces, count = piece.offset, {}, 0
+            pieces.setdefault(piece.chunk, []).append(piece)
+            count += 1
+            at = piece.offset + piece.length
+        if pieces:
+            yield self._window(pieces, at - start)
+        if at < self._tree.size:
+            yield Window(self._tree.size - at, {}, ())
+
+    def _window(self, pieces: dict[bytes, list[Piece]], covered: int) -> Window:
+        places = sorted((place, chunk_id) for chunk_id, place in self._store.locate(pieces).items())
+        groups = sorted(grouped(places), key=lambda group: pieces[group[0][1]][0].offset)
+        return Window(covered, pieces, groups)
+
+    def _pieces(self) -> Iterator[Piece]:
+        """All pieces, ascending. Leaves are read many at a time."""
+        if self._tree.root is None:
+            return
+        leaves = self._leaves(self._tree.level, 0, self._tree.root)
+        while batch := list(itertools.islice(leaves, _LEAVES)):
+            self._store.load_nodes(node_id for _, node_id in batch)
+            for index, node_id in batch:
+                # A node that sticks out over the end of the stream holds nothing there.
+                yield from self._tree.leaf(index, node_id)
+
+    def _leaves(self, level: int, index: int, node_id: bytes) -> Iterator[tuple[int, bytes]]:
+        if level == 0:
+            yield index, node_id
+            return
+        children = list(self._tree.children(level, index, node_id))
+        if level > 1:
+            self._store.load_nodes(child_id for _, child_id in children)
+        for child, child_id in children:
+            if child * span(level - 1) < self._tree.size:
+                yield from self._leaves(level - 1, child, child_id)
+
+    def _group(self, group: Group, pieces: dict[bytes, list[Piece]]) -> int:
+        """In a worker: one run of chunks. The bytes of the stream they make up."""
+        total = sum(piece.length for _, chunk_id in group for piece in pieces[chunk_id])
+        wanted = {chunk_id: pieces[chunk_id] for _, chunk_id in group}
+        if self._old is not None:
+            with self._processors:
+                wanted = {
+                    chunk_id: rest for place, chunk_id in group if (rest := self._missing(place, pieces[chunk_id]))
+                }
+        for part in grouped(entry for entry in group if entry[1] in wanted):
+            data = self._read(part)
+            with self._processors:
+                opened = (
+                    self._store.opened(part, data) if data is not None else self._store.chunks([e[1] for e in part])
+                )
+                for chunk_id, plain in opened:
+                    if self._stop.is_set():
+                        raise errors.Cancelled()
+                    for piece in wanted[chunk_id]:
+                        self._put(piece.offset, part_of(piece, plain))
+        return total
+
+    def _read(self, group: Group) -> bytes | None:
+        """The sealed bytes of a run of chunks; None where their pack went away: they are to be looked for elsewhere."""
+        try:
+            return self._store.read(group)
+        except errors.ObjectNotFound:
+            self._store.index.forget(group[0][0].pack_id)
+            return None
+
+    def _missing(self, place: Location, pieces: Sequence[Piece]) -> list[Piece]:
+        """Those that the target does not hold already. A whole chunk is known by its name; it need not be read."""
+        return [piece for piece in pieces if not self._is_there(place, piece)]
+
+    def _is_there(self, place: Location, piece: Piece) -> bool:
+        if self._old is None or piece.length != place.size:
+            return False
+        held = self._old(piece.offset, piece.length)
+        return self._store.codec.chunk_id(held, flags=place.flags) == piece.chunk
+
+
+def part_of(piece: Piece, chunk: bytes) -> memoryview:
+    """The bytes of a piece. Raises IntegrityError where the chunk is too short for it."""
+    part = memoryview(chunk)[piece.within : piece.within + piece.length]
+    if len(part) != piece.length:
+        raise errors.IntegrityError(detail=f"chunk {piece.chunk.hex()} is shorter than the recipe says")
+    return part
+
+
+def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:
+    """Pieces that the border of a leaf has parted are one again."""
+    last: Piece | None = None
+    for piece in pieces:
+        if last is not None:
+            follows = last.offset + last.length == piece.offset and last.within + last.length == piece.within
+            if follows and last.chunk == piece.chunk:
+                last = last._replace(length=last.length + piece.length)
+                continue
+            yield last
+        last = piece
+    if last is not None:
+        yield last
+
+
+def _result(future: Future[Window | None], advance: Advance) -> Window | None:
+    while not wait([future], timeout=_TICK).done:
+        advance(0)
+    return future.result()
+
+
+def _collect(running: set[Future[int]], advance: Advance) -> set[Future[int]]:
+    done, rest = wait(running, timeout=_TICK, return_when=FIRST_COMPLETED)
+    for future in done:
+        advance(future.result())
+    if not done:
+        advance(0)
+    return rest
