@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How are the services of a cloud reached, and what may Karbor do there for a tenant?
+
+The login of the service itself is that of ``[keystone_authtoken]``, unless this section has a login of its own
+(``auth_type`` or ``auth_section``, and the options of that way to log in).
+"""
+
+from oslo_config import cfg
+
+GROUP = "clients"
+OPTS: list[cfg.Opt] = [
+    cfg.StrOpt("region_name", default="", help="Region of the services that are used. Empty: the first that is found."),
+    cfg.StrOpt(
+        "interface",
+        default="public",
+        choices=["public", "internal", "admin"],
+        help="Which addresses of the catalog are used.",
+    ),
+    cfg.IntOpt("request_timeout", default=60, min=1, help="Seconds until a service that does not answer is given up."),
+    cfg.IntOpt("attempts", default=4, min=1, help="Times that a request is sent whose failure may pass."),
+    cfg.FloatOpt(
+        "retry_delay", default=0.5, min=0.0, help="Seconds before it is sent a second time; doubled each time."
+    ),
+    cfg.ListOpt(
+        "trust_roles",
+        default=["member"],
+        help="Roles that a user hands on to Karbor by a trust, for schedules and for work in the cloud: those of this "
+        "list that the user has. The fewest that the services used ask for.",
+    ),
+    cfg.IntOpt(
+        "trust_sweep_interval",
+        default=60,
+        min=1,
+        help="Seconds between two looks of karbor-operationengine for trusts that nothing needs any more, which are "
+        "given back, and for permissions that came back.",
+    ),
+    cfg.IntOpt(
+        "trust_check_interval",
+        default=3600,
+        min=1,
+        help="Seconds between two looks whether the permission of a schedule still holds, so that a lost one is shown "
+        "before the schedule is due.",
+    ),
+]
+
+
+def register_opts(conf: cfg.ConfigOpts) -> None:
+    """Register these options; may be called again."""
+    conf.register_opts(OPTS, group=GROUP)
+
+
+def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
+    """For oslo-config-generator."""
+    return [(GROUP, OPTS)]
