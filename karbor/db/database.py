@@ -31,6 +31,7 @@ from karbor.db.scheduled_operations import ScheduledOperations
 from karbor.db.scheduled_runs import ScheduledRuns
 from karbor.db.services import Services
 from karbor.db.triggers import Triggers
+from karbor.db.trusts import Trusts
 from karbor.db.verifications import Verifications
 from karbor.model import errors
 from karbor.model.change import Change
@@ -62,6 +63,7 @@ class Transaction:
         self.scheduled_runs = ScheduledRuns(connection, clock, self.changes)
         self.fires = Fires(connection, clock, self.changes)
         self.repeats = Repeats(connection, clock, self.changes)
+        self.trusts = Trusts(connection, clock, self.changes)
         self.quotas = Quotas(connection, clock, self.changes)
 
 

@@ -31,7 +31,8 @@ class Providers(Repository):
 
     def put(self, info: ProviderInfo) -> None:
         """Describe the provider, anew or again. The time of its first description and its bank's identity stay."""
-        values = asdict(info) | {"schemas": {name: dict(types) for name, types in info.schemas.items()}}
+        flags = {"acts_in_cloud": int(info.acts_in_cloud)}
+        values = asdict(info) | flags | {"schemas": {name: dict(types) for name, types in info.schemas.items()}}
         now = self._clock.now()
         changed = {name: value for name, value in values.items() if name not in ("id", "created_at")} | {
             "updated_at": now
@@ -68,4 +69,5 @@ class Providers(Repository):
 
 
 def _info(row: Row[Any]) -> ProviderInfo:
-    return ProviderInfo(**{name: value for name, value in row._mapping.items() if name != "bank_identity"})
+    values = {name: value for name, value in row._mapping.items() if name != "bank_identity"}
+    return ProviderInfo(**values | {"acts_in_cloud": bool(row.acts_in_cloud)})

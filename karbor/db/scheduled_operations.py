@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are scheduled operations kept?"""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -17,8 +18,9 @@ from karbor.model.page import Page, PageRequest
 from karbor.model.scheduled_operation import ScheduledOperation
 
 _C = SCHEDULED_OPERATIONS.c
-_FIXED = frozenset({"id", "project_id", "created_at"})
-_COLUMNS = frozenset({"plan_id", "provider_id", "since_ms"})  # that are no fields of the value
+_PERMISSION = frozenset({"trust_id", "permission_reason", "permission_since"})
+_FIXED = frozenset({"id", "project_id", "user_id", "created_at"}) | _PERMISSION  # others change these
+_COLUMNS = frozenset({"plan_id", "provider_id", "since_ms", "permission_checked_ms"})  # that are no fields of the value
 
 
 class ScheduledOperations(Repository):
@@ -48,7 +50,8 @@ class ScheduledOperations(Repository):
         """
         operation = replace(operation, created_at=operation.created_at or self._clock.now())
         self._hold(operation)
-        self._insert(**_values(operation), since_ms=server_ms(self._connection, self._clock))
+        now = self._now_ms()
+        self._insert(**_values(operation), since_ms=now, permission_checked_ms=now)
         return operation
 
     def get(self, id: str, *, project_id: str | None = None) -> ScheduledOperation:
@@ -80,6 +83,50 @@ class ScheduledOperations(Repository):
         if not self._delete(id):
             raise errors.NotFound(f"The scheduled operation {id} could not be found.")
         ScheduledRuns(self._connection, self._clock, self._changes).forget(id)
+
+    def entrust(self, id: str, *, trust_id: str, user_id: str) -> ScheduledOperation:
+        """From now on it is done for this user, by this trust; returns it. Raises NotFound."""
+        values = {"trust_id": trust_id, "user_id": user_id, "permission_reason": None}
+        now = {"permission_since": self._clock.now(), "permission_checked_ms": self._now_ms()}
+        if not self._update(id, **values, **now):
+            raise errors.NotFound(f"The scheduled operation {id} could not be found.")
+        return self.get(id)
+
+    def note_permission(self, id: str, *, trust_id: str | None, reason: str | None) -> bool:
+        """Somebody has just tried whether that trust lets us act: ``reason`` says why not. Returns whether the answer
+        is another one than before; what is known of another trust stays."""
+        own = (_C.trust_id == trust_id) if trust_id is not None else _C.trust_id.is_(None)
+        self._update(id, own, permission_checked_ms=self._now_ms())
+        other = (
+            _C.permission_reason.is_not(None)
+            if reason is None
+            else sa.func.coalesce(_C.permission_reason, "") != reason
+        )
+        before = self._connection.execute(sa.select(_C.permission_reason).where(_C.id == id, own)).first()
+        if before is None or not self._update(id, own, other, permission_reason=reason):
+            return False
+        if (before.permission_reason is None) != (reason is None):
+            self._update(id, own, permission_since=self._clock.now())
+        return True
+
+    def unchecked(self, *, lost_ms: int, held_ms: int, limit: int) -> Sequence[ScheduledOperation]:
+        """Enabled ones whose permission nobody tried for so long: for a lost one, and for one that was there. Whoever
+        gets them tries; others do not get them meanwhile."""
+        now = server_ms(self._connection, self._clock)
+        lost = sa.and_(_C.permission_reason.is_not(None), _C.permission_checked_ms <= now - lost_ms)
+        due = sa.or_(lost, _C.permission_checked_ms <= now - held_ms)
+        query = sa.select(SCHEDULED_OPERATIONS).where(_C.enabled == 1, _C.trust_id.is_not(None), due)
+        query = query.order_by(_C.permission_checked_ms, _C.id).limit(limit)
+        if self._connection.dialect.name != "sqlite":
+            query = query.with_for_update(skip_locked=True)
+        found = self._connection.execute(query).all()
+        if found:
+            taken = sa.update(SCHEDULED_OPERATIONS).where(_C.id.in_([row.id for row in found]))
+            self._connection.execute(taken.values(permission_checked_ms=now))
+        return [_operation(row) for row in found]
+
+    def _now_ms(self) -> sa.ColumnElement[int]:
+        return server_ms(self._connection, self._clock)
 
     def _hold(self, operation: ScheduledOperation) -> None:
         """Plan and trigger stay until the transaction ends; whoever deletes one of them then sees the operation."""

@@ -76,6 +76,7 @@ PROVIDERS = table(
     sa.Column("reason", long_text(), nullable=False),
     sa.Column("bank_identity", long_text()),
     *_times(),
+    _flag("acts_in_cloud", "0"),
     sa.Index("providers_name", "name", "id"),
     sa.Index("providers_created", "created_at", "id"),
 )
@@ -228,6 +229,7 @@ JOBS = table(
     sa.Column("request_id", text(255)),
     *_times(),
     sa.Column("verification_id", identifier()),
+    sa.Column("trust_id", identifier()),
     sa.Index("jobs_state_created", "state", "created_at", "id"),
     sa.Index("jobs_state_lease", "state", "lease_until_ms", "id"),
     sa.Index("jobs_checkpoint", "checkpoint_id", "state"),
@@ -305,6 +307,7 @@ TRIGGERS = table(
     # 0: nobody has looked when it fires; -1: that could not be found out; NULL: never again. See fires.py.
     sa.Column("next_fire_ms", sa.BigInteger, server_default="0"),
     _count("revision"),
+    sa.Column("token_hash", text(64)),  # of the secret in the address of a webhook
     sa.Index("triggers_next_fire", "next_fire_ms", "id"),
     sa.Index("triggers_created", "created_at", "id"),
     sa.Index("triggers_name", "name", "id"),
@@ -330,6 +333,14 @@ SCHEDULED_OPERATIONS = table(
     sa.Column("enabled", sa.SmallInteger, nullable=False),
     *_times(),
     _count("since_ms"),  # times of its trigger before this are not its own: it was not there, or not enabled
+    _count("failures", sa.Integer),  # in a row; and until when it is not begun because of them
+    _count("paused_until_ms"),
+    sa.Column("trust_id", identifier()),
+    sa.Column("permission_reason", long_text()),  # why it is lost; NULL: it is not
+    sa.Column("permission_since", Moment),
+    _count("permission_checked_ms"),
+    sa.Index("scheduled_operations_trust", "trust_id"),
+    sa.Index("scheduled_operations_checked", "permission_checked_ms", "id"),
     sa.Index("scheduled_operations_created", "created_at", "id"),
     sa.Index("scheduled_operations_name", "name", "id"),
     sa.Index("scheduled_operations_type", "operation_type", "created_at", "id"),
@@ -377,9 +388,40 @@ SCHEDULED_RUNS = table(
     sa.Index("scheduled_runs_limit", "status", "begin_until_ms", "id"),
     sa.Index("scheduled_runs_ended", "ended_at", "id"),
 )
+# One row for each event at each trigger that waits for it; the key makes a second one impossible. See events.py.
+TRIGGER_EVENTS = table(
+    "trigger_events",
+    sa.Column("id", identifier(), primary_key=True),
+    sa.Column("trigger_id", identifier(), nullable=False),
+    sa.Column("project_id", identifier(), nullable=False),
+    sa.Column("source", text(32), nullable=False),
+    sa.Column("type", text(255), nullable=False),
+    sa.Column("at", Moment, nullable=False),
+    _count("due_ms"),
+    sa.Column("outcome", text(32), nullable=False),
+    sa.Column("reason", long_text()),
+    _count("runs", sa.Integer),
+    sa.Index("trigger_events_trigger_at", "trigger_id", "at", "id"),
+    sa.Index("trigger_events_trigger_outcome", "trigger_id", "outcome", "at", "id"),
+    sa.Index("trigger_events_trigger_id", "trigger_id", "id"),
+    sa.Index("trigger_events_at", "at", "id"),
+)
 # Plans that somebody suspended after they had been started. A plan that was never started is no such one: clients of
 # old leave every plan as it was made, and expect its schedules to run.
 PAUSED_PLANS = table("paused_plans", sa.Column("plan_id", identifier(), primary_key=True))
+# The trusts that were asked for. ``trust_id`` is NULL until Keystone's answer is known: a trust whose id nobody heard
+# of is found by its name, which holds the id of the row.
+TRUSTS = table(
+    "trusts",
+    sa.Column("id", identifier(), primary_key=True),
+    sa.Column("trust_id", identifier()),
+    sa.Column("project_id", identifier(), nullable=False),
+    sa.Column("user_id", text(255), nullable=False),
+    sa.Column("scheduled_operation_id", identifier()),
+    sa.Column("created_at", Moment, nullable=False),
+    _count("tried_ms"),  # when somebody last tried to give it back
+    sa.Index("trusts_trust", "trust_id"),
+)
 # A row is locked by who must be alone in something.
 TURNS = table("turns", sa.Column("name", text(64), primary_key=True))
 

@@ -18,7 +18,8 @@ class Job:
     ``fence`` grows by one with each claim; whoever writes for this job shows its fence and is refused when it is old.
     ``payload`` is JSON and holds no secrets. ``host`` is None where any worker of the provider may take it. The job of
     a copy has the new checkpoint and the provider it goes to; its payload names the ``source_checkpoint_id`` and the
-    ``source_provider_id``.
+    ``source_provider_id``. ``trust_id`` names the trust (at Keystone) under which the work acts for the tenant in a
+    cloud.
     """
 
     id: str
@@ -39,6 +40,7 @@ class Job:
     request_id: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    trust_id: str | None = None
 
 
 @dataclass(frozen=True)

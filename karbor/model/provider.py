@@ -13,7 +13,7 @@ class ProviderInfo:
 
     ``schemas`` holds options_schema, restore_schema, saved_info_schema, verify_schema and copy_schema, each a map of
     resource type to JSON Schema. ``available`` tells whether its bank could be used when a worker last looked, and
-    ``reason`` why not.
+    ``reason`` why not. ``acts_in_cloud``: some of its plug-ins ask services of a cloud on behalf of the tenant.
     """
 
     id: str
@@ -24,6 +24,7 @@ class ProviderInfo:
     reason: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    acts_in_cloud: bool = False
 
     @property
     def resource_types(self) -> frozenset[str]:

@@ -9,7 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class ScheduledOperation:
-    """``operation_definition`` names the plan (``plan_id``) and the provider (``provider_id``), and how it is done."""
+    """``operation_definition`` names the plan (``plan_id``) and the provider (``provider_id``), and how it is done.
+
+    ``trust_id`` names the trust (at Keystone) by which it is done for the user. ``permission_reason`` says why that
+    does not let us act any more (None: it does), since ``permission_since``.
+    """
 
     id: str
     project_id: str
@@ -22,6 +26,9 @@ class ScheduledOperation:
     enabled: bool = True
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    trust_id: str | None = None
+    permission_reason: str | None = None
+    permission_since: datetime | None = None
 
     @property
     def plan_id(self) -> str | None:
