@@ -69,8 +69,13 @@ def send(call: Call, job: Job) -> None:
         call.context.user_id,
         job.request_id,
     )
-    try:
-        call.services.protection.run(job_id=job.id)
-    except errors.KarborError as fault:
-        LOG.warning("workers not told job=%s request=%s %s", job.id, job.request_id, fault.operator_text())
+    wake(call, job.id)
     faultpoints.reach("api:sent:after")
+
+
+def wake(call: Call, id: str) -> None:
+    """Tell the workers of a committed row, by its id."""
+    try:
+        call.services.protection.run(job_id=id)
+    except errors.KarborError as fault:
+        LOG.warning("workers not told id=%s request=%s %s", id, call.context.request_id, fault.operator_text())

@@ -12,10 +12,13 @@ from cheroot import wsgi
 from karbor.api.app import check_listen, make_app
 from karbor.app.engine import EngineRole as EngineRole
 from karbor.app.engine import local_url
+from karbor.app.vaults import open_providers
 from karbor.app.wiring import Role, Shared
 from karbor.common import loading
+from karbor.protection import exports
 from karbor.protection.attempt import JobSettings
 from karbor.protection.cleaner import Cleaner, settings_from
+from karbor.protection.keywatch import KeyWatch
 from karbor.protection.operation import Parts
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import ProviderRegistry
@@ -25,7 +28,6 @@ from karbor.protection.watcher import Watcher
 from karbor.protection.worker import Worker
 from karbor.rpc import client, interface, server
 from karbor.sdk.environment import Environment
-from karbor.vault.leases import Terms
 
 #: Bytes of the largest request line with headers; a token of Keystone has a few hundred.
 MAX_HEADER = 64 * 1024
@@ -97,24 +99,32 @@ class ProtectionRole(Role):
             parts, self.environment, binary="karbor-protection", interval=shared.conf.report_interval
         )
         self._cleaner = Cleaner(self.providers, settings_from(conf), interval=conf.cleanup.interval)
+        self._key_watch = KeyWatch(self.providers, interval=conf.vault.key_check_interval)
         self._purger = Purger(shared.database, shared.clock, keep_from(conf), interval=conf.purge.interval)
-        service = ProtectionService(self.worker, protectables, self.providers, shared.clock)
+        self._exports = exports.Exports(
+            shared.database, exports.place_from(conf), self.providers.ids, shared.clock, poll=conf.jobs.poll
+        )
+        service = ProtectionService(self.worker, protectables, self.providers, shared.clock, wake=self._exports.wake)
         self._server = server.make_server(interface.Protection, service, shared.messaging, host=conf.host)
 
     def start(self) -> None:
         self._watcher.start()
         self.worker.start()
+        self._exports.start()
         self._cleaner.start()
         self._purger.start()
+        self._key_watch.start()
         self._server.start()
 
     def stop(self, grace: float) -> None:
         self._server.stop()
         self._server.wait()
+        self._exports.stop()
         self.worker.stop(grace)
         self._watcher.stop()
         self._cleaner.stop()
         self._purger.stop()
+        self._key_watch.stop()
         self._steps.shutdown(wait=False, cancel_futures=True)
         self.providers.close()
 
@@ -136,14 +146,4 @@ def make_environment(shared: Shared) -> Environment:
 
 def make_providers(shared: Shared, environment: Environment) -> ProviderRegistry:
     """Load the provider files."""
-    conf = shared.conf
-    return ProviderRegistry(
-        Path(conf.provider_config_dir),
-        environment=environment,
-        master_key_file=Path(conf.vault.master_key_file),
-        cache_dir=Path(conf.vault.cache_dir),
-        clock=shared.clock,
-        compression_level=conf.vault.compression_level,
-        threads=conf.vault.threads,
-        terms=Terms(conf.vault.write_lease, conf.vault.write_lease_margin, conf.vault.max_clock_skew),
-    )
+    return open_providers(shared.conf, shared.clock, environment)

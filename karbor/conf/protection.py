@@ -47,6 +47,44 @@ VAULT_OPTS: list[cfg.Opt] = [
         default="/etc/karbor/master.key",
         help="File (mode 0600) with the key that wraps every project's key. Whoever loses it loses all checkpoints.",
     ),
+    cfg.StrOpt(
+        "master_key_source",
+        default="file",
+        choices=[
+            ("file", "the file master_key_file"),
+            ("castellan", "a key manager: Barbican, or HashiCorp Vault, through castellan"),
+        ],
+        help="Where the master key comes from. castellan must be installed beside, where it is to be used.",
+    ),
+    cfg.ListOpt(
+        "other_master_key_files",
+        default=[],
+        help="Files with further master keys, which only open: the old one while the master key is changed, or the "
+        "new one on workers before it is.",
+    ),
+    cfg.StrOpt("master_key_id", default="", help="Id of the master key in the key manager (castellan)."),
+    cfg.ListOpt(
+        "other_master_key_ids", default=[], help="As other_master_key_files, for a key manager: ids of the secrets."
+    ),
+    cfg.StrOpt(
+        "castellan_config",
+        default="/etc/karbor/castellan.conf",
+        help="Settings file of castellan, with its sections key_manager, barbican or vault.",
+    ),
+    cfg.IntOpt(
+        "key_check_interval",
+        default=60,
+        min=1,
+        help="Seconds until a running worker has forgotten a key that was destroyed. It asks the bank once in that "
+        "time for each project that it works for.",
+    ),
+    cfg.MultiStrOpt(
+        "shared_domain",
+        default=[],
+        help="NAME: PROJECT, PROJECT... - projects that share one key, so that equal data of theirs is stored once. "
+        "They trust each other: each can find out whether another one has stored a certain content. May be repeated; "
+        "the same on all workers. A project that has stored something already does not move.",
+    ),
     cfg.StrOpt("cache_dir", default="/var/lib/karbor/cache", help="Directory for indexes that can be rebuilt."),
     cfg.IntOpt("compression_level", default=1, min=-5, max=19, help="zstd level; 1 is the best price on disk images."),
     cfg.IntOpt("threads", default=2, min=1, help="Threads that hash, compress and seal one stream."),
@@ -119,6 +157,15 @@ PURGE_OPTS: list[cfg.Opt] = [
 ]
 
 
+EXPORT_OPTS: list[cfg.Opt] = [
+    cfg.IntOpt(
+        "per_project", default=8, min=0, help="Exports of a project that may be there at the same time. 0: none."
+    ),
+    cfg.IntOpt("max_seconds", default=86400, min=1, help="The longest time an export may be asked for."),
+    cfg.IntOpt("cache", default=64, min=8, help="MiB of what was read that the process of one export keeps at hand."),
+]
+
+
 def register_opts(conf: cfg.ConfigOpts) -> None:
     """Register these options; may be called again."""
     conf.register_opts(OPTS)
@@ -126,6 +173,7 @@ def register_opts(conf: cfg.ConfigOpts) -> None:
     conf.register_opts(VAULT_OPTS, group="vault")
     conf.register_opts(CLEANUP_OPTS, group="cleanup")
     conf.register_opts(PURGE_OPTS, group="purge")
+    conf.register_opts(EXPORT_OPTS, group="export")
 
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
@@ -136,4 +184,5 @@ def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
         ("vault", VAULT_OPTS),
         ("cleanup", CLEANUP_OPTS),
         ("purge", PURGE_OPTS),
+        ("export", EXPORT_OPTS),
     ]

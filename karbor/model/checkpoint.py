@@ -12,6 +12,8 @@ from karbor.model.progress import Progress
 #: Consistency levels from weak to strong; a checkpoint is as strong as its weakest resource.
 CONSISTENCY = ("crash", "filesystem", "application")
 RECORD_VERSION = 1
+#: Kind of the sealed records that hold checkpoints.
+RECORD = "checkpoint"
 
 
 @dataclass(frozen=True)

@@ -5,17 +5,18 @@ import contextlib
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote
 
-from karbor.db.database import Database
 from karbor.model import errors
-from karbor.model.checkpoint import CheckpointRecord
-from karbor.protection.operation import RECORD
+from karbor.model.checkpoint import RECORD, CheckpointRecord
 from karbor.protection.providers import ProviderRegistry
 from karbor.vault.reader import READER_CACHE, ChunkedReader
 from karbor.vault.vault import Domain
 from karbor.virt.nbdexport import NbdExport
+
+if TYPE_CHECKING:  # an export is a process of its own, which must be there at once: it knows no database
+    from karbor.db.database import Database
 
 
 class Served(NamedTuple):
@@ -40,14 +41,20 @@ class Served(NamedTuple):
         }
 
 
-def find(database: Database, providers: ProviderRegistry, checkpoint_id: str) -> tuple[Domain, CheckpointRecord]:
-    """Where a checkpoint lies, and what it holds; also of a damaged one, for what is left of it. Raises NotFound,
-    ObjectNotFound (it is not whole yet, or deleted), IntegrityError, NotSupported for a record of another release."""
+def find(database: "Database", providers: ProviderRegistry, checkpoint_id: str) -> tuple[Domain, CheckpointRecord]:
+    """Where a checkpoint lies, and what it holds; also of a damaged one, for what is left of it. Raises NotFound and
+    what ``open_record`` raises."""
     with database.read() as rows:
         checkpoint = rows.checkpoints.get(checkpoint_id)
     domain = providers.get(checkpoint.provider_id).vault.domain(checkpoint.project_id)
+    return domain, open_record(domain, checkpoint_id)
+
+
+def open_record(domain: Domain, checkpoint_id: str) -> CheckpointRecord:
+    """What a checkpoint holds. Raises ObjectNotFound (it is not whole yet, or deleted), IntegrityError, NotSupported
+    for a record of another release."""
     try:
-        return domain, CheckpointRecord.from_dict(domain.get_record(RECORD, checkpoint_id))
+        return CheckpointRecord.from_dict(domain.get_record(RECORD, checkpoint_id))
     except (ValueError, KeyError) as fault:
         raise errors.NotSupported("The record of this checkpoint is of another release.", detail=str(fault)) from fault
 

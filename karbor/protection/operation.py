@@ -4,20 +4,22 @@
 import abc
 import functools
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from karbor.common.clock import Clock
 from karbor.db.database import Database, Transaction
 from karbor.model import errors
+from karbor.model.checkpoint import RECORD as RECORD
 from karbor.model.checkpoint import Reason, SavedResource
 from karbor.model.graph import ResourceGraph
 from karbor.model.plan import options_for
 from karbor.model.resource import ResourceKey
 from karbor.protection.advice import advice_on
+from karbor.protection.clouds import Clouds
 from karbor.protection.control import Control
 from karbor.protection.flows import Step
 from karbor.protection.protectables import ProtectableRegistry
@@ -27,8 +29,10 @@ from karbor.sdk.protection import EarlierPoint, Protection
 from karbor.vault.leases import Lease
 from karbor.vault.vault import Domain
 
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
+
 LOG = logging.getLogger(__name__)
-RECORD = "checkpoint"  # kind of the sealed records that hold checkpoints
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,7 @@ class Parts:
     providers: ProviderRegistry
     protectables: ProtectableRegistry
     clock: Clock
+    clouds: Clouds | None = None  # None where this worker has no cloud
 
 
 class Operation(abc.ABC):
@@ -58,6 +63,14 @@ class Operation(abc.ABC):
     def domain(self) -> Domain:
         """The project's part of the vault. Raises KeyUnavailable, BankUnavailable."""
         return self.provider.vault.domain(self.job.project_id)
+
+    @property
+    def open_cloud(self) -> "Callable[[], Cloud] | None":
+        """Opens the tenant's cloud; None where this worker has none, or the tenant handed on no right in it."""
+        clouds, trust_id = self.parts.clouds, getattr(self.job, "trust_id", None)
+        if clouds is None or not trust_id:
+            return None
+        return lambda: clouds.of_trust(trust_id).watched(self.control.check)
 
     @abc.abstractmethod
     def plan(self) -> Sequence[Step]:
@@ -190,6 +203,7 @@ class Operation(abc.ABC):
             saved_in=self.saved_in,
             earlier=self.earlier(key),
             lease=self.lease,
+            open_cloud=self.open_cloud,
         )
 
 

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does karbor-protection answer to the other processes?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from karbor.clients.openstack import Cloud
 from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.model.resource import Resource
 from karbor.protection import restoreplan
+from karbor.protection.clouds import Clouds
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import ProviderRegistry
 from karbor.protection.worker import Worker
@@ -18,15 +20,26 @@ class ProtectionService(interface.Protection):
     """Serves the declared calls: wakes the worker, answers questions about the live inventory."""
 
     def __init__(
-        self, worker: Worker, protectables: ProtectableRegistry, providers: ProviderRegistry, clock: Clock
+        self,
+        worker: Worker,
+        protectables: ProtectableRegistry,
+        providers: ProviderRegistry,
+        clock: Clock,
+        *,
+        clouds: Clouds | None = None,
+        wake: Callable[[], None] = lambda: None,
     ) -> None:
+        """``wake`` tells whoever else in this process looks for work."""
         self._worker = worker
+        self._wake = wake
         self._clock = clock
+        self._clouds = clouds
         self._protectables = protectables
         self._providers = providers
 
     def run(self, job_id: str) -> None:
         self._worker.wake()
+        self._wake()
 
     def list_types(self) -> Sequence[Mapping[str, Any]]:
         return self._protectables.types()
@@ -39,7 +52,8 @@ class ProtectionService(interface.Protection):
         limit: int,
         parameters: Mapping[str, Any] | None,  # noqa: A002
     ) -> Sequence[Mapping[str, Any]]:
-        return self._protectables.list_instances(project_id, type, after=after, limit=limit, parameters=parameters)
+        seen = self._protectables.for_caller(self._open_cloud(project_id))
+        return seen.list_instances(project_id, type, after=after, limit=limit, parameters=parameters)
 
     def show_instance(
         self,
@@ -48,18 +62,23 @@ class ProtectionService(interface.Protection):
         id: str,
         parameters: Mapping[str, Any] | None,  # noqa: A002
     ) -> Mapping[str, Any]:
-        return self._protectables.show_instance(project_id, type, id, parameters=parameters)
+        seen = self._protectables.for_caller(self._open_cloud(project_id))
+        return seen.show_instance(project_id, type, id, parameters=parameters)
 
     def check_resources(
         self, project_id: str, provider_id: str, resources: Sequence[Mapping[str, Any]]
     ) -> Sequence[Mapping[str, Any]]:
-        provider = self._providers.get(provider_id)
+        types = self._providers.get(provider_id).info.resource_types
+        seen = self._protectables.for_caller(self._open_cloud(project_id))
+        named = [Resource.from_dict(entry) for entry in resources]
+        reasons = _reasons(seen, project_id, [one for one in named if one.type in types])
         refused = []
-        for entry in resources:
-            resource = Resource.from_dict(entry)
-            reason = self._reason(provider.info.resource_types, project_id, resource)
+        for one in named:
+            reason = (
+                next(reasons) if one.type in types else f"The provider cannot protect resources of type {one.type}."
+            )
             if reason:
-                refused.append({"id": resource.id, "type": resource.type, "reason": reason})
+                refused.append({"id": one.id, "type": one.type, "reason": reason})
         return refused
 
     def plan_restore(
@@ -72,13 +91,26 @@ class ProtectionService(interface.Protection):
                 "The worker that was asked does not have this provider.", detail=fault.operator_text()
             ) from fault
         return restoreplan.plan_restore(
-            provider, project_id=project_id, checkpoint_id=checkpoint_id, parameters=parameters, clock=self._clock
+            provider,
+            project_id=project_id,
+            checkpoint_id=checkpoint_id,
+            parameters=parameters,
+            clock=self._clock,
+            open_cloud=self._open_cloud(project_id),
         )
 
-    def _reason(self, types: frozenset[str], project_id: str, resource: Resource) -> str | None:
-        if resource.type not in types:
-            return f"The provider cannot protect resources of type {resource.type}."
-        try:
-            return self._protectables.why_not(project_id, resource)
-        except errors.InvalidInput as fault:
-            return fault.message
+    def _open_cloud(self, project_id: str) -> Callable[[], Cloud] | None:
+        """Opens the cloud as the user who asks just now sees it; None where this worker has none."""
+        return self._clouds.of_request(project_id) if self._clouds is not None else None
+
+
+def _reasons(seen: ProtectableRegistry, project_id: str, named: Sequence[Resource]) -> Iterator[str | None]:
+    """Why each of them cannot be protected; None where it can. What a plug-in takes for wrong is asked for alone."""
+    try:
+        yield from seen.why_not(project_id, named)
+    except errors.InvalidInput:
+        for one in named:
+            try:
+                yield from seen.why_not(project_id, [one])
+            except errors.InvalidInput as fault:
+                yield fault.message

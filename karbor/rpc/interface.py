@@ -11,11 +11,16 @@ from typing import Any, Literal, TypeVar
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def method(kind: Literal["call", "cast"]) -> Callable[[F], F]:
-    """Mark a method of an interface: ``call`` waits for the answer, ``cast`` does not."""
+def method(kind: Literal["call", "cast"], *, for_user: bool = False) -> Callable[[F], F]:
+    """Mark a method of an interface: ``call`` waits for the answer, ``cast`` does not.
+
+    ``for_user``: the answer may need to be looked up in the cloud with the rights of whoever asks, so the token of the
+    request travels with the question; it is kept nowhere.
+    """
 
     def mark(function: F) -> F:
         function.rpc_kind = kind  # type: ignore[attr-defined]
+        function.rpc_for_user = for_user  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -26,6 +31,11 @@ def methods(interface: type[Any]) -> dict[str, str]:
     return {name: entry.rpc_kind for name, entry in vars(interface).items() if hasattr(entry, "rpc_kind")}
 
 
+def for_user(interface: type[Any], name: str) -> bool:
+    """Whether the token of the request travels with that question."""
+    return bool(getattr(interface, name).rpc_for_user)
+
+
 class Protection:
     """What karbor-protection does for the others."""
 
@@ -34,7 +44,7 @@ class Protection:
 
     @method("cast")
     def run(self, job_id: str) -> None:
-        """Look for work: the job row with this id was just committed."""
+        """Look for work: the row of the job, or of the export, with this id was just committed."""
         raise NotImplementedError
 
     @method("call")
@@ -42,7 +52,7 @@ class Protection:
         """Every resource type that can be found: ``{"name": TYPE, "dependent_types": [TYPE, ...]}``."""
         raise NotImplementedError
 
-    @method("call")
+    @method("call", for_user=True)
     def list_instances(
         self,
         project_id: str,
@@ -57,7 +67,7 @@ class Protection:
         """
         raise NotImplementedError
 
-    @method("call")
+    @method("call", for_user=True)
     def show_instance(
         self,
         project_id: str,
@@ -68,14 +78,14 @@ class Protection:
         """One resource with its dependents. Raises NotFound, ResourceNotFound."""
         raise NotImplementedError
 
-    @method("call")
+    @method("call", for_user=True)
     def check_resources(
         self, project_id: str, provider_id: str, resources: Sequence[Mapping[str, Any]]
     ) -> Sequence[Mapping[str, Any]]:
         """Those of ``resources`` that cannot be protected: ``{"id", "type", "reason"}``; empty where all is well."""
         raise NotImplementedError
 
-    @method("call")
+    @method("call", for_user=True)
     def plan_restore(
         self, project_id: str, provider_id: str, checkpoint_id: str, parameters: Mapping[str, Mapping[str, Any]]
     ) -> Mapping[str, Any]:

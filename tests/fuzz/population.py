@@ -13,6 +13,7 @@ from pathlib import Path
 
 from karbor.db.fires import insert_new
 from karbor.model.checkpoint import Checkpoint, Reason, SavedResource, Sizes
+from karbor.model.export import Export
 from karbor.model.operation import Job, OperationLog
 from karbor.model.plan import Plan
 from karbor.model.repeat import Repeat
@@ -110,6 +111,25 @@ def _runs(rows, owner):
         rows.verifications.create(Verification(id=owner.id("verification", number), **common))
     _job(rows, owner, "restore", restore_id=owner.id("restore"))
     _job(rows, owner, "verify", verification_id=owner.id("verification"))
+
+
+def _exports(rows, owner):
+    """One that can be read, and two that have ended."""
+    for number, status in enumerate(("active", "closed", "error")):
+        uri = f"nbd+unix:///?socket=/{owner.mark}"
+        rows.exports.create(
+            Export(
+                id=owner.id("export", number),
+                project_id=owner.project,
+                provider_id=owner.provider,
+                checkpoint_id=owner.id("checkpoint", 2),
+                status=status,
+                host="host1",
+                expires_at=owner.now + timedelta(days=1),
+                streams=[{"resource": owner.mark, "stream": "disk", "size": 1 << 30, "uri": uri}],
+                reason=owner.mark if status == "error" else None,
+            )
+        )
 
 
 def _job(rows, owner, operation, **about):
@@ -212,7 +232,7 @@ def key_of(project):
 
 
 #: In the order in which rows may refer to each other.
-NOUNS = (_plans, _checkpoints, _runs, _operation_logs, _schedules, _scheduled_runs, _quota, _repeats)
+NOUNS = (_plans, _checkpoints, _runs, _exports, _operation_logs, _schedules, _scheduled_runs, _quota, _repeats)
 
 
 def everybodys(rows):

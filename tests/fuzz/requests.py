@@ -18,6 +18,7 @@ OWNED = {
     "checkpoint_id": "checkpoint",
     "restore_id": "restore",
     "verification_id": "verification",
+    "export_id": "export",
     "operation_log_id": "operation_log",
     "trigger_id": "trigger",
     "scheduled_operation_id": "scheduled_operation",
@@ -40,6 +41,7 @@ COLLECTIONS = {
     "checkpoints": "checkpoint",
     "restores": "restore",
     "verifications": "verification",
+    "exports": "export",
     "operation_logs": "operation_log",
     "triggers": "trigger",
     "scheduled_operations": "scheduled_operation",
@@ -51,7 +53,7 @@ COLLECTIONS = {
 #: Operations that need another of the things than the first: operation to name to number.
 OTHERS = {
     "plan_delete": {"plan_id": 3},  # nothing is scheduled for it
-    "provider_checkpoint_cancel": {"checkpoint_id": 3},  # it is being made
+    "provider_checkpoint_action": {"checkpoint_id": 3},  # it is being made
     "provider_checkpoint_update": {"checkpoint_id": 1},
     "provider_checkpoint_delete": {"checkpoint_id": 1},
     "trigger_delete": {"trigger_id": 3},  # nothing uses it
@@ -90,7 +92,7 @@ BODIES = {
     "plan_update": lambda ids: {"plan": {"name": "changed"}},
     "provider_checkpoint_create": lambda ids: {"checkpoint": {"plan_id": ids["plan_id"]}},
     "provider_checkpoint_update": lambda ids: {"os-resetState": {"state": "error"}},
-    "provider_checkpoint_cancel": lambda ids: {"cancel": {}},
+    "provider_checkpoint_action": lambda ids: {"cancel": {}},
     "copy_create": lambda ids: {"copy": _copy(ids)},
     "restore_create": lambda ids: {"restore": _run(ids)},
     "restore_cancel": lambda ids: {"cancel": {}},

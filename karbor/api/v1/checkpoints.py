@@ -3,7 +3,7 @@
 
 import logging
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -13,7 +13,7 @@ from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
 from karbor.api.v1 import checkpoint_states as states
-from karbor.api.v1 import views
+from karbor.api.v1 import exports, views
 from karbor.api.v1.copies import CheckpointsAction
 from karbor.conf import quota
 from karbor.db.database import Transaction
@@ -23,8 +23,10 @@ from karbor.model.operation import Job
 from karbor.model.page import Page, PageRequest
 from karbor.model.plan import Plan
 from karbor.model.provider import ProviderInfo
-from karbor.schema.nouns.action import CANCEL, RESET
+from karbor.schema.nouns.action import CHECKPOINT as ACTIONS
+from karbor.schema.nouns.action import RESET
 from karbor.schema.nouns.checkpoint import CHECKPOINT, CREATE
+from karbor.schema.nouns.export import EXPORT
 from karbor.schema.query import ListQuery
 from karbor.schema.types import ANY_OBJECT, UUID
 
@@ -45,35 +47,60 @@ QUERY_ALL = replace(QUERY, filters={"provider_id": "Only checkpoints of this pro
 OWN_KEYS = ("created_by", "trigger_id", "scheduled_operation_id", "scheduled_run_id", "scheduled_run_fence")
 #: Operations that make a checkpoint; others only use it.
 MAKING = ("protect", "copy")
+#: Who may end the making of a checkpoint.
+CANCEL = "provider:checkpoint_cancel"
 
 
 class CheckpointAction(Node):
     """``/providers/{id}/checkpoints/{id}/action``"""
 
     @operation(
-        "provider:checkpoint_cancel",
+        "provider:checkpoint_action",
         role="member",
-        body=CANCEL,
-        response=CHECKPOINT.show,
+        body=ACTIONS,
+        response={"anyOf": [CHECKPOINT.show, EXPORT.show]},
         status=202,
-        errors=(400, 404, 409),
+        errors=(400, 404, 409, 413, 503),
+        repeatable=True,
+        more_rules=(
+            (CANCEL, "member", "Cancel the making of a checkpoint"),
+            (exports.CREATE, "member", "Offer a checkpoint as disks"),
+        ),
     )
     def post(self, call: Call) -> Answer:
-        """Cancel the making of a checkpoint.
+        """Do something with a checkpoint: one of `cancel` and `export`.
 
-        What was begun is undone, then the checkpoint is in `error` and says that it was cancelled. One that no worker
-        has begun is so at once. Refused where nothing is running; a restore or a verification of the checkpoint is
-        cancelled under its own address.
+        `cancel`: its making is ended. What was begun is undone, then the checkpoint is in `error` and says that it was
+        cancelled. One that no worker has begun is so at once. Refused where nothing is running; a restore or a
+        verification of the checkpoint is cancelled under its own address.
+
+        `export`: its streams are offered read-only over NBD, by a process of their own on a worker's host, for a
+        while. The answer is an `export`, which can be read once it is `active`.
         """
+        (wish,) = call.body
+        return _ACTIONS[wish](call)
 
-        def cancel(rows: Transaction) -> Value:
-            checkpoint = _get(rows, call, lock=True)
-            call.allow(project_id=checkpoint.project_id)
-            jobs = [job for job in rows.jobs.live_for(checkpoint_id=checkpoint.id) if job.operation in MAKING]
-            cancelling.cancel(rows, call, jobs, what=f"checkpoint {checkpoint.id}")
-            return rows.checkpoints.get(checkpoint.id)
 
-        return _shown(call, call.services.database.retrying(cancel))
+def _cancel(call: Call) -> Answer:
+    call.require(CANCEL, project_id=call.project_id)
+
+    def cancel(rows: Transaction) -> repeats.Made:
+        checkpoint = _get(rows, call, lock=True)
+        call.require(CANCEL, project_id=checkpoint.project_id)
+        jobs = [job for job in rows.jobs.live_for(checkpoint_id=checkpoint.id) if job.operation in MAKING]
+        cancelling.cancel(rows, call, jobs, what=f"checkpoint {checkpoint.id}")
+        return _shown(call, rows.checkpoints.get(checkpoint.id)), ()
+
+    answer, _jobs = repeats.once(call, cancel)
+    return answer
+
+
+def _export(call: Call) -> Answer:
+    return exports.begin(call, lambda rows: _get(rows, call, lock=True))
+
+
+#: What each action does.
+_ACTIONS: Mapping[str, Callable[[Call], Answer]] = {"cancel": _cancel, "export": _export}
 
 
 class Checkpoint(Node):
@@ -138,6 +165,7 @@ class Checkpoint(Node):
             checkpoint = _get(rows, call, lock=True)
             call.allow(project_id=checkpoint.project_id)
             states.require_idle(rows, checkpoint, wish="deleted")
+            exports.require_unread(rows, checkpoint)
             rows.checkpoints.transition(checkpoint.id, "deleting", reason=None)
             job = Job(
                 id=job_id,

@@ -3,6 +3,7 @@
 
 from karbor.api.node import Item, Node, walk
 from karbor.api.v1.checkpoints import AllCheckpoints
+from karbor.api.v1.exports import Exports
 from karbor.api.v1.operation_logs import OperationLogs
 from karbor.api.v1.plans import Plans
 from karbor.api.v1.protectables import Protectables
@@ -28,6 +29,7 @@ class Project(Node):
         "protectables": Protectables,
         "restores": Restores,
         "verifications": Verifications,
+        "exports": Exports,
         "triggers": Triggers,
         "scheduled_operations": ScheduledOperations,
         "operation_logs": OperationLogs,

@@ -11,6 +11,7 @@ from karbor.common import jsontext
 from karbor.common.clock import iso
 from karbor.model import graph as graphs
 from karbor.model.checkpoint import Checkpoint
+from karbor.model.export import Export
 from karbor.model.plan import Plan, PlanSummary
 from karbor.model.provider import ProviderInfo
 from karbor.model.restore import Restore
@@ -152,8 +153,29 @@ def verification(value: Verification, call: Call) -> dict[str, Any]:
     }
 
 
-def _place(run: Restore | Verification) -> str:
-    """Where the checkpoint of a restore or verification is found."""
+def export(value: Export, call: Call) -> dict[str, Any]:
+    """An export as it is shown."""
+    return {
+        "id": value.id,
+        "project_id": value.project_id,
+        "provider_id": value.provider_id,
+        "checkpoint_id": value.checkpoint_id,
+        "resource": value.resource,
+        "stream": value.stream,
+        "host": value.host,
+        "status": value.status,
+        "streams": [dict(stream) for stream in value.streams],
+        "reason": value.reason,
+        "expires_at": moment(value.expires_at),
+        "created_at": moment(value.created_at),
+        "updated_at": moment(value.updated_at),
+        "finished_at": moment(value.finished_at),
+        "links": links(call, f"/exports/{value.id}", checkpoint=_place(value)),
+    }
+
+
+def _place(run: Restore | Verification | Export) -> str:
+    """Where the checkpoint of a restore, a verification or an export is found."""
     return f"/providers/{run.provider_id}/checkpoints/{run.checkpoint_id}"
 
 

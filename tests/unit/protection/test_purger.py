@@ -79,7 +79,7 @@ def test_what_ended_long_ago_goes_and_all_else_stays(database, clock):
 def test_nothing_goes_where_everything_is_kept_for_ever(database, clock):
     fill(database, "old")
     clock.pass_time(4000 * DAY)
-    keep = Keep(jobs=0, checkpoints=0, restores=0, verifications=0, operation_logs=0, repeats=0)
+    keep = Keep(jobs=0, checkpoints=0, restores=0, verifications=0, exports=0, operation_logs=0, repeats=0)
     assert not any(Purger(database, clock, keep, interval=1).look().values())
 
 
