@@ -12,18 +12,16 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from datetime import timedelta
 from importlib import metadata
-from pathlib import Path
 from typing import Any
 
 from karbor.app import roles, wiring
 from karbor.app.jobs import Jobs
-from karbor.cmd import daemon, serve, support
+from karbor.cmd import daemon, keys, serve, support
 from karbor.common.clock import iso
 from karbor.model import errors
 from karbor.protection import cleaner
 from karbor.protection.bankcheck import BankCheck
 from karbor.protection.catalog import Rebuild
-from karbor.vault.keys import MasterKey
 from karbor.vault.report import LEVELS
 
 
@@ -47,12 +45,6 @@ def _service_list(application: wiring.Application, _given: argparse.Namespace) -
         }
         for entry in found
     ]
-
-
-def _key_create(application: wiring.Application, _given: argparse.Namespace) -> Any:
-    path = Path(application.shared.conf.vault.master_key_file)
-    MasterKey.create(path)
-    return {"key": str(path), "next": "keep a copy in a safe place: without it no checkpoint can be read"}
 
 
 def _bank_init(application: wiring.Application, given: argparse.Namespace) -> Any:
@@ -139,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     verb(category("db", "the database"), "sync", _db_sync, "Create the tables, or bring them up to date.")
     services = category("service", "the daemons")
     verb(services, "list", _service_list, "Show which daemons live, and when each was last heard of.")
-    verb(category("key", "the master key"), "create", _key_create, "Make a new master key; never replaces one.")
+    keys.add_verbs(functools.partial(verb, category("key", "the keys in the banks, and the master key")))
     _add_bank_verbs(functools.partial(verb, category("bank", "banks")))
     rebuild = verb(
         category("catalog", "lists of checkpoints and plans"), "rebuild", _catalog_rebuild,

@@ -9,6 +9,8 @@
         ResourceNotFound               a protected resource (domain, disk, server) is not there
         ObjectNotFound                 an object is not in the bank
       Conflict                    409  the state of the thing does not allow this now
+        CheckpointLocked               a lock or a hold keeps this checkpoint
+        ObjectLocked                   the bank keeps this object until its time has passed
       PreconditionFailed          412  the request has a condition (If-Match) that does not hold
       TooLarge                    413  body or quota
         TooMany                        more requests than one client may send; after a while they are taken again
@@ -19,6 +21,7 @@
         WriteLeaseLost                 the lease of a writer in the bank ran out before it had stored everything
         HypervisorUnavailable
         KeyUnavailable                 the key that opens this data is missing
+          KeyDestroyed          409  it was destroyed on purpose, for good
       IntegrityError              500  stored bytes are not what was stored
         WrittenBadly                   what was just written is not in the bank as it was; a new attempt may succeed
       StepFailed                  500  one step of a flow failed; carries resource, step, cause, next action
@@ -97,6 +100,18 @@ class Conflict(KarborError):
     code, status = "conflict", 409
 
 
+class CheckpointLocked(Conflict):
+    """This checkpoint is locked."""
+
+    code = "checkpoint_locked"
+
+
+class ObjectLocked(Conflict):
+    """The bank keeps this object until its time has passed."""
+
+    code = "object_locked"
+
+
 class PreconditionFailed(KarborError):
     """The thing has changed since you saw it."""
 
@@ -159,6 +174,12 @@ class KeyUnavailable(Unavailable):
     """The key that opens this data is not available."""
 
     code, permanent = "key_unavailable", True
+
+
+class KeyDestroyed(KeyUnavailable):
+    """The key of this project's data was destroyed: nobody can read it any more."""
+
+    code, status = "key_destroyed", 409
 
 
 class IntegrityError(KarborError):

@@ -22,9 +22,9 @@ from karbor.protection.watchedbank import WatchedBank
 from karbor.sdk.bank import Bank
 from karbor.sdk.environment import Environment
 from karbor.sdk.protection import Protection
-from karbor.vault.keys import MasterKey
 from karbor.vault.leases import Terms
 from karbor.vault.vault import Vault
+from karbor.vault.wrapping import Wrapping
 
 LOG = logging.getLogger(__name__)
 
@@ -68,6 +68,13 @@ class Provider:
                 self._vault = self._open_vault(self.bank)
             return self._vault
 
+    def forget_destroyed(self) -> Sequence[str]:
+        """Forget the keys that were destroyed in the bank since we loaded them; whose they were. Asks nothing where the
+        vault was not needed yet. Raises BankUnavailable."""
+        with self._lock:
+            vault = self._vault
+        return vault.forget_destroyed() if vault is not None else ()
+
     def close(self) -> None:
         """Let go of the vault."""
         with self._lock:
@@ -106,20 +113,22 @@ class ProviderRegistry:
         directory: Path,
         *,
         environment: Environment,
-        master_key_file: Path,
+        load_key: Callable[[], Wrapping],
         cache_dir: Path,
         clock: Clock,
         compression_level: int = 1,
         threads: int = 2,
         terms: Terms = Terms(),  # noqa: B008 - frozen
+        shared: Mapping[str, str] | None = None,
     ) -> None:
         self._environment = environment
-        self._master_key_file = master_key_file
+        self._load_key = load_key
         self._vault_settings: dict[str, Any] = {
             "clock": clock,
             "compression_level": compression_level,
             "threads": threads,
             "terms": terms,
+            "shared": shared,
         }
         self._cache_dir = cache_dir
         self.problems: dict[str, str] = {}
@@ -174,7 +183,7 @@ class ProviderRegistry:
             names.update(dict.fromkeys(plugin.resource_types, name))
 
         def open_vault(bank: Bank) -> Vault:
-            key = MasterKey.load(self._master_key_file)
+            key = self._load_key()
             return Vault(bank, master_key=key, cache_dir=self._cache_dir / provider_id, **self._vault_settings)
 
         info = ProviderInfo(

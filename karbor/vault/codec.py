@@ -66,9 +66,21 @@ class Codec:
     """Names and seals the chunks and objects of one domain. Thread-safe."""
 
     def __init__(self, keys: DomainKeys, *, compression_level: int) -> None:
-        self._keys = keys
+        self._known: DomainKeys | None = keys
         self.compressor = Compressor(compression_level)
         self.cipher = lru_cache(maxsize=512)(self._cipher)
+
+    def forget(self) -> None:
+        """The key of the domain was destroyed: nothing is sealed or opened any more."""
+        self._known = None
+        self.cipher.cache_clear()
+
+    @property
+    def _keys(self) -> DomainKeys:
+        """Raises KeyDestroyed after ``forget``."""
+        if self._known is None:
+            raise errors.KeyDestroyed()
+        return self._known
 
     def chunk_id(self, plain: bytes | memoryview, *, flags: int) -> bytes:
         """The name of a content in this domain: keyed BLAKE3, 128 bits. Nodes and content never share a name."""

@@ -35,6 +35,8 @@ MAX_CHUNK = 4 << 20
 _WORD = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9._\-]{0,127}\Z")
 VAULT_KEYS = "vault/key/"
 DOMAINS = "d/"
+HOLDS = "hold/"  # below a domain
+DESTROYED = "destroyed"  # the last part of the name of the marker beside wrapped keys that are destroyed
 PROBES = "probe/"  # objects that a check of the bank puts and removes; what is left there is nobody's
 
 
@@ -48,6 +50,11 @@ def word(text: str) -> str:
 def numbered(number: int) -> str:
     """The last part of the name of a wrapped key."""
     return f"{number:08d}"
+
+
+def key_place(domain: str) -> str:
+    """Where the wrapped keys of a domain lie."""
+    return f"{domain_prefix(domain)}key/"
 
 
 def domain_prefix(domain: str) -> str:
@@ -108,6 +115,21 @@ def lease_parts(name: str) -> tuple[str, int, int]:
     if not matches:
         raise errors.IntegrityError(detail=f"not the name of a lease: {name[-100:]}")
     return parts
+
+
+def lock_name(record: str, number: int) -> str:
+    """The change with this number to the locks of a record (KIND/ID)."""
+    kind, _, record_id = record.partition("/")
+    return f"{HOLDS}{word(kind)}.{word(record_id)}.{number:08d}"
+
+
+def lock_parts(name: str) -> tuple[str, int] | None:
+    """(KIND/ID, number): the inverse. None for a hold of another form."""
+    kind, dot, rest = name.removeprefix(HOLDS).partition(".")
+    record_id, _, number = rest.rpartition(".")
+    if not dot or not record_id or not re.fullmatch("[0-9]{8}", number):
+        return None
+    return f"{kind}/{record_id}", int(number)
 
 
 def damage_name(note_id: str) -> str:

@@ -77,13 +77,17 @@ class Index:
             self._connection = _opened(path)
         except sqlite3.DatabaseError:
             # Not a data base, or one of another version: it is only a cache.
-            for suffix in ("", "-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
+            _unlink(path)
             self._connection = _opened(path)
 
     def close(self) -> None:
         with self._lock:
             self._connection.close()
+
+    def remove(self) -> None:
+        """Close it and delete the file. Any use after it is Unavailable."""
+        self.close()
+        _unlink(self._path)
 
     def locate(self, ids: Iterable[bytes]) -> Mapping[bytes, Location]:
         """The places of those that are known; that of a lost copy only where there is no other."""
@@ -257,6 +261,11 @@ class Index:
                 batch = wanted[at : at + _BATCH]
                 rows += connection.execute(query.format(marks=",".join("?" * len(batch))), batch)
         return rows
+
+
+def _unlink(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _opened(path: Path) -> sqlite3.Connection:

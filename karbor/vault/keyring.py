@@ -15,13 +15,15 @@ from karbor.common.clock import Clock, iso
 from karbor.model import errors
 from karbor.sdk.bank import Bank
 from karbor.vault import format
-from karbor.vault.keys import KEY_SIZE, DomainKeys, MasterKey
+from karbor.vault.keys import KEY_SIZE, DomainKeys
+from karbor.vault.wrapping import Wrapping
 
 
 class Keyring:
-    """The keys of one bank. Thread-safe. Raises KeyUnavailable where the master key is not the one that wrapped."""
+    """The keys of one bank. Thread-safe. Raises KeyUnavailable where the master key is not the one that wrapped, and
+    KeyDestroyed where a domain's key was destroyed."""
 
-    def __init__(self, bank: Bank, *, master_key: MasterKey, clock: Clock) -> None:
+    def __init__(self, bank: Bank, *, master_key: Wrapping, clock: Clock) -> None:
         self._bank = bank
         self._master = master_key
         self._clock = clock
@@ -37,7 +39,7 @@ class Keyring:
 
     def domain_keys(self, domain: str) -> DomainKeys | None:
         """The keys of a domain; None where it holds nothing yet."""
-        data_key = self._load(f"{format.domain_prefix(domain)}key/")
+        data_key = self._load(format.key_place(domain))
         return DomainKeys.from_data_key(data_key) if data_key else None
 
     def make_domain_keys(self, domain: str, label: str) -> DomainKeys:
@@ -55,7 +57,7 @@ class Keyring:
 
     def label(self, domain: str) -> str:
         """What the domain is called: the id of its project. Raises KeyUnavailable, IntegrityError where it is lost."""
-        prefix = f"{format.domain_prefix(domain)}key/"
+        prefix = format.key_place(domain)
         content = self._content(prefix)
         if content is None:
             raise errors.KeyUnavailable("The key of this data is missing in the bank.", detail=f"no {prefix}")
@@ -68,11 +70,13 @@ class Keyring:
         those of another master key.
         """
         damaged: list[tuple[str, str]] = []
-        names = [info.name for info in self._bank.list(prefix)]
+        names = self._names(prefix)
         good = False
         for name in names:
             try:
                 good |= self._master.unwrap(prefix, self._bank.get(name)) is not None
+            except errors.ObjectNotFound:
+                continue  # an old wrapping that was removed since it was listed
             except errors.IntegrityError as fault:
                 damaged.append((name, fault.detail))
         if good:
@@ -112,14 +116,43 @@ class Keyring:
         return bytes.fromhex(content["key"]) if content else None
 
     def _content(self, prefix: str) -> dict[str, Any] | None:
-        names: Sequence[str] = [info.name for info in self._bank.list(prefix)]
+        """The newest wrapping that opens: one good key is enough."""
+        names = self._names(prefix)
+        damage: errors.IntegrityError | None = None
         for name in reversed(names):
-            content = self._master.unwrap(prefix, self._bank.get(name))
+            try:
+                content = self._master.unwrap(prefix, self._bank.get(name))
+            except errors.ObjectNotFound:
+                continue  # an old wrapping that was removed since it was listed; a newer one is there
+            except errors.IntegrityError as fault:
+                damage = damage or fault
+                continue
             if content is not None:
                 return content
+        if damage is not None:
+            raise damage
         if names:
             raise self._other_master_key(names[-1])
         return None
+
+    def destroyed(self, domain: str) -> dict[str, Any] | None:
+        """What the marker says that the domain's key was destroyed (``label``, ``at``); None where there is none.
+        Raises KeyUnavailable, IntegrityError where the marker is not ours."""
+        name = format.key_place(domain) + format.DESTROYED
+        try:
+            content = self._master.unwrap(name, self._bank.get(name))
+        except errors.ObjectNotFound:
+            return None
+        if content is None:
+            raise self._other_master_key(name)
+        return content
+
+    def _names(self, prefix: str) -> Sequence[str]:
+        """Names of the wrapped keys of a place. Raises KeyDestroyed."""
+        names = [info.name for info in self._bank.list(prefix)]
+        if prefix + format.DESTROYED in names:
+            raise errors.KeyDestroyed(detail=f"{prefix}{format.DESTROYED}")
+        return names
 
     def _other_master_key(self, name: str) -> errors.KeyUnavailable:
         return errors.KeyUnavailable(

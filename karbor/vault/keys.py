@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which key opens what, and where does the first one come from?
 
-    master key (a file of the operator)
+    master key (a file of the operator, or a secret of a key manager)
       wraps the vault key (one per bank): only makes the names of domains, so that they tell nothing
       wraps the data key (one per domain): all else follows from it by HKDF-SHA256
 
@@ -16,6 +16,7 @@ import json
 import secrets
 import stat
 import struct
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
@@ -31,6 +32,7 @@ from karbor.vault import format
 
 KEY_SIZE = 32
 _HEADER = struct.Struct(">8sHHI16s12s")
+HEAD_SIZE = _HEADER.size
 _CREATE = "create one with karbor-manage, and keep a copy apart from the bank"
 
 
@@ -54,6 +56,11 @@ class MasterKey:
         """16 bytes that name the key and tell nothing about it."""
         return hmac.digest(self.secret, b"karbor master key id", hashlib.sha256)[:16]
 
+    @property
+    def ids(self) -> Sequence[bytes]:
+        """Of all keys that ``unwrap`` tries: this one."""
+        return [self.id]
+
     @classmethod
     def load(cls, path: Path) -> Self:
         """Read the key file: 32 bytes as hex or base64 text, readable by its owner alone.
@@ -76,7 +83,7 @@ class MasterKey:
             raise errors.ConfigurationError(
                 "The master key file is open to others.", detail=str(path), next_action=f"chmod 600 {path}"
             )
-        secret = _from_text(text.strip())
+        secret = secret_from_text(text.strip())
         if secret is None:
             raise _malformed(path)
         return cls(secret)
@@ -93,10 +100,10 @@ class MasterKey:
             raise errors.Conflict("The master key file exists already.", detail=str(path))
         return cls(secret)
 
-    def wrap(self, context: str, content: dict[str, Any]) -> bytes:
+    def wrap(self, context: str, content: Mapping[str, Any]) -> bytes:
         """Seal a small JSON document. ``context`` says where it lies; it opens nowhere else."""
         head = _HEADER.pack(format.KEY_MAGIC, format.VERSION, format.KEY_SCHEME, 0, self.id, secrets.token_bytes(12))
-        plain = json.dumps(content, sort_keys=True).encode()
+        plain = json.dumps(dict(content), sort_keys=True).encode()
         return head + AESGCM(self.secret).encrypt(head[-12:], plain, head + context.encode())
 
     def unwrap(self, context: str, data: bytes) -> dict[str, Any] | None:
@@ -137,12 +144,24 @@ class DomainKeys:
         )
 
 
-def _from_text(text: str) -> bytes | None:
+def secret_from_text(text: str) -> bytes | None:
+    """32 bytes from hexadecimal digits or base64 text; None where they are not that."""
     try:
         secret = bytes.fromhex(text) if len(text) == 2 * KEY_SIZE else base64.b64decode(text, validate=True)
     except (ValueError, binascii.Error):
         return None
     return secret if len(secret) == KEY_SIZE else None
+
+
+def wrapped_by(head: bytes) -> bytes | None:
+    """The id of the master key that wrapped, from the beginning (``HEAD_SIZE`` bytes) of a wrapped key; None where it
+    is damaged."""
+    if (
+        len(head) < HEAD_SIZE
+        or head[:12] != _HEADER.pack(format.KEY_MAGIC, format.VERSION, format.KEY_SCHEME, 0, b"", b"")[:12]
+    ):
+        return None
+    return _HEADER.unpack(head[:HEAD_SIZE])[4]  # type: ignore[no-any-return]
 
 
 def _malformed(path: Path) -> errors.ConfigurationError:

@@ -20,8 +20,9 @@ from karbor.vault.check import Check
 from karbor.vault.cleanup import CleanUp, Report, Settings, is_due
 from karbor.vault.condemned import CondemnedLists
 from karbor.vault.copy import Pair, StreamCopy
+from karbor.vault.destruction import Destruction
 from karbor.vault.keyring import Keyring
-from karbor.vault.keys import DomainKeys, MasterKey
+from karbor.vault.keys import DomainKeys
 from karbor.vault.leases import Lease, Leases, Terms
 from karbor.vault.readback import ReadBack, Written
 from karbor.vault.reader import READER_CACHE, ChunkedReader
@@ -29,8 +30,10 @@ from karbor.vault.recipe import Tree
 from karbor.vault.records import Records
 from karbor.vault.report import Flaw, StreamReport
 from karbor.vault.root import Origin, StreamRoot
+from karbor.vault.rotation import Rotation
 from karbor.vault.session import TICK, Session
 from karbor.vault.store import ChunkStore
+from karbor.vault.wrapping import Wrapping
 from karbor.vault.writer import StreamWriter
 
 
@@ -43,20 +46,22 @@ class _Opened(NamedTuple):
 class Vault:
     """The vault of one bank. Thread-safe. Makes no call to the bank before it must.
 
-    ``cache_dir`` holds caches only. ``threads`` compress per stream that is written. ``terms`` are those of the leases
-    that writers hold; all services that write into the bank use the same.
+    ``shared`` maps projects to the label of a domain that they share (``shared:`` and a name); any other project has a
+    domain of its own. ``cache_dir`` holds caches only. ``threads`` compress per stream that is written. ``terms`` are
+    those of the leases that writers hold; all services that write into the bank use the same.
     """
 
     def __init__(
         self,
         bank: Bank,
         *,
-        master_key: MasterKey,
+        master_key: Wrapping,
         cache_dir: Path,
         clock: Clock,
         compression_level: int = 1,
         threads: int = 2,
         terms: Terms = Terms(),  # noqa: B008 - frozen
+        shared: Mapping[str, str] | None = None,
     ) -> None:
         self.bank = bank
         self.terms = terms
@@ -65,13 +70,37 @@ class Vault:
         self.compression_level = compression_level
         self.threads = threads
         self.keyring = Keyring(bank, master_key=master_key, clock=clock)
+        self._master_key = master_key
+        self._shared = dict(shared or {})
         self._lock = threading.Lock()
         self._domains: dict[str, Domain] = {}
 
     def domain(self, project_id: str) -> "Domain":
-        """The domain of a project; the same object each time."""
+        """The domain of a project, or the one with that label; the same object each time."""
+        label = self.label(project_id)
         with self._lock:
-            return self._domains.setdefault(project_id, Domain(self, project_id))
+            return self._domains.setdefault(label, Domain(self, label))
+
+    def label(self, project_id: str) -> str:
+        """The label of the domain where a project's data lies: its id, unless it shares a domain with others."""
+        return self._shared.get(project_id, project_id)
+
+    def rotation(self, looked_at: Callable[[], None] = lambda: None) -> Rotation:
+        """The change of the master key of this bank."""
+        return Rotation(self.bank, keyring=self.keyring, master_key=self._master_key, looked_at=looked_at)
+
+    def destruction(self) -> Destruction:
+        """The end of keys of this bank."""
+        return Destruction(self.bank, keyring=self.keyring, master_key=self._master_key, clock=self.clock)
+
+    def forget_destroyed(self) -> Sequence[str]:
+        """Ask the bank whether keys that are known here were destroyed, and forget those. The projects they were of.
+
+        Whoever reads or writes then fails with KeyDestroyed. One call to the bank for each domain that is in use.
+        """
+        with self._lock:
+            domains = list(self._domains.items())
+        return [project_id for project_id, domain in domains if domain.forget_if_destroyed()]
 
     def close(self) -> None:
         """Close the caches. Nothing that was returned as durable depends on it."""
@@ -100,6 +129,23 @@ class Domain:
             if self._opened is not None:
                 self._opened.store.index.close()
                 self._opened = None
+
+    def forget_if_destroyed(self) -> bool:
+        """Whether the key of the project was destroyed since it was loaded; then it is known here no longer."""
+        with self._lock:
+            opened = self._opened
+        if opened is None:
+            return False
+        try:
+            self._vault.bank.stat(f"{opened.store.prefix}key/{format.DESTROYED}")
+        except errors.ObjectNotFound:
+            return False
+        opened.store.codec.forget()
+        with self._lock:
+            if self._opened is opened:
+                self._opened = None
+        opened.store.forget()
+        return True
 
     def lease(self, job: str, *, fence: int, record: tuple[str, str]) -> Lease:
         """Begin to write for a job that will put ``record`` (kind, id): clean-up lets alone whatever it may need.
@@ -286,6 +332,8 @@ class Domain:
     def put_record(self, kind: str, record_id: str, document: Mapping[str, Any], *, lease: Lease | None = None) -> None:
         """Store a sealed JSON document once. The same again is no error; another one, or one that was deleted or given
         up: Conflict. WriteLeaseLost or LeaseLost where the lease does not hold any more."""
+        if self.forget_if_destroyed():
+            raise errors.KeyDestroyed()
         confirm = lease.confirm if lease is not None else None
         self._for_writing().records.put(kind, record_id, document, confirm=confirm)
 

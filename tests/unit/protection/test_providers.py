@@ -44,7 +44,7 @@ def _load(site):
     return ProviderRegistry(
         site / "providers.d",
         environment=Environment("here", str(site)),
-        master_key_file=site / "master.key",
+        load_key=lambda: MasterKey.load(site / "master.key"),
         cache_dir=site / "cache",
         clock=TwinClock(),
     )
