@@ -12,16 +12,25 @@ class RequestContext(context.RequestContext):
     """oslo.context's RequestContext; ``project_id``, ``user_id``, ``roles`` and ``request_id`` are what we use.
 
     ``sees_all_projects``: whether things of every project are shown, and an all-tenants list may be asked for.
+    ``trust_id``: the trust (at Keystone) that the login came by; None for a login of the user's own.
     """
 
     def __init__(self, *values: Any, **named: Any) -> None:
         super().__init__(*values, **named)
         self.sees_all_projects = bool(self.is_admin)
+        self.trust_id: str | None = None
 
 
-def begin(*, request_id: str | None, global_request_id: str | None = None) -> None:
+def begin(*, request_id: str | None, global_request_id: str | None = None, auth_token: str | None = None) -> None:
     """From here on, log lines and calls of this thread belong to that request, whatever it did before."""
-    RequestContext(request_id=request_id, global_request_id=global_request_id, overwrite=True)
+    RequestContext(request_id=request_id, global_request_id=global_request_id, auth_token=auth_token, overwrite=True)
+
+
+def forget_token() -> None:
+    """The request of this thread was answered: what it did in a user's name is over."""
+    current = context.get_current()
+    if current is not None:
+        current.auth_token = None
 
 
 def begin_job(job: Job) -> None:

@@ -5,12 +5,14 @@ The graph is a DAG. It is built once from the live inventory, kept in the checkp
 restore never depends on today's inventory. Walks are iterative and linear in nodes plus edges.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from karbor.model import errors
 from karbor.model.resource import Resource, ResourceKey
+
+_AT_ONCE = 1000  # resources whose dependents are asked for together
 
 
 @dataclass(frozen=True)
@@ -138,13 +140,15 @@ def shown(data: Mapping[str, Any]) -> list[Any]:
 
 def build(
     roots: Iterable[Resource],
-    dependents: Callable[[Resource], Iterable[Resource]],
+    dependents: Callable[[Sequence[Resource]], Mapping[str, Iterable[Resource]]],
     *,
     limit: int = 100_000,
 ) -> ResourceGraph:
-    """Walk from ``roots`` through ``dependents`` (asked once per node) and return the graph.
+    """Walk from ``roots`` through ``dependents`` and return the graph.
 
-    Raises InvalidInput for a circle, and where more than ``limit`` nodes are found.
+    ``dependents`` gives what lies directly below each of some resources of one type, by their id. It is asked for up to
+    a thousand at once, and once for each node. Raises InvalidInput for a circle, and where more than ``limit`` nodes
+    are found.
     """
 
     def key_of(resource: Resource, parent: ResourceKey | None) -> ResourceKey:
@@ -152,23 +156,30 @@ def build(
 
     found: dict[ResourceKey, Resource] = {}
     children: dict[ResourceKey, tuple[ResourceKey, ...]] = {}
-    todo: list[tuple[ResourceKey, Resource]] = []
+    todo: dict[str, list[tuple[ResourceKey, Resource]]] = {}
+
+    def note(key: ResourceKey, resource: Resource) -> None:
+        if key in found:
+            return
+        if len(found) >= limit:
+            raise errors.InvalidInput(f"The plan leads to more than {limit} resources.")
+        found[key] = resource
+        todo.setdefault(resource.type, []).append((key, resource))
+
     for root in roots:
-        key = key_of(root, None)
-        if key not in found:
-            found[key] = root
-            todo.append((key, root))
+        note(key_of(root, None), root)
     while todo:
-        key, resource = todo.pop()
-        below = []
-        for child in dependents(resource):
-            child_key = key_of(child, key)
-            if child_key not in found:
-                if len(found) >= limit:
-                    raise errors.InvalidInput(f"The plan leads to more than {limit} resources.")
-                found[child_key] = child
-                todo.append((child_key, child))
-            if child_key not in below:
-                below.append(child_key)
-        children[key] = tuple(below)
+        type_, waiting = next(iter(todo.items()))
+        page, rest = waiting[:_AT_ONCE], waiting[_AT_ONCE:]
+        del todo[type_]
+        if rest:
+            todo[type_] = rest
+        below = dependents([resource for _key, resource in page])
+        for key, resource in page:
+            keys: dict[ResourceKey, None] = {}
+            for child in below.get(resource.id, ()):
+                child_key = key_of(child, key)
+                note(child_key, child)
+                keys[child_key] = None
+            children[key] = tuple(keys)
     return ResourceGraph(Node(key, resource, children[key]) for key, resource in found.items())

@@ -40,7 +40,7 @@ class ProtectOperation(Operation):
         if checkpoint.graph is None or not self.job.payload.get(FLOW_KEY):  # a new attempt looks at what is there now
             self.provider.bank.identity()  # a bank that is gone shows here, before a guest is touched
             roots = [Resource.from_dict(entry) for entry in checkpoint.plan["resources"]]
-            self.graph = self.parts.protectables.graph(self.job.project_id, roots)
+            self.graph = self.parts.protectables.for_caller(self.open_cloud).graph(self.job.project_id, roots)
             for node in self.graph:
                 self.plugin(node.key)  # raises for a type that this provider cannot protect
             with self.parts.database.write() as rows:

@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be protected here, and what depends on what, in the live inventory?"""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from karbor.model import errors, graph
 from karbor.model.resource import Resource
 from karbor.sdk.protectable import Protectable
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 
 class ProtectableRegistry:
@@ -14,6 +17,17 @@ class ProtectableRegistry:
 
     def __init__(self, plugins: Sequence[Protectable]) -> None:
         self._by_type = {plugin.resource_type: plugin for plugin in plugins}
+
+    def for_caller(self, open_cloud: "Callable[[], Cloud] | None") -> "ProtectableRegistry":
+        """The same for one request. ``open_cloud`` opens the cloud of whoever asks; None: nobody may look into one, and
+        what lies in clouds is taken as plans give it."""
+        plugins = []
+        for plugin in self._by_type.values():
+            if not plugin.acts_in_cloud:
+                plugins.append(plugin)
+            elif open_cloud is not None:
+                plugins.append(plugin.in_cloud(open_cloud))
+        return ProtectableRegistry(plugins)
 
     def __contains__(self, type_: str) -> bool:
         return type_ in self._by_type
@@ -35,6 +49,7 @@ class ProtectableRegistry:
     def dependents(self, project_id: str, parents: Sequence[Resource]) -> dict[str, list[Resource]]:
         """The resources directly below each of ``parents`` (all of one type), asked for in one go per child type."""
         found: dict[str, list[Resource]] = {parent.id: [] for parent in parents}
+        parents = list({parent.id: parent for parent in parents}.values())
         if parents:
             for type_ in self._below(parents[0].type):
                 for parent_id, children in self._by_type[type_].children(project_id, parents).items():
@@ -56,33 +71,54 @@ class ProtectableRegistry:
         resource = self.plugin(type_).get(project_id, id_, parameters=parameters)
         return _shown(resource, self.dependents(project_id, [resource])[resource.id])
 
-    def find(self, project_id: str, resource: Resource) -> Resource:
-        """Today's state of a resource that a plan names. Raises ResourceNotFound.
+    def find(self, project_id: str, resources: Sequence[Resource]) -> list[Resource]:
+        """Today's state of resources that a plan names, in their order. Raises ResourceNotFound.
 
         A type that no plug-in finds is taken as the plan gives it; its protection plug-in decides what that means.
         """
-        if resource.type not in self._by_type:
-            return resource
-        return self._by_type[resource.type].get(project_id, resource.id)
+        found = self._look_up(project_id, resources)
+        live = []
+        for one in resources:
+            if one.type not in self._by_type:
+                live.append(one)
+            elif one.id in found[one.type]:
+                live.append(found[one.type][one.id])
+            else:  # asked for alone, it tells why it is not there
+                live.append(self._by_type[one.type].get(project_id, one.id))
+        return live
 
-    def why_not(self, project_id: str, resource: Resource) -> str | None:
-        """Why a plan may not name this resource; None where it may. Raises Unavailable where nobody can tell."""
-        plugin = self._by_type.get(resource.type)
+    def why_not(self, project_id: str, resources: Sequence[Resource]) -> list[str | None]:
+        """For each resource why a plan may not name it; None where it may. Raises Unavailable where nobody can tell."""
+        askable = [one for one in resources if one.type in self._by_type and self._by_type[one.type].standalone]
+        found = self._look_up(project_id, askable)
+        return [self._why_not(project_id, one, found) for one in resources]
+
+    def _why_not(self, project_id: str, one: Resource, found: Mapping[str, Mapping[str, Resource]]) -> str | None:
+        plugin = self._by_type.get(one.type)
         if plugin is None:
             return None
         if not plugin.standalone:
             parents = " or ".join(plugin.parent_types)
-            return f"A resource of type {resource.type} is protected with its {parents}; name that instead."
+            return f"A resource of type {one.type} is protected with its {parents}; name that instead."
+        if one.id in found[one.type]:
+            return None
         try:
-            plugin.get(project_id, resource.id)
+            plugin.get(project_id, one.id)
         except errors.ResourceNotFound as fault:
             return fault.message
         return None
 
+    def _look_up(self, project_id: str, resources: Sequence[Resource]) -> dict[str, Mapping[str, Resource]]:
+        """By type, those that are there by id; many of one type are asked for at once."""
+        wanted: dict[str, list[str]] = {}
+        for one in resources:
+            if one.type in self._by_type:
+                wanted.setdefault(one.type, []).append(one.id)
+        return {type_: self._by_type[type_].get_many(project_id, ids) for type_, ids in wanted.items()}
+
     def graph(self, project_id: str, roots: Sequence[Resource]) -> graph.ResourceGraph:
         """The graph below ``roots`` in the live inventory. Raises ResourceNotFound, InvalidInput (a circle)."""
-        live = [self.find(project_id, root) for root in roots]
-        return graph.build(live, lambda resource: self.dependents(project_id, [resource])[resource.id])
+        return graph.build(self.find(project_id, roots), lambda found: self.dependents(project_id, found))
 
 
 def _shown(resource: Resource, below: Sequence[Resource]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What would a restore do now? Asked of the same plug-ins that would do it, in the same order; nothing is changed."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from karbor.common.clock import Clock
 from karbor.model import errors
@@ -17,6 +17,9 @@ from karbor.protection.providers import Provider
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import RestorePlan
 
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
+
 NO_ID = "00000000-0000-0000-0000-000000000000"  # of the operation that does not exist
 
 
@@ -27,6 +30,7 @@ def plan_restore(
     checkpoint_id: str,
     parameters: Mapping[str, Mapping[str, Any]],
     clock: Clock,
+    open_cloud: "Callable[[], Cloud] | None" = None,
 ) -> dict[str, Any]:
     """``{"creates", "replaces", "keeps", "conflicts", "warnings", "untold", "bytes"}``, all but ``bytes`` lists.
 
@@ -51,7 +55,17 @@ def plan_restore(
             plugin = provider.protection(key.type)
             options = plugin.Restore.parse(options_for(parameters, key.type, key.id))
             saved = record.resource(key.text)
-            work = StepWork(job, control, graph, key, domain=domain, options=options, results=results, saved=saved)
+            work = StepWork(
+                job,
+                control,
+                graph,
+                key,
+                domain=domain,
+                options=options,
+                results=results,
+                saved=saved,
+                open_cloud=open_cloud,
+            )
             if plugin.has("restore_plan"):
                 plan = plugin.restore_plan(work)
                 results[step_name(key, "restore_prepare")] = plan.decided

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does a plug-in hold in its hands while it works on one resource?"""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from karbor.model import errors
 from karbor.model.checkpoint import SavedResource
@@ -15,6 +15,9 @@ from karbor.sdk import protection
 from karbor.sdk.streams import Source, StreamInfo, StreamReader, Streams
 from karbor.vault.leases import Lease
 from karbor.vault.vault import Domain
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 
 class VaultStreams(Streams):
@@ -59,6 +62,7 @@ class StepWork(protection.Work):
         saved_in: Domain | None = None,
         earlier: Sequence[protection.EarlierPoint] = (),
         lease: Lease | None = None,
+        open_cloud: "Callable[[], Cloud] | None" = None,
     ) -> None:
         node = graph[key]
         parents = graph.parents(key)
@@ -78,6 +82,11 @@ class StepWork(protection.Work):
         }
         self.streams = VaultStreams(domain, control, saved, saved_in or domain, lease)
         self._control = control
+        self._open_cloud = open_cloud
+
+    @property
+    def cloud(self) -> "Cloud":
+        return self._open_cloud() if self._open_cloud is not None else super().cloud
 
     def expect(self, total_bytes: int) -> None:
         self._control.expect(self.key.text, total_bytes)

@@ -21,6 +21,7 @@ class _Client:
         target = oslo_messaging.Target(topic=declared.TOPIC, version=declared.VERSION)
         self._client = oslo_messaging.get_rpc_client(messaging, target, timeout=timeout, retry=_RETRIES)
         self._kinds = interface.methods(declared)
+        self._for_user = frozenset(name for name in self._kinds if interface.for_user(declared, name))
         self._signatures = {name: inspect.signature(getattr(declared, name)) for name in self._kinds}
 
     def __getattr__(self, name: str) -> Any:
@@ -36,7 +37,9 @@ class _Client:
 
     def _send(self, name: str, arguments: dict[str, Any]) -> Any:
         current = context.get_current()
-        ctxt = {name: getattr(current, name, None) for name in ("request_id", "global_request_id")}
+        # oslo.messaging masks this name wherever it logs a context.
+        sent = ("request_id", "global_request_id", *(("auth_token",) if name in self._for_user else ()))
+        ctxt = {name: getattr(current, name, None) for name in sent}
         try:
             if self._kinds[name] == "cast":
                 return self._client.cast(ctxt, name, **arguments)

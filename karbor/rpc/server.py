@@ -35,8 +35,15 @@ def _exposed(function: Any) -> Any:
     @oslo_messaging.expose
     @oslo_messaging.expected_exceptions(errors.KarborError)
     def serve(ctxt: dict[str, Any], **arguments: Any) -> Any:
-        context.begin(request_id=ctxt.get("request_id"), global_request_id=ctxt.get("global_request_id"))
-        return function(**arguments)
+        context.begin(
+            request_id=ctxt.get("request_id"),
+            global_request_id=ctxt.get("global_request_id"),
+            auth_token=ctxt.get("auth_token"),
+        )
+        try:
+            return function(**arguments)
+        finally:
+            context.forget_token()
 
     return serve
 

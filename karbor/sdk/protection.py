@@ -43,15 +43,18 @@ Conditions:
 import abc
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from karbor.model.checkpoint import SavedResource
-from karbor.model.errors import KarborError
+from karbor.model.errors import KarborError, NotSupported
 from karbor.model.resource import Resource, ResourceKey
 from karbor.sdk.environment import Environment
 from karbor.sdk.options import Options, option
 from karbor.sdk.streams import Streams
 from karbor.sdk.template import HeatParameter, HeatResource
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 #: Names of the phases a plug-in may have, in the order they run.
 PROTECT_PHASES = ("prepare_begin", "prepare_finish", "protect", "complete", "committed")
@@ -133,6 +136,12 @@ class Work(abc.ABC):
     child_results: Mapping[ResourceKey, Any]  # restore: child -> Restored.result
     streams: Streams
 
+    @property
+    def cloud(self) -> "Cloud":
+        """The cloud of the tenant whose work this is, with the rights that the tenant handed on to the service. Its
+        waits call ``check``. Raises NotSupported where this worker has no cloud, or the job no right in it."""
+        raise NotSupported("This work has no cloud.")
+
     @abc.abstractmethod
     def expect(self, total_bytes: int) -> None:
         """Say how many bytes ``streams`` will deal with for this resource, for progress and ETA."""
@@ -150,6 +159,8 @@ class Protection(abc.ABC):
     """Protects and restores resources of ``resource_types``. Stateless, as Protectable is."""
 
     resource_types: ClassVar[tuple[str, ...]]
+    #: Whether it uses ``work.cloud``: then a job carries the tenant's permission to act in the cloud.
+    acts_in_cloud: ClassVar[bool] = False
     #: Whether ``restore`` returns parts of a Heat template.
     through_heat: ClassVar[bool] = False
 

@@ -28,9 +28,9 @@ def _walk(edges, roots, **more):
     """graph.build over {id: ids of children}; also the ids that were asked for, in order."""
     asked = []
 
-    def dependents(resource):
-        asked.append(resource.id)
-        return [Resource("T", child, child) for child in edges.get(resource.id, ())]
+    def dependents(resources):
+        asked.extend(resource.id for resource in resources)
+        return {one.id: [Resource("T", child, child) for child in edges.get(one.id, ())] for one in resources}
 
     return graph.build([Resource("T", id_, id_) for id_ in roots], dependents, **more), asked
 
@@ -162,12 +162,12 @@ def test_too_many_resources_are_refused():
 def test_a_disk_of_two_domains_is_two_nodes():
     disk = Resource("Disk", "vda", "vda", per_parent=True)
     roots = [Resource("Domain", id_, id_) for id_ in ("one", "two")]
-    found = graph.build(roots, lambda resource: [disk] if resource.type == "Domain" else [])
+    found = graph.build(roots, lambda found: {one.id: [disk] for one in found if one.type == "Domain"})
     assert {node.key.text for node in found} == {"Domain#one", "Domain#two", "Disk#vda@one", "Disk#vda@two"}
     assert found.parents(ResourceKey("Disk", "vda", "two")) == (ResourceKey("Domain", "two"),)
     assert all(node.resource.per_parent for node in ResourceGraph.from_dict(found.to_dict()) if node.key.type == "Disk")
 
 
 def test_a_disk_that_a_plan_names_has_no_parent_in_its_key():
-    found = graph.build([Resource("Disk", "vda", "vda", per_parent=True)], lambda _resource: ())
+    found = graph.build([Resource("Disk", "vda", "vda", per_parent=True)], lambda _found: {})
     assert [node.key.text for node in found] == ["Disk#vda"]

@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whose cloud does this worker look into: that of the request it answers, or of the tenant whose job it does?"""
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from oslo_context import context
+
+from karbor.clients.openstack import Cloud, CloudSettings
+from karbor.model import errors
+
+if TYPE_CHECKING:
+    from karbor.clients.identity import Identity
+
+KEPT = 64  # clouds of trusts whose connections are kept; the one that was not used for longest is let go
+
+
+class Clouds:
+    """Opens clouds. Thread-safe. What the services say of their versions is asked for once for all of them."""
+
+    def __init__(self, identity: "Identity", settings: CloudSettings) -> None:
+        self._identity = identity
+        self._settings = settings
+        self._discovered: dict[str, Any] = {}
+        self._lock = threading.Lock()  # guards _trusts
+        self._trusts: OrderedDict[str, Cloud] = OrderedDict()
+
+    def of_request(self, project_id: str) -> Callable[[], Cloud]:
+        """Opens the cloud as whoever asks just now sees it, with the token of the request; asks Keystone at most once.
+
+        The token is in memory only, until the request is answered. What is returned raises Unauthorized where there is
+        none or it is no good, and Forbidden where it is for another project.
+        """
+        token = getattr(context.get_current(), "auth_token", None)
+        opened: list[Cloud] = []
+
+        def open_once() -> Cloud:
+            if not token:
+                raise errors.Unauthorized("The cloud can only be asked with a token.")
+            if not opened:
+                opened.append(self._cloud(self._identity.session_for_token(token, project_id)))
+            return opened[0]
+
+        return open_once
+
+    def of_trust(self, trust_id: str) -> Cloud:
+        """The cloud of the tenant who made the trust; logs in when it is first asked for something."""
+        with self._lock:
+            found = self._trusts.get(trust_id)
+            if found is None:
+                found = self._trusts[trust_id] = self._cloud(self._identity.session_for_trust(trust_id))
+                while len(self._trusts) > KEPT:
+                    self._trusts.popitem(last=False)
+            self._trusts.move_to_end(trust_id)
+            return found
+
+    def _cloud(self, session: Any) -> Cloud:
+        return Cloud(session, self._settings, discovery_cache=self._discovered)
