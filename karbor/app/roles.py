@@ -10,6 +10,7 @@ from pathlib import Path
 from cheroot import wsgi
 
 from karbor.api.app import check_listen, make_app
+from karbor.app.clouds import open_clouds
 from karbor.app.engine import EngineRole as EngineRole
 from karbor.app.engine import local_url
 from karbor.app.vaults import open_providers
@@ -78,13 +79,15 @@ class ProtectionRole(Role):
         conf = shared.conf
         self.environment = make_environment(shared)
         self.providers = make_providers(shared, self.environment)
+        clouds = open_clouds(conf)
         protectables = ProtectableRegistry(
             [
                 plugin(loading.settings_from(conf, name.replace("-", "_"), plugin.Settings), self.environment)
                 for name, plugin in loading.plugin_classes("karbor.protectables").items()
+                if clouds is not None or not plugin.acts_in_cloud
             ]
         )
-        parts = Parts(shared.database, self.providers, protectables, shared.clock)
+        parts = Parts(shared.database, self.providers, protectables, shared.clock, clouds)
         self._steps = ThreadPoolExecutor(conf.max_parallel_steps, thread_name_prefix="step")
         settings = JobSettings(
             lease=conf.jobs.lease,
@@ -104,7 +107,9 @@ class ProtectionRole(Role):
         self._exports = exports.Exports(
             shared.database, exports.place_from(conf), self.providers.ids, shared.clock, poll=conf.jobs.poll
         )
-        service = ProtectionService(self.worker, protectables, self.providers, shared.clock, wake=self._exports.wake)
+        service = ProtectionService(
+            self.worker, protectables, self.providers, shared.clock, wake=self._exports.wake, clouds=clouds
+        )
         self._server = server.make_server(interface.Protection, service, shared.messaging, host=conf.host)
 
     def start(self) -> None:

@@ -9,6 +9,12 @@ from oslo_config import cfg
 
 GROUP = "clients"
 OPTS: list[cfg.Opt] = [
+    cfg.BoolOpt(
+        "cloud_resources",
+        default=False,
+        help="Whether karbor-protection finds servers, volumes, images, networks, shares and databases of the cloud "
+        "behind this Keystone, with the token of whoever asks, and for plans with the trust of their owners.",
+    ),
     cfg.StrOpt("region_name", default="", help="Region of the services that are used. Empty: the first that is found."),
     cfg.StrOpt(
         "interface",
