@@ -18,7 +18,9 @@ from karbor.vault.pack import Directory
 _BATCH = 400
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS pack (
-    no INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, proven INTEGER NOT NULL DEFAULT 0);
+    no INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, proven INTEGER NOT NULL DEFAULT 0,
+    listed INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS pack_unlisted ON pack (id) WHERE NOT listed;
 CREATE TABLE IF NOT EXISTS chunk (
     id BLOB NOT NULL, pack INTEGER NOT NULL, flags INTEGER NOT NULL, offset INTEGER NOT NULL,
     stored INTEGER NOT NULL, size INTEGER NOT NULL, PRIMARY KEY (id, pack)) WITHOUT ROWID;
@@ -32,7 +34,7 @@ CREATE TABLE IF NOT EXISTS condemned_stream (
     id TEXT NOT NULL, list TEXT NOT NULL, PRIMARY KEY (id, list)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS lost (id BLOB NOT NULL, pack BLOB NOT NULL, PRIMARY KEY (id, pack)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS note (name TEXT PRIMARY KEY) WITHOUT ROWID;
-PRAGMA user_version = 2;
+PRAGMA user_version = 3;
 """
 _LOCATE = """
 SELECT c.id, p.id, c.offset, c.stored, c.size, c.flags,
@@ -40,13 +42,12 @@ EXISTS (SELECT 1 FROM lost l WHERE l.id = c.id AND l.pack = p.id)
 FROM chunk c JOIN pack p ON p.no = c.pack WHERE c.id IN ({marks}) ORDER BY 7 DESC
 """
 _KNOWN = """
-SELECT c.id, p.id, EXISTS (SELECT 1 FROM member m WHERE m.pack = c.pack)
+SELECT c.id, p.id, p.listed
 FROM chunk c JOIN pack p ON p.no = c.pack WHERE c.id IN ({marks})
 AND NOT EXISTS (SELECT 1 FROM condemned_pack x WHERE x.id = p.id)
 AND NOT EXISTS (SELECT 1 FROM lost l WHERE l.id = c.id AND l.pack = p.id)
 """
-_PENDING = "SELECT p.id FROM pack p WHERE NOT EXISTS (SELECT 1 FROM member m WHERE m.pack = p.no)"
-_VERSION = 2
+_VERSION = 3
 
 
 class Location(NamedTuple):
@@ -137,6 +138,7 @@ class Index:
                 connection.executemany("INSERT OR IGNORE INTO chunk VALUES (?, ?, ?, ?, ?, ?)", rows)
                 if number is not None:
                     connection.execute("INSERT OR IGNORE INTO member VALUES (?, ?)", (row[0], number))
+                    connection.execute("UPDATE pack SET listed = 1 WHERE no = ? AND NOT listed", row)
 
     def sources(self) -> set[str]:
         """Names of the index objects that were read."""
@@ -186,7 +188,7 @@ class Index:
     def pending(self) -> Sequence[bytes]:
         """Packs that no index object lists yet."""
         with self._use() as connection:
-            return [pack_id for (pack_id,) in connection.execute(_PENDING)]
+            return [pack_id for (pack_id,) in connection.execute("SELECT id FROM pack WHERE NOT listed")]
 
     def distrust(self, lost: Iterable[tuple[bytes, bytes]], *, note: str | None = None) -> None:
         """These copies, (chunk, pack), are lost: their chunks are stored again when they are met, and old streams read
@@ -246,12 +248,30 @@ class Index:
     @contextmanager
     def _use(self) -> Iterator[sqlite3.Connection]:
         """The connection for one transaction. Raises Unavailable where the file cannot be used."""
-        with self._lock:
-            try:
-                with self._connection:
-                    yield self._connection
-            except sqlite3.Error as fault:
-                raise _unusable(self._path, fault) from fault
+        with self._lock, self.faults(), self._connection:
+            yield self._connection
+
+    def reserve(self, count: int) -> int:
+        """Numbers for so many packs, which nobody else will use: the last of them."""
+        with self._use() as connection:
+            query = "SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'pack'), 0)"
+            last = int(connection.execute(query).fetchone()[0]) + count
+            changed = connection.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'pack'", (last,))
+            if not changed.rowcount:
+                connection.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('pack', ?)", (last,))
+        return last
+
+    def connect(self) -> sqlite3.Connection:
+        """A connection of one's own."""
+        return _opened(self._path)
+
+    @contextmanager
+    def faults(self) -> Iterator[None]:
+        """Raises Unavailable for what goes wrong with such a connection."""
+        try:
+            yield
+        except sqlite3.Error as fault:
+            raise _unusable(self._path, fault) from fault
 
     def _by_id(self, query: str, ids: Iterable[bytes]) -> Sequence[Any]:
         wanted = list(ids)

@@ -7,7 +7,10 @@ themselves.
 
 import logging
 import secrets
+from collections import deque
 from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 
 from karbor.model import errors
 from karbor.sdk.bank import Bank
@@ -16,9 +19,13 @@ from karbor.vault.codec import Codec
 from karbor.vault.condemned import CondemnedLists
 from karbor.vault.format import Cursor, put_varint
 from karbor.vault.index import Index
+from karbor.vault.indexbulk import Bulk
 from karbor.vault.pack import Directory, directory_span, open_directory
 
 LOG = logging.getLogger(__name__)
+
+_FEW = 4  # index objects that are put into the cache one by one
+_ROUND = 1024  # index objects, some 3 GB of scratch room, after which what was learned is kept
 
 
 class IndexObjects:
@@ -68,13 +75,7 @@ class IndexObjects:
         # What the cache knows is asked first: what another thread learns meanwhile must not look like something gone.
         cached = self._index.sources()
         there = set(self.names(format.index_name("")))
-        for name in sorted(there - cached):
-            try:
-                self._index.add(self.get(name), source=name)
-            except errors.ObjectNotFound:
-                continue  # replaced by another one since it was listed
-            except errors.IntegrityError as fault:
-                LOG.error("index object passed over object=%s%s cause=%s", self._prefix, name, fault.detail)
+        self._learn(sorted(there - cached))
         for name in cached - there:
             self._index.drop_source(name)
         self._follow_proofs()
@@ -84,6 +85,37 @@ class IndexObjects:
                 self._index.forget(pack_id)
         for list_id in spared:
             self._index.spare(list_id)
+
+    def _learn(self, names: Sequence[str]) -> None:
+        """Read index objects into the cache: a few one by one, many at once and in rounds."""
+        if len(names) <= _FEW:
+            for name, directories in self._opened(names):
+                self._index.add(directories, source=name)
+            return
+        for at in range(0, len(names), _ROUND):
+            with Bulk(self._index) as bulk:
+                for name, directories in self._opened(names[at : at + _ROUND]):
+                    bulk.add(directories, source=name)
+                bulk.finish()
+
+    def _opened(self, names: Sequence[str]) -> Iterator[tuple[str, Sequence[Directory]]]:
+        """What those list that are there and whole. The next one is on its way while one is used."""
+        with ThreadPoolExecutor(1, thread_name_prefix="vault-index") as pool:
+            under_way: deque[tuple[str, Future[Sequence[Directory]]]] = deque()
+            left = iter(names)
+            while True:
+                under_way += [(name, pool.submit(self.get, name)) for name in islice(left, 2 - len(under_way))]
+                if not under_way:
+                    return
+                name, future = under_way.popleft()
+                try:
+                    directories = future.result()
+                except errors.ObjectNotFound:
+                    continue  # replaced by another one since it was listed
+                except errors.IntegrityError as fault:
+                    LOG.error("index object passed over object=%s%s cause=%s", self._prefix, name, fault.detail)
+                    continue
+                yield name, directories
 
     def _follow_condemned(self) -> set[str]:
         """Take heed of new condemned lists, and return those that are gone.

@@ -128,3 +128,17 @@ def test_what_one_host_read_back_the_others_know(bank, host):
     bank.objects[marker] = bank.objects[marker][:-1]  # a marker that does not open proves nothing
     there.follow()
     assert [cache.is_proven(pack_id) for pack_id in packs] == [True, False]
+
+
+def test_a_host_that_missed_much_learns_it_at_once_and_passes_over_what_is_damaged(bank, host):
+    (here, _), (there, cache) = host(), host()
+    packs = [put_pack(bank, b"%d" % number, b"more %d" % number) for number in range(9)]
+    names = [here.put([pack])[0] for pack in packs]
+    damaged = "d/x/" + names[4]
+    bank.objects[damaged] = bank.objects[damaged][:-1]
+    there.follow()
+    assert cache.sources() == set(names) - {names[4]}
+    assert cache.packs() == {pack.pack_id for number, pack in enumerate(packs) if number != 4}
+    ids = [entry.id for pack in packs for entry in pack.entries]
+    assert set(cache.known(ids)) == set(ids) - {entry.id for entry in packs[4].entries}
+    assert there.passed_over() == {names[4]}
