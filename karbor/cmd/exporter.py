@@ -24,6 +24,7 @@ from karbor.conf import protection, service
 from karbor.model import errors
 from karbor.protection import export
 from karbor.protection.exportprocess import ExportProcess
+from karbor.protection.keywatch import KeyWatch
 from karbor.sdk.environment import Environment
 
 LOG = logging.getLogger(__name__)
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     process = ExportProcess(given.directory)
     try:
-        with process.own():
+        with process.own(Clock()):
             return _serve(process, given)
     except errors.Conflict as fault:
         LOG.warning("not needed %s", fault.operator_text())
@@ -58,7 +59,8 @@ def _serve(process: ExportProcess, given: argparse.Namespace) -> int:
             with export.serve(domain, record, process.socket, **wanted) as served:
                 process.tell({"streams": [entry._asdict() for entry in served]})
                 LOG.info("serving checkpoint=%s streams=%s until=%s", given.checkpoint, len(served), given.until)
-                told = ended.wait(max(0.0, given.until - clock.now().timestamp()))
+                with KeyWatch(providers, interval=conf.vault.key_check_interval):
+                    told = ended.wait(max(0.0, given.until - clock.now().timestamp()))
                 LOG.info("ended %s", "as told" if told else "after its time")
     except errors.KarborError as fault:
         LOG.error("cannot serve checkpoint=%s %s", given.checkpoint, fault.operator_text())

@@ -27,6 +27,7 @@ PROGRAM = "karbor.cmd.exporter"
 SOCKET = "nbd.sock"
 _LOCK, _PID, _ANSWER, _LOG = "lock", "pid", "answer.json", "log"
 _END_SECONDS = 20.0
+_TRY_SECONDS = 2.0
 
 
 class ExportProcess:
@@ -40,19 +41,20 @@ class ExportProcess:
         """Where it listens."""
         return self.directory / SOCKET
 
-    def start(self, arguments: Sequence[str]) -> "subprocess.Popen[bytes]":
-        """Start it, where none runs: the lock lets only one serve. Whoever lives on collects what is left of it."""
+    def start(self, arguments: Sequence[str]) -> None:
+        """Start it, where none runs: the lock lets only one serve. It is nobody's child, so it is left to nobody."""
         self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         (self.directory / _ANSWER).unlink(missing_ok=True)
         place = ["--directory", str(self.directory)]
         with (self.directory / _LOG).open("ab") as log:
-            return command.start(
-                [sys.executable, "-m", PROGRAM, *place, *arguments],
+            starter = command.start(
+                ["setsid", "--fork", sys.executable, "-m", PROGRAM, *place, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,
             )
+        if starter.wait():
+            raise OSError(f"setsid ended with {starter.returncode}")
 
     def is_alive(self) -> bool:
         """Whether it runs, whoever started it."""
@@ -90,13 +92,20 @@ class ExportProcess:
         shutil.rmtree(self.directory, ignore_errors=True)
 
     @contextlib.contextmanager
-    def own(self) -> Iterator[None]:
+    def own(self, clock: Clock) -> Iterator[None]:
         """For the process itself: be the one. Raises Conflict where another one is."""
-        with (self.directory / _LOCK).open("ab") as handle:
+
+        def taken() -> bool | None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise errors.Conflict(f"Another process serves {self.directory}.") from None
+                return None
+            return True
+
+        with (self.directory / _LOCK).open("ab") as handle:
+            # Whoever looks whether we live holds the lock for a moment, too.
+            if not wait_for(taken, clock=clock, seconds=_TRY_SECONDS, check=lambda: None, first=0.01, longest=0.1):
+                raise errors.Conflict(f"Another process serves {self.directory}.")
             durable.write_file(self.directory / _PID, str(os.getpid()).encode())
             yield
 

@@ -6,7 +6,6 @@ that died is started again, at the same socket; one that is over or not wanted a
 """
 
 import logging
-import subprocess
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -27,6 +26,7 @@ LOG = logging.getLogger(__name__)
 _SOON = 0.05  # seconds between two looks while one begins
 _STARTS = 5  # how often one is started that never comes to serve
 _BEGIN_SECONDS = 60
+_SILENT_SECONDS = 20.0  # until a process that was started has its lock
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Exports:
         self._provider_ids = list(provider_ids)
         self._clock = clock
         self._poll = poll
-        self._children: dict[str, subprocess.Popen[bytes]] = {}
+        self._begun: dict[str, float] = {}  # by the monotonic clock
         self._starts: dict[str, int] = {}
         self._wake = threading.Event()
         self._stopping = threading.Event()
@@ -126,9 +126,10 @@ class Exports:
         if alive and answer is not None:
             if export.status == "starting" and "streams" in answer:
                 self._move(export, "active", streams=answer["streams"])
-                self._starts.pop(export.id, None)
+            self._starts.pop(export.id, None)
             return False
-        if alive or self._has_child(export.id):
+        just_begun = self._clock.monotonic() < self._begun.get(export.id, -_SILENT_SECONDS) + _SILENT_SECONDS
+        if alive or (answer is None and just_begun):
             late = export.updated_at is not None and export.updated_at + timedelta(seconds=_BEGIN_SECONDS)
             if export.status == "starting" and late and late < self._clock.now():
                 self._end(export, process, "error", "Its process did not begin to serve in time.")
@@ -143,28 +144,21 @@ class Exports:
             said = answer.get("error") or "Its process does not stay."
             self._end(export, process, "error", said)
             return False
-        self._starts[export.id] = tried + 1
+        self._starts[export.id], self._begun[export.id] = tried + 1, self._clock.monotonic()
         try:
-            self._children[export.id] = process.start([*self._place.settings, *arguments_of(export)])
+            process.start([*self._place.settings, *arguments_of(export)])
         except OSError as fault:
             LOG.error("export not started export=%s cause=%s", export.id, fault)
             return False
         LOG.info("export started export=%s checkpoint=%s try=%s", export.id, export.checkpoint_id, tried + 1)
         return True
 
-    def _has_child(self, id: str) -> bool:
-        """Whether the process that we started has not ended yet; it may not have its lock so far."""
-        child = self._children.get(id)
-        if child is None or child.poll() is not None:
-            self._children.pop(id, None)
-            return False
-        return True
-
     def _end(self, export: Export, process: ExportProcess, status: str, reason: str) -> None:
         process.stop(self._clock)
         if self._move(export, status, reason=reason or None, finished_at=self._clock.now()):
             process.remove()
-        self._starts.pop(export.id, None)
+        for kept in (self._starts, self._begun):
+            kept.pop(export.id, None)
 
     def _move(self, export: Export, status: str, **changes: Any) -> bool:
         """Whether the row could be moved: somebody may have asked for its end meanwhile, which the next look sees."""
@@ -190,5 +184,3 @@ class Exports:
             process = ExportProcess(directory)
             process.stop(self._clock)
             process.remove()
-        for id in [id for id in self._children if id not in known]:
-            self._has_child(id)
