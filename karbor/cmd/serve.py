@@ -13,6 +13,7 @@ from typing import Any
 
 from karbor.app import roles, wiring
 from karbor.protection import export
+from karbor.protection.keywatch import KeyWatch
 
 _MIB = 1 << 20
 
@@ -42,7 +43,8 @@ def serve(application: wiring.Application, given: argparse.Namespace) -> Any:
     with _place(given) as listen, export.serve(domain, record, listen, **wanted) as served:
         for entry in served:
             _show(entry.to_dict(), as_json=given.json)
-        told = ended.wait(given.timeout)
+        with KeyWatch(providers, interval=application.shared.conf.vault.key_check_interval):
+            told = ended.wait(given.timeout)
     return {"ended": "as told" if told else "after its time"}
 
 

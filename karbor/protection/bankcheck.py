@@ -51,6 +51,9 @@ class BankCheck:
             self._counts["projects"] += 1
             try:
                 self._project(keyring.label(domain))
+            except errors.KeyDestroyed as fault:
+                self._closed[domain] = fault.operator_text()  # on purpose, so nothing is wrong
+                self._counts["projects whose key was destroyed"] += 1
             except (errors.KeyUnavailable, errors.IntegrityError) as fault:
                 self._closed[domain] = fault.operator_text()
                 self._wrong("projects that cannot be opened", domain=domain, reason=self._closed[domain])
@@ -134,13 +137,15 @@ class BankCheck:
         about = {"project": checkpoint.project_id, "checkpoint": checkpoint.id}
         vault = self._provider.vault
         try:
-            reason = self._closed.get(vault.keyring.domain_name(checkpoint.project_id) or "", "")
+            reason = self._closed.get(vault.keyring.domain_name(vault.label(checkpoint.project_id)) or "", "")
             if not reason:
                 vault.domain(checkpoint.project_id).get_record(RECORD, checkpoint.id)
                 return  # made since the records were listed
         except errors.ObjectNotFound:
             self._wrong("checkpoints missing", **about, reason="The bank does not hold it.")
             return
+        except errors.KeyDestroyed:
+            return  # whoever destroyed the key knows; its checkpoints tell it themselves
         except (errors.IntegrityError, errors.KeyUnavailable) as fault:
             reason = fault.operator_text()
         self._wrong("checkpoints that cannot be opened", **about, reason=reason)

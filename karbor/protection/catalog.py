@@ -53,6 +53,7 @@ class Rebuild:
         self._provider = provider
         self._dry_run = dry_run
         self._seen: set[str] = set()
+        self._owners: set[str] = set()  # projects with checkpoints in the domain at hand: several where it is shared
         self._plans: dict[str, str] = {}  # plans that this run made, and how new the checkpoint is that they are from
         self._done = Rebuilt()
 
@@ -62,14 +63,17 @@ class Rebuild:
         for domain in self._provider.vault.keyring.domains():
             try:
                 project_id = self._provider.vault.keyring.label(domain)
+            except errors.KeyDestroyed:
+                continue  # nobody can bring back what was destroyed on purpose
             except (errors.KeyUnavailable, errors.IntegrityError) as fault:
                 self._done.note(UNREADABLE, "domain", domain, "", fault.message)
                 continue
             for checkpoint_id in self._ids(project_id):
                 self._seen.add(checkpoint_id)
                 self._checkpoint(project_id, checkpoint_id)
-            if not self._dry_run:
-                self._database.retrying(functools.partial(_reconcile_quotas, project_id))
+            for owner in () if self._dry_run else sorted(self._owners or {project_id}):
+                self._database.retrying(functools.partial(_reconcile_quotas, owner))
+            self._owners.clear()
         self._vanished()
         return self._done
 
@@ -112,10 +116,12 @@ class Rebuild:
             text = fault.message if isinstance(fault, errors.KarborError) else f"The record is not understood: {fault}"
             self._done.note(UNREADABLE, "checkpoint", checkpoint_id, project_id, text)
             return
-        if (record.checkpoint_id, record.project_id) != (checkpoint_id, project_id):
+        if (record.checkpoint_id, self._provider.vault.label(record.project_id)) != (checkpoint_id, project_id):
             reason = f"The record is that of checkpoint {record.checkpoint_id} of project {record.project_id}."
             self._done.note(UNREADABLE, "checkpoint", checkpoint_id, project_id, reason)
             return
+        project_id = record.project_id
+        self._owners.add(project_id)
         if self._dry_run:
             with self._database.read() as rows:
                 outcome, reason, made = self._decide(rows, record, plan, change=False)

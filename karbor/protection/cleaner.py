@@ -7,6 +7,7 @@ nobody has does it; a claim in the bank keeps the others away.
 
 import logging
 import threading
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ from oslo_config import cfg
 from karbor.model import errors
 from karbor.protection.providers import Provider, ProviderRegistry
 from karbor.vault.cleanup import Report, Settings
+from karbor.vault.pace import Pace
+from karbor.vault.vault import Vault
 
 LOG = logging.getLogger(__name__)
 _FIRST = 60.0  # seconds after the start: jobs that a dead worker left are taken over before
@@ -41,7 +44,7 @@ def clean_bank(
     interval: float = 0,
 ) -> Mapping[str, Any]:
     """Clean up what every project has in the bank of a provider. ``counts`` of all, and ``entries``: one for each
-    project that could not be cleaned up.
+    project that could not be cleaned up. Of projects whose key was destroyed everything is removed.
 
     Projects that somebody cleaned up within ``interval`` seconds are passed over. A project whose data is damaged or
     whose key is missing, or that somebody else cleans up now, does not keep the others from being cleaned up. Raises
@@ -49,6 +52,10 @@ def clean_bank(
     """
     vault = provider.vault
     total = Report()
+    unreadable: Counter[str] = Counter()
+    pace = Pace(
+        vault.clock, pause, bytes_per_second=settings.bytes_per_second, requests=settings.requests_per_second
+    )
     problems: list[dict[str, str]] = []
     for name in vault.keyring.domains():
         try:
@@ -56,9 +63,23 @@ def clean_bank(
             if interval and not domain.wants_clean_up(interval):
                 continue
             total.add(domain.clean_up(settings, pause=pause, dry_run=dry_run))
+        except errors.KeyDestroyed:
+            unreadable.update(_remove_unreadable(vault, name, pace, problems, dry_run=dry_run))
         except (errors.IntegrityError, errors.KeyUnavailable, errors.Conflict, errors.LeaseLost) as fault:
             problems.append({"domain": name, "problem": fault.operator_text()})
-    return {"entries": problems, "counts": total.to_dict()}
+    counts = {f"unreadable_{what}_deleted": number for what, number in sorted(unreadable.items()) if number}
+    return {"entries": problems, "counts": {**total.to_dict(), **counts}}
+
+
+def _remove_unreadable(
+    vault: Vault, domain: str, pace: Pace, problems: list[dict[str, str]], *, dry_run: bool
+) -> Mapping[str, int]:
+    """Remove what nobody can read, because the key was destroyed. Raises BankUnavailable, Cancelled."""
+    try:
+        return vault.destruction().remove_rest(domain, pause=lambda _: pace.spend(), dry_run=dry_run)
+    except (errors.IntegrityError, errors.KeyUnavailable, errors.Conflict) as fault:
+        problems.append({"domain": domain, "problem": fault.operator_text()})
+        return {}
 
 
 class Cleaner:

@@ -28,6 +28,8 @@ class DeleteOperation(Operation):
             self.graph = ResourceGraph.from_dict(self._record.graph)
         except errors.NotFound:
             self._record = None  # it failed before it was committed, or an earlier attempt removed it
+        except errors.KeyDestroyed:
+            self._record = None  # nobody can tell any more what it was, neither for plug-ins nor for a restore
         return self.remember_first_steps(flows.delete_steps(self.graph, self.has))
 
     def options(self, plugin: Protection, values: Mapping[str, Any]) -> Any:
@@ -42,7 +44,10 @@ class DeleteOperation(Operation):
 
     def engine_step(self, step: Step, results: Mapping[str, Any]) -> Any:
         """Remove the record: from here on the checkpoint does not exist."""
-        self.domain.delete_record(RECORD, self.checkpoint_id)
+        try:
+            self.domain.delete_record(RECORD, self.checkpoint_id)
+        except errors.KeyDestroyed:
+            return None  # no tombstone can be sealed, and clean-up removes all there is
         return None
 
     def abandon(self, plugin: Protection, work: StepWork) -> None:

@@ -6,6 +6,7 @@ It asks the banks now and then. What it knows of such a key it forgets: whoever 
 
 import logging
 import threading
+from typing import Self
 
 from karbor.model import errors
 from karbor.protection.providers import ProviderRegistry
@@ -14,13 +15,21 @@ LOG = logging.getLogger(__name__)
 
 
 class KeyWatch:
-    """Looks every ``interval`` seconds, in a thread of its own; one call to a bank for each project in use."""
+    """Looks every ``interval`` seconds, in a thread of its own; one call to a bank for each project in use.
+    May be used as a context manager."""
 
     def __init__(self, providers: ProviderRegistry, *, interval: float) -> None:
         self._providers = providers
         self._interval = interval
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="key-watch", daemon=True)
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
 
     def start(self) -> None:
         """Begin."""

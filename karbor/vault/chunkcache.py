@@ -22,6 +22,7 @@ class ChunkCache:
     def chunks(self, ids: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """(id, plain bytes) of all of these, in any order. Raises as ``ChunkStore.chunks`` does."""
         wanted = set(ids)
+        self._store.codec.require_keys()  # what is kept here must not outlive them
         while wanted:
             found = {chunk_id: value for chunk_id in wanted if (value := self._kept.get(chunk_id)) is not None}
             yield from found.items()

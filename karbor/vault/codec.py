@@ -75,6 +75,10 @@ class Codec:
         self._known = None
         self.cipher.cache_clear()
 
+    def require_keys(self) -> None:
+        """Raise KeyDestroyed after ``forget``."""
+        _ = self._keys
+
     @property
     def _keys(self) -> DomainKeys:
         """Raises KeyDestroyed after ``forget``."""
