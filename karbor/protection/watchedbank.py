@@ -2,6 +2,7 @@
 """How does a write to a bank become a point where a test can stop the world? Only tests use this bank."""
 
 from collections.abc import Sequence
+from datetime import datetime
 
 from karbor.common import faultpoints
 from karbor.sdk.bank import Bank, ObjectInfo
@@ -46,6 +47,17 @@ class WatchedBank(Bank):
         faultpoints.reach(f"bank:delete-{kind(name)}:before")
         self._inner.delete(name)
         faultpoints.reach(f"bank:delete-{kind(name)}:after")
+
+    def retain(self, name: str, until: datetime) -> None:
+        faultpoints.reach(f"bank:retain-{kind(name)}:before")
+        self._inner.retain(name, until)
+        faultpoints.reach(f"bank:retain-{kind(name)}:after")
+
+    def retained(self, name: str) -> datetime | None:
+        return self._inner.retained(name)
+
+    def now(self) -> datetime | None:
+        return self._inner.now()
 
 
 def kind(name: str) -> str:

@@ -17,6 +17,10 @@ Conditions a bank must keep (the conformance suite ``karbor.sdk.testing.bank_sui
    when it could not look. A bank over a network tries again what failed in passing, by ``karbor.common.retrying`` and
    nothing else; a put that was tried again tells True where its own earlier try took effect.
 7. *Threads.* All methods may be called from several threads at once.
+8. *Kept until.* Only a bank with the capability ``object_lock``: once ``retain`` has returned, the object can neither be
+   deleted nor be hidden by ``delete`` before that moment, and nothing that the service can call moves it to an earlier
+   one. Refusals are ObjectLocked, and change nothing. Where ``emulated_lock`` is declared, only the bank's own
+   methods keep to that; whoever reaches the medium past them does not.
 
 Contended names. Two writers of one name with different contents meet under few names of a vault: a record (and the
 mark that it is void), the first key of a domain, and the identity of the bank. Which of them stays decides something,
@@ -35,6 +39,7 @@ import abc
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from karbor.model import errors
 from karbor.sdk.options import Options
@@ -64,7 +69,8 @@ class ObjectInfo:
 class Capabilities:
     """What a bank can do beyond the conditions. Nothing is assumed."""
 
-    object_lock: bool = False
+    object_lock: bool = False  # condition 8
+    emulated_lock: bool = False  # condition 8 is kept by the bank's own methods alone
     shared: bool = False  # several hosts reach the same objects
     list_lag: float = 0.0  # seconds until every list shows what was put or deleted; 0: condition 4 holds for lists too
 
@@ -122,3 +128,19 @@ class Bank(abc.ABC):
     @abc.abstractmethod
     def delete(self, name: str) -> None:
         """Remove the object. Removing what is not there is no error."""
+
+    def retain(self, name: str, until: datetime) -> None:
+        """Keep the object until then (UTC), at least. May be called again: an earlier moment changes nothing.
+
+        Raises ObjectNotFound; NotSupported where the bank has no ``object_lock``.
+        """
+        raise errors.NotSupported("This bank cannot lock objects.")
+
+    def retained(self, name: str) -> datetime | None:
+        """Until when the object is kept, also where that has passed; None: it never was to be. Raises ObjectNotFound
+        where the bank has ``object_lock``."""
+        return None
+
+    def now(self) -> datetime | None:
+        """What time it is by the bank's own clock; None where it has none that differs from the host's."""
+        return None

@@ -68,6 +68,7 @@ class Report:
     condemned_bytes: int = 0
     condemned_index_objects: int = 0
     lists_waiting: int = 0
+    objects_kept: int = 0
     chunks_lost: int = 0
 
     def add(self, other: "Report") -> None:
@@ -233,15 +234,46 @@ class CleanUp:
         young = {info.name for info in self._listed("stream/") if info.modified > cutoff}
         streams = {one for one in unnamed if self._store.prefix + format.stream_name(one) not in young}
         dead, thin = marks.shares(thin=self._settings.thin)
-        small = [info.name for info in self._listed("index/") if info.size < _SMALL and info.modified <= cutoff]
+        small = {
+            info.name.removeprefix(self._store.prefix)
+            for info in self._listed("index/")
+            if info.size < _SMALL and info.modified <= cutoff
+        }
+        small = self._not_kept(small) if len(small) >= self._settings.small_index else set()
+        packs = self._packs_not_kept(share.pack_id for share in (*dead, *thin))
         return Found(
-            frozenset(streams),
-            {share.pack_id: share.size for share in dead},
-            {share.pack_id: share.size for share in thin},
-            frozenset(name.removeprefix(self._store.prefix) for name in small)
-            if len(small) >= self._settings.small_index
-            else frozenset(),
+            frozenset(one for one in streams if self._not_kept({format.stream_name(one)})),
+            {share.pack_id: share.size for share in dead if share.pack_id in packs},
+            {share.pack_id: share.size for share in thin if share.pack_id in packs},
+            frozenset(small if len(small) >= self._settings.small_index else ()),
         )
+
+    def _not_kept(self, names: Iterable[str]) -> set[str]:
+        """Those that the bank does not keep for a lock that lasts, or that lasted for somebody who has gone since. By
+        the bank's own time where it has one: it would refuse to delete them."""
+        bank = self._store.bank
+        if not bank.capabilities.object_lock:
+            return set(names)
+        now = bank.now() or self._clock.now()
+        free = set()
+        for name in names:
+            self._pace.spend()
+            try:
+                until = bank.retained(self._store.prefix + name)
+            except errors.ObjectNotFound:
+                until = None
+            if until is None or until <= now:
+                free.add(name)
+            else:
+                self.report.objects_kept += 1
+        return free
+
+    def _packs_not_kept(self, packs: Iterable[bytes]) -> set[bytes]:
+        """As ``_not_kept``. A pack stays too where an index object is kept that lists it."""
+        found = {format.pack_id_of(name) for name in self._not_kept(map(format.pack_name, packs))}
+        sources = {pack_id: set(self._store.index.sources_of(pack_id)) for pack_id in found}
+        free = self._not_kept(set().union(*sources.values()))
+        return {pack_id for pack_id, names in sources.items() if names <= free}
 
     def _condemn(self, marks: Marks, found: Found) -> bool:
         moved, written = rewrite_packs(self._store, found.thin, moving=marks.moving, pace=self._pace)
@@ -274,10 +306,11 @@ class CleanUp:
         """Roots, then index objects, then packs, then the lists: at any moment what is left can be read. The streams
         that were deleted."""
         marks.doom(pack_id for condemned in self._known_lists() for pack_id in condemned.packs)
-        condemned = frozenset[bytes]().union(*(one.packs for one in ready))
-        index = frozenset[str]().union(*(one.index for one in ready))
+        condemned = self._packs_not_kept(frozenset[bytes]().union(*(one.packs for one in ready)))
+        index = self._not_kept(frozenset[str]().union(*(one.index for one in ready)))
         dead = {pack_id: size for pack_id, size in self._dead(marks, index).items() if pack_id in condemned}
         streams = unnamed & frozenset[str]().union(*(one.streams for one in ready))
+        streams = frozenset(one for one in streams if self._not_kept({format.stream_name(one)}))
         self._delete(ready, (format.stream_name(stream_id) for stream_id in sorted(streams)))
         self.report.streams_deleted += len(streams)
         going = rewrite_index(self._store, index, keep=marks.here() - set(dead), pace=self._pace)
@@ -321,7 +354,10 @@ class CleanUp:
                 if not all(self._lists.there(one.id) for one in ready):
                     raise errors.LeaseLost("Somebody else cleaned this up.")
             self._pace.spend()
-            self._store.bank.delete(self._store.prefix + name)
+            try:
+                self._store.bank.delete(self._store.prefix + name)
+            except errors.ObjectLocked:  # somebody locked it since we looked
+                self.report.objects_kept += 1
 
     def _listed(self, beginning: str) -> Iterator[Any]:
         return listing.objects(self._store.bank, self._store.prefix + beginning)

@@ -178,6 +178,10 @@ class Marks:
             self._run(f"INSERT INTO moving SELECT id FROM ({_CHOICE}) WHERE pack IN (SELECT pack FROM thin)")  # noqa: S608
         return dead, sparse
 
+    def holders(self) -> set[bytes]:
+        """Packs that together hold all that records refer to: of the copies of each chunk, one."""
+        return {row[0] for row in self._run(f"SELECT DISTINCT p.id FROM ({_CHOICE}) x JOIN ix.pack p ON p.no = x.pack")}  # noqa: S608
+
     def moving(self, ids: Sequence[bytes]) -> set[bytes]:
         """Those that must be stored elsewhere before the thin packs can go."""
         found = set()

@@ -12,11 +12,11 @@ from typing import Any
 
 from karbor.model import errors
 from karbor.sdk.bank import Bank
-from karbor.vault import listing
+from karbor.vault import format, listing
 from karbor.vault.codec import Codec
 from karbor.vault.records import Records
 
-_RECORDS, _TOMBSTONES, _STREAMS, _HOLDS = "record/", "gone/record/", "stream/", "hold/"
+_RECORDS, _TOMBSTONES, _STREAMS, _HOLDS = "record/", "gone/record/", "stream/", format.HOLDS
 _ID = re.compile(r"[0-9a-f]{32}")
 
 
@@ -35,12 +35,16 @@ class References:
         gone = set(self._names(_TOMBSTONES)) - held
         found = {one for one in held if _ID.fullmatch(one)}
         for name in self._names(_RECORDS):
-            if name not in gone:
+            if name not in gone or self._records.stays(name):
                 try:
                     found |= _ids(self._open(_RECORDS + name))
                 except errors.ObjectNotFound:
                     continue  # deleted since it was listed
         return found
+
+    def of_record(self, record: str) -> Set[str]:
+        """Ids of streams that one record (KIND/ID) names. Raises ObjectNotFound, IntegrityError."""
+        return _ids(self._open(_RECORDS + record)) & self.streams()
 
     def streams(self) -> Set[str]:
         """Ids of all streams."""
@@ -62,7 +66,7 @@ class References:
 
     def clear(self, keep: float, *, now: datetime, spare: Set[tuple[str, str]]) -> int:
         """Remove records that have a tombstone, and tombstones that are older than ``keep`` seconds, but for those of
-        records in ``spare`` and those that are held. How many tombstones were removed."""
+        records in ``spare``, those that are held and those that are locked. How many tombstones were removed."""
         held = self._held()
         left = set(self._names(_RECORDS))
         removed = 0
@@ -71,7 +75,8 @@ class References:
             if name in held:
                 continue
             if name in left:
-                self._bank.delete(self._prefix + _RECORDS + name)
+                if not self._records.stays(name):  # asked by name, after the tombstone was seen
+                    self._remove(_RECORDS + name)
                 continue
             kind, _, record_id = name.partition("/")
             if (kind, record_id) in spare or now.timestamp() - info.modified < keep:
@@ -81,14 +86,30 @@ class References:
                 at = datetime.fromisoformat(self._open(_TOMBSTONES + name)["at"] + "+00:00")
             except errors.ObjectNotFound:
                 continue
-            if now - at >= timedelta(seconds=keep):
-                self._bank.delete(info.name)
-                removed += 1
+            if now - at >= timedelta(seconds=keep) and not self._records.locks.count(name):
+                removed += self._forget(name)
         return removed
 
+    def _forget(self, name: str) -> bool:
+        """Remove a tombstone, and before it what is known of locks. Whether that was possible."""
+        try:
+            self._records.locks.forget(name)
+        except errors.ObjectLocked:
+            return False
+        return self._remove(_TOMBSTONES + name)
+
+    def _remove(self, name: str) -> bool:
+        """Whether the bank does not keep it: its clock may be behind ours."""
+        try:
+            self._bank.delete(self._prefix + name)
+        except errors.ObjectLocked:
+            return False
+        return True
+
     def _held(self) -> set[str]:
-        """All strings in the holds: streams by id, records as KIND/ID."""
-        return {text for name in self._names(_HOLDS) for text in _strings(self._open(_HOLDS + name))}
+        """All strings in the holds: streams by id, records as KIND/ID. Locks of records are asked for by name."""
+        others = (name for name in self._names(_HOLDS) if format.lock_parts(_HOLDS + name) is None)
+        return {text for name in others for text in _strings(self._open(_HOLDS + name))}
 
     def _names(self, beginning: str) -> Iterator[str]:
         for name in listing.names(self._bank, self._prefix, beginning):

@@ -8,11 +8,13 @@ is stored once per domain.
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from karbor.common.clock import Clock, iso
 from karbor.model import errors
+from karbor.model.lock import LOCK, Lock
 from karbor.sdk.bank import Bank
 from karbor.sdk.streams import Advance, Source, StreamInfo
 from karbor.vault import format
@@ -24,11 +26,15 @@ from karbor.vault.destruction import Destruction
 from karbor.vault.keyring import Keyring
 from karbor.vault.keys import DomainKeys
 from karbor.vault.leases import Lease, Leases, Terms
+from karbor.vault.locks import Locks
+from karbor.vault.locktime import LockTime
 from karbor.vault.readback import ReadBack, Written
 from karbor.vault.reader import READER_CACHE, ChunkedReader
 from karbor.vault.recipe import Tree
 from karbor.vault.records import Records
+from karbor.vault.references import References
 from karbor.vault.report import Flaw, StreamReport
+from karbor.vault.retain import Retainer
 from karbor.vault.root import Origin, StreamRoot
 from karbor.vault.rotation import Rotation
 from karbor.vault.session import TICK, Session
@@ -69,6 +75,7 @@ class Vault:
         self.clock = clock
         self.compression_level = compression_level
         self.threads = threads
+        self.lock_time = LockTime(bank, clock)
         self.keyring = Keyring(bank, master_key=master_key, clock=clock)
         self._master_key = master_key
         self._shared = dict(shared or {})
@@ -329,13 +336,29 @@ class Domain:
         with self.check(level) as run:
             return run.stream(stream_id, advance)
 
-    def put_record(self, kind: str, record_id: str, document: Mapping[str, Any], *, lease: Lease | None = None) -> None:
+    def put_record(
+        self,
+        kind: str,
+        record_id: str,
+        document: Mapping[str, Any],
+        *,
+        lease: Lease | None = None,
+        lock: tuple[str, datetime] | None = None,
+    ) -> None:
         """Store a sealed JSON document once. The same again is no error; another one, or one that was deleted or given
-        up: Conflict. WriteLeaseLost or LeaseLost where the lease does not hold any more."""
+        up: Conflict. WriteLeaseLost or LeaseLost where the lease does not hold any more.
+
+        With ``lock`` (mode, until) it is locked from its first moment on; where an earlier try locked it, as that did.
+        """
         if self.forget_if_destroyed():
             raise errors.KeyDestroyed()
         confirm = lease.confirm if lease is not None else None
-        self._for_writing().records.put(kind, record_id, document, confirm=confirm)
+        opened, record = self._for_writing(), f"{kind}/{record_id}"
+        found = opened.records.locks.of(record) if lock is not None else Lock()
+        if lock is not None and found == Lock():
+            found = opened.records.locks.add(record, LOCK, mode=lock[0], until=lock[1])
+        opened.records.put(kind, record_id, document, confirm=confirm)
+        self._retain(opened, record, found)
 
     def get_record(self, kind: str, record_id: str) -> dict[str, Any]:
         """Raises ObjectNotFound, IntegrityError."""
@@ -347,8 +370,46 @@ class Domain:
         return opened.records.list(kind, after, limit) if opened else []
 
     def delete_record(self, kind: str, record_id: str) -> None:
-        """Gone for all from the first moment on. May be called again, also for what was never there."""
+        """Gone for all from the first moment on. May be called again, also for what was never there. Raises
+        CheckpointLocked."""
         self._for_writing().records.delete(kind, record_id)
+
+    def lock_record(self, kind: str, record_id: str, action: str, **wish: Any) -> Lock:
+        """Add to what keeps a record (``karbor.vault.locks``); durable when this returns, and where the bank can lock
+        objects, it then keeps everything that a record with a compliance lock needs. May be called again.
+
+        What holds now. Raises ObjectNotFound, CheckpointLocked, InvalidInput, Conflict.
+        """
+        opened = self._existing(f"{kind} {record_id}")
+        found = opened.records.lock(kind, record_id, action, **wish)
+        self._retain(opened, f"{kind}/{record_id}", found)
+        return found
+
+    def locks_of(self, kind: str, record_id: str) -> Lock:
+        """What keeps a record, by the bank's own word."""
+        opened = self._for_reading()
+        return opened.records.locks.of(f"{kind}/{record_id}") if opened else Lock()
+
+    def require_unlocked(self, kind: str, record_id: str) -> None:
+        """Raise CheckpointLocked where the record must stay."""
+        opened = self._for_reading()
+        if opened is not None:
+            opened.records.locks.require_none(f"{kind}/{record_id}")
+
+    def locked_records(self) -> Sequence[str]:
+        """Records (KIND/ID) that must stay now: as long as there is one, the keys of the project must, too."""
+        opened = self._for_reading()
+        if opened is None:
+            return []
+        return [record for record in opened.records.locks.records() if opened.records.locks.count(record)]
+
+    def _retain(self, opened: _Opened, record: str, found: Lock) -> None:
+        store, bank = opened.store, self._vault.bank
+        if found.compliance_until is None or not bank.capabilities.object_lock:
+            return
+        references = References(bank, prefix=store.prefix, codec=store.codec, records=opened.records)
+        work = Retainer(store, references, scratch=self._vault.cache_dir, clock=self._vault.clock)
+        work.keep(record, found.compliance_until)
 
     def _tree(self, store: ChunkStore, stream_id: str) -> tuple[Tree, str | None]:
         root = _root(store, stream_id)
@@ -387,7 +448,8 @@ class Domain:
             compression_level=vault.compression_level,
         )
         shared: dict[str, Any] = {"prefix": store.prefix, "codec": store.codec}
-        records = Records(vault.bank, clock=vault.clock, **shared)
+        locks = Locks(vault.bank, clock=vault.clock, time=vault.lock_time, **shared)
+        records = Records(vault.bank, clock=vault.clock, locks=locks, **shared)
         lists = CondemnedLists(vault.bank, **shared)
         leases = Leases(vault.bank, records=records, lists=lists, clock=vault.clock, terms=vault.terms, **shared)
         return _Opened(store, records, leases)

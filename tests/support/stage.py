@@ -66,6 +66,15 @@ class StagedBank(Bank):
     def delete(self, name):
         return self._call("delete", name, lambda: self._inner.delete(name))
 
+    def retain(self, name, until):
+        return self._call("retain", name, lambda: self._inner.retain(name, until))
+
+    def retained(self, name):
+        return self._call("retained", name, lambda: self._inner.retained(name))
+
+    def now(self):
+        return self._inner.now()
+
     def _call(self, method, name, act):
         actor = self._actor
         gate = _thread.allocate_lock()

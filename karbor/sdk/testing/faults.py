@@ -4,6 +4,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from karbor.model import errors
@@ -117,6 +118,16 @@ class FaultyBank(Bank):
 
     def delete(self, name: str) -> None:
         self._call("delete", name)
+
+    def retain(self, name: str, until: datetime) -> None:
+        self._call("retain", name, until)
+
+    def retained(self, name: str) -> datetime | None:
+        found: datetime | None = self._call("retained", name)
+        return found
+
+    def now(self) -> datetime | None:
+        return self.inner.now()
 
     def _lie(self, lie: _Lie) -> None:
         with self._lock:

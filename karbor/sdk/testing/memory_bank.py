@@ -5,17 +5,26 @@ import bisect
 import threading
 import uuid
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
+from karbor.common.clock import Clock
 from karbor.model import errors
-from karbor.sdk.bank import Bank, ObjectInfo, valid_name
+from karbor.sdk.bank import Bank, Capabilities, ObjectInfo, valid_name
 from karbor.sdk.options import Options
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
 
 
 class MemoryBank(Bank):
-    """Objects in a dict. ``objects`` may be looked at and damaged by tests. The clock counts puts."""
+    """Objects in a dict. ``objects`` may be looked at and damaged by tests. ``modified`` counts puts.
 
-    def __init__(self, settings: Options | None = None) -> None:
+    With ``clock`` it can lock objects, by that clock."""
+
+    def __init__(self, settings: Options | None = None, *, clock: Clock | None = None) -> None:
         super().__init__(settings or Options())
+        self.capabilities = Capabilities(object_lock=clock is not None)
+        self.kept: dict[str, datetime] = {}
+        self._clock = clock
         self.objects: dict[str, bytes] = {}
         self._modified: dict[str, float] = {}
         self._identity: str | None = None
@@ -59,7 +68,24 @@ class MemoryBank(Bank):
         valid_name(name)
         self.identity()
         with self._lock:
+            if self._clock is not None and name in self.objects and self._clock.now() < self.kept.get(name, _NEVER):
+                raise errors.ObjectLocked(detail=f"{name} until {self.kept[name]}")
             self.objects.pop(name, None)
+            self.kept.pop(name, None)
+
+    def retain(self, name: str, until: datetime) -> None:
+        if self._clock is None:
+            super().retain(name, until)
+        self._object(name)
+        with self._lock:
+            self.kept[name] = max(until, self.kept.get(name, _NEVER))
+
+    def retained(self, name: str) -> datetime | None:
+        self._object(name)
+        return self.kept.get(name)
+
+    def now(self) -> datetime | None:
+        return self._clock.now() if self._clock is not None else None
 
     def _object(self, name: str) -> bytes:
         valid_name(name)

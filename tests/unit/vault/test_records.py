@@ -9,6 +9,8 @@ from karbor.model import errors
 from karbor.sdk.testing.faults import FaultyBank
 from karbor.vault.codec import Codec
 from karbor.vault.keys import DomainKeys
+from karbor.vault.locks import Locks
+from karbor.vault.locktime import LockTime
 from karbor.vault.records import Records
 from tests.support.vaults import StillClock, memory_bank
 
@@ -16,7 +18,9 @@ CODEC = Codec(DomainKeys.from_data_key(b"k" * 32), compression_level=1)
 
 
 def over(bank):
-    return Records(bank, prefix="d/x/", codec=CODEC, clock=StillClock())
+    clock, here = StillClock(), {"prefix": "d/x/", "codec": CODEC}
+    locks = Locks(bank, clock=clock, time=LockTime(bank, clock), **here)
+    return Records(bank, clock=clock, locks=locks, **here)
 
 
 @pytest.fixture
