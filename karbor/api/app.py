@@ -28,6 +28,7 @@ from karbor.api.limits import Concurrency, Rate
 from karbor.api.metrics import Measured, page
 from karbor.api.policy import Policy
 from karbor.api.v1.tree import ENDPOINTS, Root
+from karbor.clients.identity import Identity
 from karbor.common.clock import Clock
 from karbor.common.meters import Meters
 from karbor.db.database import Database
@@ -76,7 +77,8 @@ def make_app(
     strategy = _strategy(conf, clock)
     policy = Policy(conf, ENDPOINTS)
     work_rate = Rate(conf.project_work_per_minute, clock=clock, what="calls of this project that begin work")
-    services = Services(conf, database, protection, clock, policy, ENDPOINTS, work_rate)
+    identity = Identity(conf) if conf.auth_strategy == "keystone" else None
+    services = Services(conf, database, protection, clock, policy, ENDPOINTS, work_rate, identity)
     application: WSGI = pecan.make_app(
         root(services),
         guess_content_type_from_ext=False,

@@ -13,6 +13,7 @@ from webob.multidict import MultiDict
 
 from karbor.api.limits import Rate
 from karbor.api.policy import Policy
+from karbor.clients.identity import Identity
 from karbor.common.clock import Clock
 from karbor.common.context import RequestContext
 from karbor.db.database import Database
@@ -23,7 +24,7 @@ from karbor.schema.operation import Endpoint
 
 @dataclass(frozen=True)
 class Services:
-    """What all requests share."""
+    """What all requests share. ``identity``: logins at Keystone; None where callers log in another way."""
 
     conf: cfg.ConfigOpts
     database: Database
@@ -32,6 +33,7 @@ class Services:
     policy: Policy
     endpoints: tuple[Endpoint, ...]
     work_rate: Rate
+    identity: Identity | None = None
 
 
 @dataclass(frozen=True)

@@ -71,9 +71,11 @@ def _context(environ: dict[str, Any]) -> RequestContext:
     service's token would take its place."""
     token = environ["keystone.token_auth"].user
     whole = token.system_scoped and token.system.get("all")
-    return RequestContext.from_environ(
+    found: RequestContext = RequestContext.from_environ(
         environ, system_scope="all" if whole else None, is_admin=False, **request_ids(environ)
     )
+    found.trust_id = token.trust_id
+    return found
 
 
 def _unavailable(detail: str) -> errors.Unavailable:

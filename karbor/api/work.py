@@ -7,12 +7,14 @@ from dataclasses import replace
 from typing import Any
 
 from karbor.api.call import Call
+from karbor.api.trusts import Permission
 from karbor.common import faultpoints
 from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.operation import Job, OperationLog
 
 LOG = logging.getLogger(__name__)
+_NONE = Permission()
 
 
 def book(
@@ -23,8 +25,9 @@ def book(
     status: str,
     plan_id: str | None,
     scheduled_operation_id: str | None = None,
+    permission: Permission = _NONE,
 ) -> Job:
-    """Write the job and its entry in the operation log, which has the job's id.
+    """Write the job and its entry in the operation log, which has the job's id. The work is done by ``permission``.
 
     Both name the request, so that whoever has its id finds what came of it in the log and in the lines of the workers.
     """
@@ -44,7 +47,9 @@ def book(
             extra_info={"request_id": call.context.request_id, **whole},
         )
     )
-    return rows.jobs.create(replace(job, request_id=call.context.request_id, payload={**job.payload, **whole}))
+    permission.keep(rows)
+    asked = replace(job, request_id=call.context.request_id, trust_id=permission.trust_id)
+    return rows.jobs.create(replace(asked, payload={**job.payload, **whole}))
 
 
 def send_made(call: Call, made: tuple[Mapping[str, Any], Sequence[Job]]) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How is kept what workers say of their providers?"""
 
+from collections.abc import Iterable
 from dataclasses import asdict
 from typing import Any
 
@@ -57,6 +58,11 @@ class Providers(Repository):
         """Note whether the bank could be used just now, and why not. Raises NotFound."""
         if not self._update(id, available=available, reason=reason, updated_at=self._clock.now()):
             raise errors.NotFound(f"The provider {id} could not be found.")
+
+    def any_acts_in_cloud(self, ids: Iterable[str]) -> bool:
+        """Whether a plug-in of any of these providers asks services of a cloud; those that are not there do not."""
+        query = sa.select(_C.id).where(_C.id.in_(list(ids)), _C.acts_in_cloud == 1).limit(1)
+        return self._connection.execute(query).first() is not None
 
     def bank_identity(self, id: str) -> str | None:
         """Which bank the provider used when it was first seen; None where none was seen yet."""

@@ -6,6 +6,17 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+#: Why one without a trust is not done where there is a Keystone.
+NO_PERMISSION = "Nobody has let the service act for this schedule. Whoever changes it in any way does so."
+
+
+@dataclass(frozen=True)
+class Health:
+    """``failures``: how many of its runs failed in a row. ``paused_until``: no run begins before that because of it."""
+
+    failures: int = 0
+    paused_until: datetime | None = None
+
 
 @dataclass(frozen=True)
 class ScheduledOperation:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from karbor.api import cancel as cancelling
-from karbor.api import paging, repeats, work
+from karbor.api import paging, repeats, trusts, work
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
@@ -175,9 +175,12 @@ class Checkpoint(Node):
                 checkpoint_id=checkpoint.id,
                 request_id=call.context.request_id,
             )
-            return work.book(rows, call, job, status="deleting", plan_id=checkpoint.plan_id)
+            return work.book(rows, call, job, status="deleting", plan_id=checkpoint.plan_id, permission=permission)
 
-        work.send(call, call.services.database.retrying(delete))
+        with call.services.database.read() as rows:
+            owner = _get(rows, call).project_id
+        with trusts.for_work(call, call.path["provider_id"], project_id=owner) as permission:
+            work.send(call, call.services.database.retrying(delete))
         return {}
 
 
@@ -253,11 +256,18 @@ class Checkpoints(Node):
             asking = notes.get("scheduled_operation_id")
             _attach(rows, call.body, checkpoint, asking)
             booked = work.book(
-                rows, call, job, status=checkpoint.status, plan_id=plan.id, scheduled_operation_id=asking
+                rows,
+                call,
+                job,
+                status=checkpoint.status,
+                plan_id=plan.id,
+                scheduled_operation_id=asking,
+                permission=permission,
             )
             return _shown(call, checkpoint), (booked,)
 
-        return work.send_made(call, repeats.once(call, create))
+        with trusts.for_work(call, call.path["provider_id"]) as permission:
+            return work.send_made(call, repeats.once(call, create))
 
 
 def _attach(rows: Transaction, body: Mapping[str, Any], checkpoint: Value, operation_id: str | None) -> None:

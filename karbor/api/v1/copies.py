@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from karbor.api import parameters, repeats, work
+from karbor.api import parameters, repeats, trusts, work
 from karbor.api.call import Call, canonical
 from karbor.api.node import Node
 from karbor.api.operation import Answer, operation
@@ -62,10 +62,11 @@ class CheckpointsAction(Node):
             for checkpoint in found:
                 _check_copyable(checkpoint, target, wish.options)
             _require_room(rows, call, found)
-            jobs = [_book(rows, call, wish, checkpoint) for checkpoint in found]
+            jobs = [_book(rows, call, wish, checkpoint, permission) for checkpoint in found]
             return _shown(call, source, wish, found, jobs), jobs
 
-        return work.send_made(call, repeats.once(call, create))
+        with trusts.for_work(call, call.path["provider_id"], wish.target_id) as permission:
+            return work.send_made(call, repeats.once(call, create))
 
 
 def _shown(
@@ -181,7 +182,7 @@ def _require_room(rows: Transaction, call: Call, found: Sequence[Checkpoint]) ->
         rows.quotas.require(call.project_id, limits, kind, amount)
 
 
-def _book(rows: Transaction, call: Call, wish: _Wish, source: Checkpoint) -> Job:
+def _book(rows: Transaction, call: Call, wish: _Wish, source: Checkpoint, permission: trusts.Permission) -> Job:
     copy = rows.checkpoints.create(
         Checkpoint(
             id=str(uuid.uuid4()),
@@ -208,4 +209,4 @@ def _book(rows: Transaction, call: Call, wish: _Wish, source: Checkpoint) -> Job
         },
         request_id=call.context.request_id,
     )
-    return work.book(rows, call, job, status=copy.status, plan_id=copy.plan_id)
+    return work.book(rows, call, job, status=copy.status, plan_id=copy.plan_id, permission=permission)

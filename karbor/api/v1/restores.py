@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from karbor.api import cancel as cancelling
-from karbor.api import paging, parameters, repeats, work
+from karbor.api import paging, parameters, repeats, trusts, work
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
@@ -119,10 +119,13 @@ class Restores(Node):
                 restore_id=restore.id,
                 request_id=call.context.request_id,
             )
-            booked = work.book(rows, call, job, status=restore.status, plan_id=checkpoint.plan_id)
+            booked = work.book(
+                rows, call, job, status=restore.status, plan_id=checkpoint.plan_id, permission=permission
+            )
             return {"restore": views.restore(restore, call)}, (booked,)
 
-        return work.send_made(call, repeats.once(call, create))
+        with trusts.for_work(call, canonical(call.body["provider_id"])) as permission:
+            return work.send_made(call, repeats.once(call, create))
 
 
 def _restorable(rows: Transaction, call: Call, given: parameters.Parameters, *, lock: bool = False) -> Checkpoint:

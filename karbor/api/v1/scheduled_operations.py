@@ -5,12 +5,13 @@ import logging
 import re
 import uuid
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from karbor.api import paging
+from karbor.api import paging, trusts
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
@@ -18,6 +19,7 @@ from karbor.api.v1.scheduled_runs import Action, Runs, operation_of
 from karbor.api.v1.views import links, moment
 from karbor.db.database import Transaction
 from karbor.model import errors
+from karbor.model.scheduled_operation import NO_PERMISSION
 from karbor.model.scheduled_operation import ScheduledOperation as Value
 from karbor.schema.nouns.scheduled_operation import DEFINITIONS, SCHEDULED_OPERATION
 from karbor.schema.query import ListQuery
@@ -54,6 +56,7 @@ def view(call: Call, value: Value, next_run: datetime | None) -> dict[str, Any]:
         "trigger_id": value.trigger_id,
         "operation_definition": dict(value.operation_definition),
         "enabled": value.enabled,
+        "permission": _permission(call, value),
         "project_id": value.project_id,
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
@@ -90,8 +93,12 @@ class ScheduledOperation(Node):
     def put(self, call: Call) -> Answer:
         """Change a scheduled operation: its name, description and definition, and whether it is run.
 
-        Keys of the definition that are not named stay as they are; null takes one away.
+        Keys of the definition that are not named stay as they are; null takes one away. Where there is a Keystone, an
+        enabled one is done from now on with the permission of whoever changes it.
         """
+        with call.services.database.read() as rows:
+            old = operation_of(call, rows)
+        enabled = call.body.get("enabled", old.enabled)
 
         def change(rows: Transaction) -> Answer:
             before = operation_of(call, rows)
@@ -101,9 +108,15 @@ class ScheduledOperation(Node):
                 definition = _definition(before.operation_type, {**before.operation_definition, **given})
                 _check_plan(rows, definition, project_id=before.project_id)
                 after = replace(after, operation_definition=definition)
-            return _shown(call, rows, before if after == before else rows.scheduled_operations.update(after))
+            if after != before:
+                after = rows.scheduled_operations.update(after)
+            return _shown(call, rows, _entrusted(rows, call, after, permission))
 
-        return call.services.database.retrying(change)
+        with _renewed(call, old, enabled=enabled) as permission:
+            changed = call.services.database.retrying(change)
+        if permission.trust_id is not None:
+            trusts.release(call, old.trust_id)
+        return changed
 
     @operation("scheduled_operation:delete", role="member", status=204, errors=(400, 404))
     def delete(self, call: Call) -> Answer:
@@ -115,6 +128,7 @@ class ScheduledOperation(Node):
             return found
 
         gone = call.services.database.retrying(delete)
+        trusts.release(call, gone.trust_id)
         LOG.info(
             "scheduled operation deleted scheduled_operation=%s project=%s request=%s",
             gone.id, gone.project_id, call.context.request_id,
@@ -144,7 +158,11 @@ class ScheduledOperations(Node):
         errors=(400, 404),
     )
     def post(self, call: Call) -> Answer:
-        """Create a scheduled operation. Trigger and plan must be of your project."""
+        """Create a scheduled operation. Trigger and plan must be of your project.
+
+        Where there is a Keystone, you let the service act for you later, by a trust that is given back when the
+        scheduled operation is deleted. A login with an application credential or a trust cannot do so.
+        """
         body = call.body
         wanted = Value(
             id=str(uuid.uuid4()),
@@ -158,17 +176,60 @@ class ScheduledOperations(Node):
             enabled=body.get("enabled", True),
         )
 
-        def create(rows: Transaction) -> dict[str, Any]:
+        def check(rows: Transaction) -> None:
             rows.triggers.get(wanted.trigger_id, project_id=call.project_id)
             _check_plan(rows, wanted.operation_definition, project_id=call.project_id)
-            return _shown(call, rows, rows.scheduled_operations.create(wanted))
 
-        made = call.services.database.retrying(create)
+        def create(rows: Transaction) -> dict[str, Any]:
+            check(rows)
+            return _shown(call, rows, _entrusted(rows, call, rows.scheduled_operations.create(wanted), permission))
+
+        with call.services.database.read() as rows:
+            check(rows)
+        with trusts.for_schedule(call, wanted.id) as permission:
+            made = call.services.database.retrying(create)
         LOG.info(
             "scheduled operation created scheduled_operation=%s project=%s request=%s",
             wanted.id, wanted.project_id, call.context.request_id,
         )  # fmt: skip
         return made
+
+
+@contextmanager
+def _renewed(call: Call, old: Value, *, enabled: bool) -> Iterator[trusts.Permission]:
+    """The permission of whoever changes it. The one that it has stays where somebody of another project does so, where
+    it is not to be run, and where its own user cannot give another one just now.
+
+    Raises Forbidden where it would be done with somebody else's permission.
+    """
+    if not enabled or old.project_id != call.project_id or call.context.system_scope:
+        yield trusts.Permission()
+        return
+    with ExitStack() as stack:
+        try:
+            permission = stack.enter_context(trusts.for_schedule(call, old.id))
+        except errors.Forbidden:
+            if old.trust_id is None or old.permission_reason or old.user_id != call.context.user_id:
+                raise
+            permission = trusts.Permission()
+        yield permission
+
+
+def _entrusted(rows: Transaction, call: Call, value: Value, permission: trusts.Permission) -> Value:
+    if permission.trust_id is None:
+        return value
+    permission.keep(rows)
+    user_id = str(call.context.user_id)
+    return rows.scheduled_operations.entrust(value.id, trust_id=permission.trust_id, user_id=user_id)
+
+
+def _permission(call: Call, value: Value) -> dict[str, Any] | None:
+    """Whether the service may act for the user; None where nobody needs a permission."""
+    if call.services.identity is None:
+        return None
+    reason = value.permission_reason if value.trust_id else NO_PERMISSION
+    since = value.permission_since or value.created_at
+    return {"state": "lost" if reason else "ok", "reason": reason, "since": moment(since), "user_id": value.user_id}
 
 
 def _shown(call: Call, rows: Transaction, value: Value) -> dict[str, Any]:

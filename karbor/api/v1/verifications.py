@@ -4,7 +4,7 @@
 import uuid
 
 from karbor.api import cancel as cancelling
-from karbor.api import paging, parameters, repeats, work
+from karbor.api import paging, parameters, repeats, trusts, work
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
@@ -124,10 +124,13 @@ class Verifications(Node):
                 verification_id=verification.id,
                 request_id=call.context.request_id,
             )
-            booked = work.book(rows, call, job, status=verification.status, plan_id=checkpoint.plan_id)
+            booked = work.book(
+                rows, call, job, status=verification.status, plan_id=checkpoint.plan_id, permission=permission
+            )
             return {"verification": views.verification(verification, call)}, (booked,)
 
-        return work.send_made(call, repeats.once(call, create))
+        with trusts.for_work(call, canonical(call.body["provider_id"])) as permission:
+            return work.send_made(call, repeats.once(call, create))
 
 
 def _verifiable(rows: Transaction, call: Call, given: parameters.Parameters) -> Checkpoint:

@@ -3,7 +3,7 @@
 
 from karbor.model.scheduled_run import OVERLAPS
 from karbor.schema.noun import Field, Noun
-from karbor.schema.types import DESCRIPTION, LEAF, LINKS, NAME, PROJECT_ID, TIMESTAMP, UUID, Schema
+from karbor.schema.types import DESCRIPTION, LEAF, LINKS, NAME, PROJECT_ID, TEXT, TIMESTAMP, UUID, Schema
 
 #: Depths of a verification, and spans of time of which the newest checkpoint is kept.
 LEVELS = ("quick", "data")
@@ -63,10 +63,32 @@ DEFINITIONS: dict[str, Schema] = {
             },
         }
     ),
+    "restore_check": _definition(
+        {
+            "level": {**_LEVEL, "description": "How deep what a restore reads is read; `data` where absent."},
+            "conflicts": {
+                "type": ["string", "null"],
+                "enum": ["tell", "fail", None],
+                "description": "Where a restore would be refused as things stand: `tell` of it, or `fail`.",
+            },
+        }
+    ),
     "verify": _definition({"level": {**_LEVEL, "description": "How deep; as the provider does it where absent."}}),
     "copy": _definition(
         {"target_provider_id": {**UUID, "description": "The provider to copy to."}}, required=("target_provider_id",)
     ),
+}
+_PERMISSION: Schema = {
+    "type": ["object", "null"],
+    "properties": {
+        "state": {"type": "string", "enum": ["ok", "lost"], "description": "Whether it holds."},
+        "reason": {**TEXT, "description": "Why it does not."},
+        "since": {**TIMESTAMP, "description": "Since when it is so (UTC)."},
+        "user_id": {"type": "string", "description": "Whose permission it is."},
+    },
+    "required": ["state", "reason", "since", "user_id"],
+    "additionalProperties": False,
+    "examples": [{"state": "ok", "reason": None, "since": "2026-03-01T02:00:00.000000", "user_id": "a1b2"}],
 }
 _GIVEN: Schema = {
     "type": ["object", "string"],
@@ -88,7 +110,8 @@ SCHEDULED_OPERATION = Noun(
         "operation_type": Field(
             {"type": "string", "enum": sorted(DEFINITIONS), "examples": ["retention_protect"]},
             "What is done: `protect`; `retention_protect`, which removes old checkpoints too; `verify` the newest good "
-            "checkpoint; `copy` what the other provider does not have.",
+            "checkpoint; `restore_check` asks what its restore would do, and reads all of it; `copy` what the other "
+            "provider does not have.",
             create="required",
         ),
         "trigger_id": Field(UUID, "When it is done.", create="required"),
@@ -105,10 +128,18 @@ SCHEDULED_OPERATION = Noun(
             create="optional",
             update="optional",
         ),
+        "permission": Field(
+            _PERMISSION,
+            "Whether the service may act for the user of this schedule; null where nobody needs a permission (without "
+            "Keystone). `lost` says why, and since when: nothing is done meanwhile, and its times are missed. It comes "
+            "back by itself, or with the next change of the schedule.",
+        ),
         "project_id": Field(PROJECT_ID, "The project that owns it."),
         "created_at": Field(TIMESTAMP, "When it was made (UTC)."),
         "updated_at": Field(TIMESTAMP, "When it was last changed (UTC)."),
         "next_run": Field(TIMESTAMP, "When it is done next (UTC); null where it is not."),
+        "failures": Field(COUNT | {"examples": [0]}, "How many of its runs failed one after the other, the last first."),
+        "paused_until": Field(TIMESTAMP, "It rests until then (UTC) because they failed; null where it does not."),
         "links": Field(LINKS, "Where it is found, what became of its times, its trigger, its plan and its provider."),
     },
 )
