@@ -75,6 +75,7 @@ class ChunkStore:
     def locate(self, ids: Iterable[bytes]) -> Mapping[bytes, Location]:
         """Where all of these lie. What the cache does not know is looked for in the bank: first in new index objects,
         then in packs that none lists. Raises IntegrityError where a chunk is nowhere."""
+        self.codec.require_keys()
         wanted = set(ids)
         found = self.index.locate(wanted)
         for search in (self.index_objects.follow, self.index_objects.scan_packs):
