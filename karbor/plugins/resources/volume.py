@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How are volumes of Cinder found, and those of a server?"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from karbor.model.resource import Resource
+from karbor.plugins.resources.cloudtypes import PAGE, PROJECT, SERVER, VOLUME, CloudProtectable
+
+
+class VolumeProtectable(CloudProtectable):
+    """Volumes of the project. One that is attached to several servers lies below each of them, and is one."""
+
+    resource_type = VOLUME
+    parent_types = (PROJECT, SERVER)
+    service = "block_storage"
+    hidden = frozenset({"error", "deleting", "error_deleting"})
+
+    def found(self, project_id: str, *, after: str = "", size: int = PAGE) -> Iterator[Mapping[str, Any]]:
+        """One question for each page."""
+        return self.cloud.block_storage.each("/volumes/detail", "volumes", after=after, size=size, sort="id:asc")
+
+    def look_up(self, resource_id: str) -> Mapping[str, Any]:
+        """One question."""
+        volume: Mapping[str, Any] = self.cloud.block_storage.get(f"/volumes/{resource_id}").json()["volume"]
+        return volume
+
+    def owner(self, item: Mapping[str, Any]) -> str:
+        """As Cinder names it."""
+        return str(item["os-vol-tenant-attr:tenant_id"])
+
+    def resource(self, item: Mapping[str, Any]) -> Resource:
+        """With the zone that old clients show."""
+        info = {"availability_zone": item["availability_zone"]} if item.get("availability_zone") else {}
+        return Resource(VOLUME, item["id"], item.get("name") or item["id"], info)
+
+    def below(self, project_id: str, parents: Sequence[Resource]) -> Mapping[str, Sequence[Resource]]:
+        """A volume says to which servers it is attached, so one pass over the volumes serves every server."""
+        attached: dict[str, list[Resource]] = {parent.id: [] for parent in parents}
+        for item in self.found(project_id):
+            if self.owner(item) != project_id or self.is_hidden(item):
+                continue
+            for attachment in item.get("attachments") or ():
+                if attachment.get("server_id") in attached:
+                    attached[attachment["server_id"]].append(self.resource(item))
+        return attached
