@@ -67,17 +67,19 @@ def make_app(
     clock: Clock,
     root: Callable[[Services], Any] = Root,
     meters: Meters | None = None,
+    identity: Identity | None = None,
 ) -> WSGI:
     """The WSGI application. Raises ConfigurationError where the settings do not allow it to serve.
 
     ``root`` makes the tree that requests are routed along; a benchmark puts another one behind the same layers.
-    ``meters`` counts the requests, beside what else the process counts.
+    ``meters`` counts the requests, beside what else the process counts. ``identity`` shares its logins at Keystone.
     """
     settings.register_opts(conf)
     strategy = _strategy(conf, clock)
     policy = Policy(conf, ENDPOINTS)
     work_rate = Rate(conf.project_work_per_minute, clock=clock, what="calls of this project that begin work")
-    identity = Identity(conf) if conf.auth_strategy == "keystone" else None
+    if conf.auth_strategy == "keystone":
+        identity = identity or Identity(conf)
     services = Services(conf, database, protection, clock, policy, ENDPOINTS, work_rate, identity)
     application: WSGI = pecan.make_app(
         root(services),

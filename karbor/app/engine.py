@@ -9,6 +9,7 @@ from karbor.operationengine.engine import Engine, EngineSettings
 from karbor.operationengine.identity import make_identity
 from karbor.operationengine.northbound import RestNorthbound
 from karbor.operationengine.steps import Steps, StepSettings
+from karbor.operationengine.trusts import KeeperSettings, TrustKeeper
 from karbor.sdk.trigger import Limits, load_types
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where everybody may come in, so may we
@@ -24,7 +25,11 @@ class EngineRole(Role):
         conf = shared.conf
         given = conf.operationengine
         kinds = load_types(Limits(conf.min_interval, conf.min_window_time, conf.max_window_time))
-        north = RestNorthbound(self._url, make_identity(conf), timeout=min(given.request_timeout, given.lease / 2))
+        north = RestNorthbound(
+            self._url,
+            make_identity(conf, shared.database, shared.identity),
+            timeout=min(given.request_timeout, given.lease / 2),
+        )
         steps = Steps(
             shared.database,
             north,
@@ -39,20 +44,34 @@ class EngineRole(Role):
             report_interval=conf.report_interval,
             keep_days=given.keep_runs,
         )
+        self._keeper = make_keeper(shared)
         owner = f"{conf.host}:{os.getpid()}:{secrets.token_hex(4)}"
         self.engine = Engine(shared.database, steps, kinds, settings, clock=shared.clock, owner=owner, host=conf.host)
 
     def start(self) -> None:
         self.engine.start()
+        if self._keeper is not None:
+            self._keeper.start()
 
     def stop(self, grace: float) -> None:
         self.engine.stop(grace)
+        if self._keeper is not None:
+            self._keeper.stop(grace)
 
     def _url(self) -> str:
         """Where the API is: as the settings say, or in this process, or where its settings say."""
         conf = self.shared.conf
         listening = local_url(conf.osapi_karbor_listen, conf.osapi_karbor_listen_port)
         return str(conf.operationengine.api_url or self.shared.places.get("api") or listening)
+
+
+def make_keeper(shared: Shared) -> TrustKeeper | None:
+    """Whoever looks after trusts, where there is a Keystone."""
+    if shared.identity is None:
+        return None
+    own = shared.conf.clients
+    settings = KeeperSettings(own.trust_sweep_interval, own.trust_check_interval)
+    return TrustKeeper(shared.database, shared.identity, settings, clock=shared.clock)
 
 
 def local_url(listen: str, port: int) -> str:

@@ -45,7 +45,12 @@ class ApiRole(Role):
         protection = client.make_client(interface.Protection, shared.messaging, timeout=conf.rpc_answer_timeout)
         check_listen(conf)
         application = make_app(
-            conf, database=shared.database, protection=protection, clock=shared.clock, meters=shared.meters
+            conf,
+            database=shared.database,
+            protection=protection,
+            clock=shared.clock,
+            meters=shared.meters,
+            identity=shared.identity,
         )
         address = (conf.osapi_karbor_listen, conf.osapi_karbor_listen_port)
         self._server = wsgi.Server(

@@ -4,6 +4,7 @@
 Three daemons with one role each, or one process with all of them: the same code path.
 """
 
+import functools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from oslo_config import cfg
 
 from karbor import conf as settings
 from karbor.app.metricsport import MetricsPort
+from karbor.clients.identity import Identity
 from karbor.common.clock import Clock
 from karbor.common.meters import Meters
 from karbor.db.database import Database
@@ -33,6 +35,14 @@ class Shared:
     meters: Meters = field(default_factory=Meters)
     notifications: Notifications | None = None  # None where nobody is to be told
     places: dict[str, str] = field(default_factory=dict)
+
+    @functools.cached_property
+    def identity(self) -> Identity | None:
+        """Logins at Keystone, for those that need them; None where callers prove in another way who they are.
+
+        Raises ConfigurationError where the settings do not say how the service itself logs in.
+        """
+        return Identity(self.conf) if self.conf.auth_strategy == "keystone" else None
 
 
 class Role:

@@ -109,9 +109,14 @@ class Identity:
         with self._lock:
             self._trusts.pop(trust_id, None)
 
-    def login(self, trust_id: str) -> str:
-        """A token of the tenant. Raises Forbidden with the reason where the trust gives none (nothing helps but the
-        tenant or its administrator), Unavailable where Keystone cannot be asked or refuses us ourselves."""
+    def login(self, trust_id: str, *, fresh: bool = False) -> str:
+        """A token of the tenant; a ``fresh`` one shows whether the trust holds just now.
+
+        Raises Forbidden with the reason where the trust gives none (nothing helps but the tenant or its administrator),
+        Unavailable where Keystone cannot be asked, or refuses us ourselves.
+        """
+        if fresh:
+            self.forget(trust_id)
         session = self.session_for_trust(trust_id)
         try:
             token = self.ask(session.get_token, _ASKED)
@@ -183,14 +188,14 @@ class Identity:
     def url(self) -> str:
         """The address of Keystone with its version."""
         if not self._url:
-            # AUTH_INTERFACE: the address that the login itself goes to, whatever the catalog says.
-            where = {
-                "service_type": "identity",
-                "interface": AUTH_INTERFACE,
-                "min_version": "3",
-                "max_version": "3.latest",
-            }
-            self._url = str(self.ask(lambda: self._service.get_endpoint(**where), _ASKED)).rstrip("/")
+
+            def find() -> str | None:
+                # AUTH_INTERFACE: the address that the login itself goes to, whatever the catalog says.
+                return self._service.get_endpoint(
+                    service_type="identity", interface=AUTH_INTERFACE, min_version="3", max_version="3.latest"
+                )
+
+            self._url = str(self.ask(find, _ASKED)).rstrip("/")
         return self._url
 
     def ask(self, work: Callable[[], Found], what: str) -> Found:

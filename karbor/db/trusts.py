@@ -45,16 +45,18 @@ class Trusts(Repository):
         row = self._connection.execute(sa.select(TRUSTS).where(_C.trust_id == trust_id)).first()
         return _trust(row) if row else None
 
-    def of_schedule(self, scheduled_operation_id: str) -> str | None:
-        """Keystone's id of the trust of this schedule, also of one that is gone while a run of it is under way."""
-        own = sa.select(SCHEDULED_OPERATIONS.c.trust_id).where(SCHEDULED_OPERATIONS.c.id == scheduled_operation_id)
+    def of_schedule(self, scheduled_operation_id: str) -> tuple[str | None, str | None]:
+        """Keystone's id of the trust of this schedule, also of one that is gone while a run of it is under way; and why
+        it does not let us act any more."""
+        schedules = SCHEDULED_OPERATIONS.c
+        own = sa.select(schedules.trust_id, schedules.permission_reason).where(schedules.id == scheduled_operation_id)
         row = self._connection.execute(own).first()
         if row is not None:
-            return row.trust_id
+            return row.trust_id, row.permission_reason
         left = sa.select(_C.trust_id).where(
             _C.scheduled_operation_id == scheduled_operation_id, _C.trust_id.is_not(None)
         )
-        return self._connection.execute(left.order_by(_C.created_at.desc()).limit(1)).scalar()
+        return self._connection.execute(left.order_by(_C.created_at.desc()).limit(1)).scalar(), None
 
     def unused(self, *, wait_ms: int, limit: int) -> Sequence[Trust]:
         """Trusts that nothing needs any more and that nobody tried to give back in the last ``wait_ms``."""

@@ -8,7 +8,10 @@ from collections.abc import Mapping
 
 from oslo_config import cfg
 
+from karbor.clients.identity import Identity as Keystone
+from karbor.db.database import Database
 from karbor.model import errors
+from karbor.model.scheduled_operation import NO_PERMISSION
 from karbor.model.scheduled_run import ScheduledRun
 
 LOG = logging.getLogger(__name__)
@@ -58,8 +61,49 @@ class NoIdentity(Identity):
         raise errors.Forbidden(self._reason)
 
 
-def make_identity(conf: cfg.ConfigOpts) -> Identity:
-    """As the settings say."""
+class TrustIdentity(Identity):
+    """The user of the schedule, by the schedule's trust. Whether that lets us log in is shown with the schedule."""
+
+    def __init__(self, database: Database, keystone: Keystone) -> None:
+        self._database = database
+        self._keystone = keystone
+
+    def headers(self, run: ScheduledRun) -> Mapping[str, str]:
+        id = run.scheduled_operation_id
+        with self._database.read() as rows:
+            trust_id, lost = rows.trusts.of_schedule(id)
+        if trust_id is None:
+            raise errors.Forbidden(NO_PERMISSION)
+        try:
+            token = self._keystone.login(trust_id, fresh=lost is not None)
+        except errors.Forbidden as fault:
+            note_permission(self._database, id, trust_id=trust_id, reason=fault.message)
+            raise
+        if lost is not None:
+            note_permission(self._database, id, trust_id=trust_id, reason=None)
+        return {"X-Auth-Token": token}
+
+    def refused(self, run: ScheduledRun) -> None:
+        super().refused(run)
+        with self._database.read() as rows:
+            trust_id, _lost = rows.trusts.of_schedule(run.scheduled_operation_id)
+        if trust_id is not None:
+            self._keystone.forget(trust_id)
+
+
+def note_permission(database: Database, id: str, *, trust_id: str | None, reason: str | None) -> None:
+    """Show whether the permission of a schedule holds; ``reason`` says why not. One log line where that changed."""
+    changed = database.retrying(
+        lambda rows: rows.scheduled_operations.note_permission(id, trust_id=trust_id, reason=reason)
+    )
+    if changed and reason is None:
+        LOG.info("permission is back scheduled_operation=%s trust=%s", id, trust_id)
+    elif changed:
+        LOG.warning("permission lost scheduled_operation=%s trust=%s cause=%s", id, trust_id, reason)
+
+
+def make_identity(conf: cfg.ConfigOpts, database: Database, keystone: Keystone | None) -> Identity:
+    """As the settings say. ``keystone`` where auth_strategy is keystone."""
     given = conf.operationengine
     if conf.auth_strategy == "noauth":
         return NoAuthIdentity()
@@ -67,4 +111,6 @@ def make_identity(conf: cfg.ConfigOpts) -> Identity:
         return BasicIdentity(given.username, given.password)
     if conf.auth_strategy == "http_basic":
         return NoIdentity("The engine has no login: its settings name no user of the project *.")
+    if keystone is not None:
+        return TrustIdentity(database, keystone)
     return NoIdentity(f"The engine has no way to log in where auth_strategy is {conf.auth_strategy}.")

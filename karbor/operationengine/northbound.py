@@ -123,21 +123,30 @@ class RestNorthbound(Northbound):
         return found  # type: ignore[no-any-return]
 
     def _send(self, run: ScheduledRun, method: str, path: str, body: Any = None, *, key: str = "") -> dict[str, Any]:
+        answer = self._ask(run, method, path, body, key=key)
+        if answer.status_code == 401:  # a token may end before its time: the user changed the password
+            self._identity.refused(run)
+            answer = self._ask(run, method, path, body, key=key)
+        if answer.status_code in (401, 403):
+            self._identity.refused(run)
+        if not answer.ok:
+            raise _fault(answer)
+        try:
+            return dict(answer.json()) if answer.content else {}
+        except ValueError as fault:
+            raise errors.Unavailable("The API gave no answer that can be read.", detail=str(fault)) from fault
+
+    def _ask(self, run: ScheduledRun, method: str, path: str, body: Any, *, key: str) -> requests.Response:
         headers = {"Accept": "application/json", **self._identity.headers(run)}
         if key:
             headers["Idempotency-Key"] = key
         url = f"{self._url().rstrip('/')}/v1/{quote(run.project_id, safe='~:@')}{path}"
         try:
-            answer = requests.request(
+            return requests.request(
                 method, url, json=body, headers=headers, timeout=self._timeout, allow_redirects=False
             )
-            if answer.ok:
-                return dict(answer.json()) if answer.content else {}
-        except (requests.RequestException, ValueError) as fault:
+        except requests.RequestException as fault:
             raise errors.Unavailable("The API could not be reached, or gave no answer.", detail=str(fault)) from fault
-        if answer.status_code in (401, 403):
-            self._identity.refused(run)
-        raise _fault(answer)
 
 
 def _checkpoints(provider_id: str | None) -> str:

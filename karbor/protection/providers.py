@@ -16,6 +16,7 @@ from oslo_config import cfg
 
 from karbor.common import faultpoints, loading
 from karbor.common.clock import Clock
+from karbor.heat.options import STACK_TYPE, StackOptions
 from karbor.model import errors
 from karbor.model.provider import ProviderInfo
 from karbor.protection.watchedbank import WatchedBank
@@ -191,6 +192,7 @@ class ProviderRegistry:
             name=conf.provider.name,
             description=conf.provider.description,
             schemas=_schemas(protections),
+            acts_in_cloud=any(plugin.acts_in_cloud for plugin in protections.values()),
         )
         self._providers[provider_id] = Provider(info, bank, protections, names, open_vault=open_vault)
 
@@ -214,7 +216,10 @@ def settings_section(plugin_name: str) -> str:
 def _schemas(protections: Mapping[str, Protection]) -> dict[str, dict[str, Any]]:
     return {
         "options_schema": {type_: plugin.Protect.schema() for type_, plugin in protections.items()},
-        "restore_schema": {type_: plugin.Restore.schema() for type_, plugin in protections.items()},
+        "restore_schema": {
+            **{type_: plugin.Restore.schema() for type_, plugin in protections.items()},
+            **({STACK_TYPE: StackOptions.schema()} if any(p.through_heat for p in protections.values()) else {}),
+        },
         "saved_info_schema": {type_: plugin.Saved.schema() for type_, plugin in protections.items()},
         "verify_schema": {type_: plugin.Verify.schema() for type_, plugin in protections.items()},
         "copy_schema": {type_: plugin.Copy.schema() for type_, plugin in protections.items() if plugin.can_copy()},
