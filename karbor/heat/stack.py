@@ -57,8 +57,8 @@ class StackBuilder:
             if now != last:
                 report(now)
                 last = now
-            state = self._stacks.get(stack_id)
-            return state if state is None or not state.status.endswith("_IN_PROGRESS") else None
+            state = self._stacks.get(stack_id) or StackState(stack_id, GONE, "It was deleted while it was built")
+            return None if state.status.endswith("_IN_PROGRESS") else state
 
         # Heat itself gives up after timeout_minutes; what it needs to say so comes on top.
         end = self._until(look, seconds=timeout_minutes * 60 + 300)

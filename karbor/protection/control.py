@@ -34,6 +34,11 @@ class Control:
         if self._stop is not None:
             raise self._stop
 
+    def check_ours(self) -> None:
+        """Raise LeaseLost where the job is somebody else's. For what must be done although the work is to end."""
+        if self._stop is not None and self.lost:
+            raise self._stop
+
     def cancel(self) -> None:
         """Somebody asked for the end of this work."""
         self._cancelled = True

@@ -62,15 +62,19 @@ class Operation(abc.ABC):
     @functools.cached_property
     def domain(self) -> Domain:
         """The project's part of the vault. Raises KeyUnavailable, BankUnavailable."""
-        return self.provider.vault.domain(self.job.project_id)
+        return self.provider.vault.holder(self.job.project_id, RECORD, self.checkpoint_id)
 
     @property
     def open_cloud(self) -> "Callable[[], Cloud] | None":
         """Opens the tenant's cloud; None where this worker has none, or the tenant handed on no right in it."""
+        return self.cloud_opener(self.control.check)
+
+    def cloud_opener(self, check: Callable[[], None]) -> "Callable[[], Cloud] | None":
+        """The same, with waits that call ``check``."""
         clouds, trust_id = self.parts.clouds, getattr(self.job, "trust_id", None)
         if clouds is None or not trust_id:
             return None
-        return lambda: clouds.of_trust(trust_id).watched(self.control.check)
+        return lambda: clouds.of_trust(trust_id).watched(check)
 
     @abc.abstractmethod
     def plan(self) -> Sequence[Step]:
@@ -79,6 +83,9 @@ class Operation(abc.ABC):
     @abc.abstractmethod
     def engine_step(self, step: Step, results: Mapping[str, Any]) -> Any:
         """Do a step of the engine itself (read back, commit, finish)."""
+
+    def undo_engine_step(self, step: Step) -> None:  # noqa: B027 - most engine steps leave nothing behind
+        """Undo a step of the engine, which may not have begun. May be called again."""
 
     @abc.abstractmethod
     def resource_step(self, step: Step, plugin: Protection, work: StepWork) -> Any:
@@ -147,7 +154,7 @@ class Operation(abc.ABC):
     def undo(self, step: Step, results: Mapping[str, Any]) -> None:
         """Undo a resource once, when the first of its steps is undone. What fails here is logged: the next start-up
         or the next operation mends it."""
-        if step.key is None or self._first_steps.get(step.key) != step.name:
+        if step.key is not None and self._first_steps.get(step.key) != step.name:
             return
         try:
             with self.parts.database.read() as rows:
@@ -156,7 +163,11 @@ class Operation(abc.ABC):
             self.control.lose()
             raise errors.LeaseLost(detail=f"the database failed while {step.name} was undone: {fault}") from fault
         try:
-            self.abandon(self.plugin(step.key), self._work(step.key, results))
+            if step.key is None:
+                self.undo_engine_step(step)
+            else:
+                work = self._work(step.key, results, check=self.control.check_ours)
+                self.abandon(self.plugin(step.key), work)
         except errors.LeaseLost:
             raise
         except errors.KarborError as fault:
@@ -189,8 +200,11 @@ class Operation(abc.ABC):
                 self._first_steps.setdefault(step.key, step.name)
         return steps
 
-    def _work(self, key: ResourceKey, results: Mapping[str, Any]) -> StepWork:
+    def _work(
+        self, key: ResourceKey, results: Mapping[str, Any], *, check: Callable[[], None] | None = None
+    ) -> StepWork:
         plugin = self.plugin(key)
+        check = check or self.control.check
         return StepWork(
             self.control.job,
             self.control,
@@ -203,7 +217,8 @@ class Operation(abc.ABC):
             saved_in=self.saved_in,
             earlier=self.earlier(key),
             lease=self.lease,
-            open_cloud=self.open_cloud,
+            open_cloud=self.cloud_opener(check),
+            check=check,
         )
 
 

@@ -1,17 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """How is a checkpoint brought back? By the graph and the saved data in its record, never by today's inventory."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from karbor.clients.heat import HeatStacks
 from karbor.db.database import Transaction
+from karbor.heat.options import STACK_TYPE, StackOptions
+from karbor.model import errors
 from karbor.model.checkpoint import CheckpointRecord, Reason, SavedResource
 from karbor.model.graph import ResourceGraph
+from karbor.model.plan import options_for
 from karbor.model.resource import ResourceKey
 from karbor.protection import flows
 from karbor.protection.flows import Step
 from karbor.protection.operation import Operation, reason_of
 from karbor.protection.protect import require_record
+from karbor.protection.stackstep import StackStep, parts_of
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import Protection, Restored
 
@@ -27,7 +33,8 @@ class RestoreOperation(Operation):
         self.parameters = restore.parameters
         self._record = require_record(self.domain, self.checkpoint_id)
         self.graph = ResourceGraph.from_dict(self._record.graph)
-        return self.remember_first_steps(flows.restore_steps(self.graph, self.has))
+        through_heat = any(self.plugin(node.key).through_heat for node in self.graph)
+        return self.remember_first_steps(flows.restore_steps(self.graph, self.has, through_heat=through_heat))
 
     def options(self, plugin: Protection, values: Mapping[str, Any]) -> Any:
         return plugin.Restore.parse(values)
@@ -39,15 +46,53 @@ class RestoreOperation(Operation):
         if step.phase != "restore":
             return getattr(plugin, step.phase)(work)
         done: Restored = plugin.restore(work)
-        self._show(work.key.type, done.new_id, "available")
-        return {"new_id": done.new_id, "result": dict(done.result)}
+        if done.new_id:
+            self._show(work.key.type, done.new_id, "available")
+        parts = [part.to_dict() for part in done.template]
+        return {"new_id": done.new_id, "result": dict(done.result), **({"template": parts} if parts else {})}
 
     def engine_step(self, step: Step, results: Mapping[str, Any]) -> Any:
-        """Finish: every resource is there; the rows are written by ``ended_well``."""
-        return None
+        """Stack: what the plug-ins left to Heat. Finish: every resource is there; ``ended_well`` writes the rows."""
+        if step.phase != flows.STACK or not any(parts_of(results)):
+            return None
+        return self._stack(self.control.check).build(results, description=f"Restore of checkpoint {self.checkpoint_id}")
+
+    def undo_engine_step(self, step: Step) -> None:
+        if step.phase == flows.STACK and self.open_cloud is not None and not self._keeps:
+            self._stack(self.control.check_ours).remove()
 
     def abandon(self, plugin: Protection, work: StepWork) -> None:
-        plugin.restore_abandon(work)
+        if not (plugin.through_heat and self._keeps):
+            plugin.restore_abandon(work)
+
+    @functools.cached_property
+    def _stack_options(self) -> StackOptions:
+        return StackOptions.parse(options_for(self.parameters, STACK_TYPE, ""))
+
+    @property
+    def _keeps(self) -> bool:
+        """Whether what was built stays when the restore fails."""
+        return self._stack_options.on_failure == "keep"
+
+    def _stack(self, check: Callable[[], None]) -> StackStep:
+        open_cloud = self.cloud_opener(check)
+        if open_cloud is None:
+            raise errors.NotSupported("This restore needs a cloud, and has no right to act in one.")
+        cloud = open_cloud()
+
+        def put(container: str, name: str, content: bytes) -> None:
+            cloud.object_store.create_container(container)
+            cloud.object_store.upload_object(container, name, data=content)
+
+        return StackStep(
+            HeatStacks(cloud),
+            self._stack_options,
+            self.restore_id,
+            clock=self.parts.clock,
+            check=check,
+            show=self._show,
+            put=put,
+        )
 
     def failed(self, step: Step, fault: BaseException) -> None:
         super().failed(step, fault)
@@ -60,14 +105,11 @@ class RestoreOperation(Operation):
 
     def ended_badly(self, rows: Transaction, reason: Reason) -> None:
         text = _text(f"{reason.step}: {reason.cause}", reason)
+        what = "It was kept as it was" if self._keeps else "It was removed again"
         for key, status in rows.restores.get(self.restore_id).resources_status.items():
-            if status == "available":  # it was, until everything was undone
-                rows.restores.set_resource(
-                    self.restore_id,
-                    key,
-                    "error",
-                    f"It was removed again, because {reason.resource or 'the restore'} failed.",
-                )
+            if status in ("available", "restoring"):  # it was, until everything was undone
+                text = f"{what}, because {reason.resource or 'the restore'} failed."
+                rows.restores.set_resource(self.restore_id, key, "error", text)
         if not reason.resource:
             rows.restores.set_resource(self.restore_id, f"Checkpoint#{self.checkpoint_id}", "error", text)
         rows.restores.transition(self.restore_id, "fail", finished_at=self.parts.clock.now())

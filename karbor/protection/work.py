@@ -63,6 +63,7 @@ class StepWork(protection.Work):
         earlier: Sequence[protection.EarlierPoint] = (),
         lease: Lease | None = None,
         open_cloud: "Callable[[], Cloud] | None" = None,
+        check: Callable[[], None] | None = None,
     ) -> None:
         node = graph[key]
         parents = graph.parents(key)
@@ -83,6 +84,7 @@ class StepWork(protection.Work):
         self.streams = VaultStreams(domain, control, saved, saved_in or domain, lease)
         self._control = control
         self._open_cloud = open_cloud
+        self._check = check or control.check
 
     @property
     def cloud(self) -> "Cloud":
@@ -92,7 +94,7 @@ class StepWork(protection.Work):
         self._control.expect(self.key.text, total_bytes)
 
     def check(self) -> None:
-        self._control.check()
+        self._check()
 
     def advance(self, nbytes: int) -> None:
         self._control.advance(nbytes)

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What may a user say about the stack of a restore?"""
+
+from typing import Literal
+
+from karbor.sdk.options import Options, option
+
+#: Where the options stand among the parameters of a restore, in the place of a resource type.
+STACK_TYPE = "OS::Heat::Stack"
+
+
+class StackOptions(Options):
+    """Options of the type ``OS::Heat::Stack`` in the parameters of a restore."""
+
+    stack_name: str = option("karbor-restore", "The stack has this name, and the id of the restore behind it.")
+    timeout_minutes: int = option(60, "How long may Heat take?", minimum=1, maximum=1440, unit="minutes")
+    on_failure: Literal["remove", "keep"] = option(
+        "remove",
+        "remove: what was built is removed when the restore fails. keep: the stack and all that was restored stays, "
+        "to be looked at and removed by hand.",
+    )
+    export_to: str = option(
+        "",
+        "Where the template is put before anything is built from it: CONTAINER/NAME in the object store of the "
+        "project. Empty: nowhere.",
+    )
+    build: Literal["yes", "no"] = option(
+        "yes", "no: the template is exported, and what it needs is restored, but no stack is made of it."
+    )
