@@ -50,6 +50,7 @@ def operation(
     repeatable: bool = False,
     begins_work: bool = False,
     more_rules: tuple[tuple[str, Role, str], ...] = (),
+    headers: Mapping[str, Schema] | None = None,
 ) -> Callable[[Function], Any]:
     """Declare a method of a node as an operation. Its docstring becomes summary and description.
 
@@ -74,6 +75,7 @@ def operation(
             repeatable=repeatable,
             begins_work=begins_work,
             more_rules=more_rules,
+            more_headers=headers or {},
         )
         request_shape = Shape(body) if body else None
         texts = paging.shapes_of(record.query_parameters)

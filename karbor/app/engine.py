@@ -6,6 +6,7 @@ import secrets
 
 from karbor.app.wiring import Role, Shared
 from karbor.operationengine.engine import Engine, EngineSettings
+from karbor.operationengine.happenings import Happenings
 from karbor.operationengine.identity import make_identity
 from karbor.operationengine.northbound import RestNorthbound
 from karbor.operationengine.steps import Steps, StepSettings
@@ -30,11 +31,15 @@ class EngineRole(Role):
             make_identity(conf, shared.database, shared.identity),
             timeout=min(given.request_timeout, given.lease / 2),
         )
-        steps = Steps(
-            shared.database,
-            north,
-            StepSettings(lease=given.lease * 1000, watch=int(given.watch * 1000), retry=given.retry_delay * 1000),
+        happenings = Happenings(kinds, interval_ms=conf.event_interval * 1000)
+        pace = StepSettings(
+            lease=given.lease * 1000,
+            watch=int(given.watch * 1000),
+            retry=given.retry_delay * 1000,
+            breaker_failures=given.breaker_failures,
+            breaker_pause=given.breaker_pause * 1000,
         )
+        steps = Steps(shared.database, north, pace, happenings)
         settings = EngineSettings(
             lease_ms=given.lease * 1000,
             poll=given.poll,

@@ -24,6 +24,19 @@ OPTS: list[cfg.Opt] = [
         help="Longest window of a time trigger in seconds. It must be more than min_window_time, and at most half of "
         "min_interval.",
     ),
+    cfg.IntOpt(
+        "event_interval",
+        default=60,
+        min=0,
+        help="Seconds that lie at least between two lots of runs which events start at one trigger. Events that come "
+        "meanwhile are taken together.",
+    ),
+    cfg.IntOpt(
+        "webhook_per_minute",
+        default=60,
+        min=0,
+        help="Requests in a minute that one process takes at the address of one webhook; 0: no bound.",
+    ),
 ]
 
 ENGINE_OPTS: list[cfg.Opt] = [
@@ -69,7 +82,37 @@ ENGINE_OPTS: list[cfg.Opt] = [
         "keep_runs",
         default=400,
         min=0,
-        help="Days that what became of a planned time stays to be seen; 0: for ever.",
+        help="Days that what became of a planned time or of an event stays to be seen; 0: for ever.",
+    ),
+    cfg.IntOpt(
+        "breaker_failures",
+        default=5,
+        min=0,
+        help="After so many failed runs one after the other a scheduled operation rests; 0: never.",
+    ),
+    cfg.IntOpt(
+        "breaker_pause",
+        default=3600,
+        min=1,
+        help="Seconds of that rest. The first run behind it is a trial: it ends the matter, or doubles the rest, up to "
+        "a day.",
+    ),
+    cfg.ListOpt(
+        "notification_topics",
+        default=[],
+        help="Topics of oslo.messaging on which other services tell what happens, such as notifications. Triggers of "
+        "type notification see nothing where it is empty. The broker is that of oslo_messaging_notifications.",
+    ),
+    cfg.ListOpt(
+        "notification_exchanges",
+        default=["nova", "cinder", "glance", "neutron", "manila", "trove"],
+        help="Exchanges (control_exchange of those services) in which the topics are listened to.",
+    ),
+    cfg.StrOpt(
+        "notification_pool",
+        default="karbor",
+        help="Name of the queues that all engines share: each notification reaches one of them, and other listeners "
+        "of the topics lose nothing.",
     ),
 ]
 

@@ -17,7 +17,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from karbor.common.clock import Clock
 from karbor.db import schema
+from karbor.db.breakers import Breakers
 from karbor.db.checkpoints import Checkpoints
+from karbor.db.events import Events
 from karbor.db.exports import Exports
 from karbor.db.fires import Fires
 from karbor.db.jobs import Jobs
@@ -62,6 +64,8 @@ class Transaction:
         self.scheduled_operations = ScheduledOperations(connection, clock, self.changes)
         self.scheduled_runs = ScheduledRuns(connection, clock, self.changes)
         self.fires = Fires(connection, clock, self.changes)
+        self.events = Events(connection, clock, self.changes)
+        self.breakers = Breakers(connection, clock, self.changes)
         self.repeats = Repeats(connection, clock, self.changes)
         self.trusts = Trusts(connection, clock, self.changes)
         self.quotas = Quotas(connection, clock, self.changes)

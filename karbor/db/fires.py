@@ -110,7 +110,13 @@ class Fires(Repository):
         wanted = sa.select(SCHEDULED_OPERATIONS).where(_O.trigger_id.in_(list(by_id)), _O.enabled == 1)
         now = self.now()
         found = [
-            _run(operation, fired, now)
+            run_values(operation, moment(fired.at_ms), now)
+            | {
+                "status": "missed" if fired.missed else "waiting",
+                "reason": fired.missed or None,
+                "begin_until_ms": fired.until_ms,
+                "ended_at": now if fired.missed else None,
+            }
             for operation in self._connection.execute(wanted)
             for fired in by_id[operation.trigger_id].fired
             if fired.at_ms >= operation.since_ms
@@ -172,7 +178,7 @@ def trigger(row: Row[Any]) -> Trigger:
     """A row of the triggers as a value."""
     values = dict(row._mapping)
     next_ms = values.pop("next_fire_ms")
-    del values["revision"]
+    del values["revision"], values["token_hash"]
     return Trigger(**values, next_fire=moment(next_ms) if next_ms and next_ms > 0 else None)
 
 
@@ -187,8 +193,8 @@ def insert_new(connection: Connection, rows: Sequence[dict[str, Any]]) -> None:
     connection.execute(insert(SCHEDULED_RUNS).on_conflict_do_nothing(), rows)
 
 
-def _run(operation: Row[Any], fired: Fired, now: datetime) -> dict[str, Any]:
-    at = moment(fired.at_ms)
+def run_values(operation: Row[Any], at: datetime, now: datetime) -> dict[str, Any]:
+    """The row of a run of that operation for that time, which waits for its turn."""
     return {
         "id": run_id(operation.id, at),
         "project_id": operation.project_id,
@@ -199,10 +205,7 @@ def _run(operation: Row[Any], fired: Fired, now: datetime) -> dict[str, Any]:
         "plan_id": operation.plan_id,
         "provider_id": operation.provider_id,
         "definition": operation.operation_definition,
-        "status": "missed" if fired.missed else "waiting",
-        "reason": fired.missed or None,
+        "status": "waiting",
         "result": {},
-        "begin_until_ms": fired.until_ms,
         "created_at": now,
-        "ended_at": now if fired.missed else None,
     }

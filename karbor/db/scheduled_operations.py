@@ -8,6 +8,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from karbor.db.breakers import Breakers
 from karbor.db.jobs import server_ms
 from karbor.db.query import Listing, capped, equal, flag, json_substring, substring
 from karbor.db.repository import Repository, locked
@@ -70,6 +71,7 @@ class ScheduledOperations(Repository):
         """
         operation = replace(operation, updated_at=self._clock.now())
         self._hold(operation)
+        Breakers(self._connection, self._clock, self._changes).forget(operation.id)  # somebody has seen to it
         changed = {name: value for name, value in _values(operation).items() if name not in _FIXED}
         if operation.enabled:  # times that passed while it was not are not made up for
             now = server_ms(self._connection, self._clock)
@@ -83,6 +85,7 @@ class ScheduledOperations(Repository):
         if not self._delete(id):
             raise errors.NotFound(f"The scheduled operation {id} could not be found.")
         ScheduledRuns(self._connection, self._clock, self._changes).forget(id)
+        Breakers(self._connection, self._clock, self._changes).forget(id)
 
     def entrust(self, id: str, *, trust_id: str, user_id: str) -> ScheduledOperation:
         """From now on it is done for this user, by this trust; returns it. Raises NotFound."""

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from karbor.db.breakers import Breakers
 from karbor.db.fires import insert_new, moment, now_ms
 from karbor.db.jobs import server_ms
 from karbor.db.query import Listing, capped, equal
@@ -20,7 +21,7 @@ from karbor.db.repository import Repository, locked, upsert
 from karbor.db.tables import PAUSED_PLANS, SCHEDULED_RUNS, TURNS
 from karbor.model import errors, states
 from karbor.model.page import Page, PageRequest
-from karbor.model.scheduled_operation import ScheduledOperation
+from karbor.model.scheduled_operation import Health, ScheduledOperation
 from karbor.model.scheduled_run import ScheduledRun, run_id
 
 _C = SCHEDULED_RUNS.c
@@ -30,6 +31,8 @@ _LOOK_AT = 4  # candidates for each run that may begin
 _QUEUE_MS = 2000  # until one that waits for the last run of its operation is looked at again
 _LATE = "It could not begin within its window: the service was busy, or no engine was there."
 _UNDER_WAY = "The run of {} had not ended."
+_PAUSED = "{} runs failed one after the other; none begins before {}."
+_QUEUED = 100  # runs of one operation that somebody asked for and that have not begun
 
 
 class ScheduledRuns(Repository):
@@ -55,7 +58,11 @@ class ScheduledRuns(Repository):
         return Page(tuple(map(_run, rows)), len(rows) >= capped(request))
 
     def ask(self, operation: ScheduledOperation) -> ScheduledRun:
-        """A run of this operation now, because somebody wants one."""
+        """A run of this operation now, because somebody wants one. Raises TooMany where many wait already."""
+        wanted = (_C.scheduled_operation_id == operation.id, _C.status == "waiting")
+        waiting = sa.select(sa.func.count()).select_from(SCHEDULED_RUNS).where(*wanted)
+        if self._connection.execute(waiting).scalar_one() >= _QUEUED:
+            raise errors.TooMany("There are too many runs of this operation that wait.", retry_after=60)
         now = self._now()
         newest = sa.select(sa.func.max(_C.scheduled_for)).where(_C.scheduled_operation_id == operation.id)
         last = self._connection.execute(newest).scalar()
@@ -93,6 +100,7 @@ class ScheduledRuns(Repository):
         begun: list[Row[Any]] = []
         found = self._candidates(limit * _LOOK_AT, busy.projects, full, spent)
         paused = self._paused(found)
+        health = Breakers(self._connection, self._clock, self._changes).of(row.scheduled_operation_id for row in found)
         for row in found:
             if len(begun) >= limit:
                 break
@@ -100,7 +108,10 @@ class ScheduledRuns(Repository):
                 per_provider and busy.providers.get(row.provider_id, 0) >= per_provider
             ):
                 continue
-            if self._may_begin(row, busy, paused):
+            if not row.manual and (rest := health.get(row.scheduled_operation_id, Health()).paused_until):
+                failures = health[row.scheduled_operation_id].failures
+                self._skip(row, _PAUSED.format(failures, rest.strftime("%Y-%m-%d %H:%M:%S UTC")))
+            elif self._may_begin(row, busy, paused):
                 begun.append(row)
                 busy.add(row)
         return self._take(begun, owner=owner, lease_ms=lease_ms, begin=True)
@@ -166,13 +177,14 @@ class ScheduledRuns(Repository):
         """Give it back to be begun anew after ``delay_ms``, with another attempt. Raises LeaseLost."""
         not_before = server_ms(self._connection, self._clock) + delay_ms
         failed = [*run.result.get("failed", ()), run.result.get("checkpoint_id")]
+        cause = {"cause": run.result["cause"]} if "cause" in run.result else {}
         self._change(
             run,
             lease_until_ms=0,
             not_before_ms=not_before,
             attempts=run.attempts + 1,
             reason=reason,
-            result={"failed": [id for id in failed if id]},
+            result={"failed": [id for id in failed if id], **cause},
         )
 
     def end(self, run: ScheduledRun, status: str, *, reason: str | None = None, **result: Any) -> None:

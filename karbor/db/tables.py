@@ -104,6 +104,10 @@ CHECKPOINTS = table(
     sa.Column("source_id", identifier()),
     sa.Column("verified_at", Moment),
     sa.Column("verified_level", text(32)),
+    sa.Column("lock_mode", text(32)),
+    sa.Column("locked_until", Moment),
+    _flag("held", "0"),
+    sa.Column("held_reason", long_text()),
     _flag("deleted", "0"),  # 1 for a tombstone: with it, an index leads past the tombstones
     sa.Index("checkpoints_live", "deleted", "created_at", "id"),
     sa.Index("checkpoints_provider_live", "provider_id", "deleted", "created_at", "id"),
@@ -333,8 +337,6 @@ SCHEDULED_OPERATIONS = table(
     sa.Column("enabled", sa.SmallInteger, nullable=False),
     *_times(),
     _count("since_ms"),  # times of its trigger before this are not its own: it was not there, or not enabled
-    _count("failures", sa.Integer),  # in a row; and until when it is not begun because of them
-    _count("paused_until_ms"),
     sa.Column("trust_id", identifier()),
     sa.Column("permission_reason", long_text()),  # why it is lost; NULL: it is not
     sa.Column("permission_since", Moment),
@@ -405,6 +407,13 @@ TRIGGER_EVENTS = table(
     sa.Index("trigger_events_trigger_outcome", "trigger_id", "outcome", "at", "id"),
     sa.Index("trigger_events_trigger_id", "trigger_id", "id"),
     sa.Index("trigger_events_at", "at", "id"),
+)
+# Scheduled operations whose last run failed: how often in a row, and until when they are not begun because of that.
+BREAKERS = table(
+    "breakers",
+    sa.Column("scheduled_operation_id", identifier(), primary_key=True),
+    _count("failures", sa.Integer),
+    _count("paused_until_ms"),
 )
 # Plans that somebody suspended after they had been started. A plan that was never started is no such one: clients of
 # old leave every plan as it was made, and expect its schedules to run.

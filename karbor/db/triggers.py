@@ -1,11 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are triggers kept?"""
 
+import hmac
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
 import sqlalchemy as sa
 
+from karbor.db.events import Events
 from karbor.db.fires import UNPLANNED, milliseconds
 from karbor.db.fires import trigger as read
 from karbor.db.jobs import server_ms
@@ -70,6 +73,27 @@ class Triggers(Repository):
         if self._connection.execute(users).first():
             raise errors.Conflict(f"The trigger {id} is used by a scheduled operation.")
         self._delete(id)
+        Events(self._connection, self._clock, self._changes).forget(id)
+
+    def listening(self, project_id: str, types: Iterable[str]) -> Sequence[Trigger]:
+        """Every trigger of these types in the project."""
+        query = sa.select(TRIGGERS).where(_C.project_id == project_id, _C.type.in_(list(types))).order_by(_C.id)
+        return [read(row) for row in self._connection.execute(query)]
+
+    def set_token(self, id: str, token_hash: str) -> None:
+        """Keep the hash of the secret of this trigger; the one before does not count any more. Raises NotFound."""
+        if not self._update(id, token_hash=token_hash):
+            raise errors.NotFound(f"The trigger {id} could not be found.")
+
+    def with_token(self, id: str, token_hash: str) -> Trigger:
+        """The trigger that has this secret. Raises NotFound, the same for a wrong id and a wrong secret."""
+        try:
+            row = self._row(id)
+        except errors.NotFound:
+            row = None
+        if row is None or not hmac.compare_digest(str(row.token_hash or ""), token_hash):
+            raise errors.NotFound("There is no webhook with this address.")
+        return read(row)
 
 
 def _values(trigger: Trigger) -> dict[str, Any]:

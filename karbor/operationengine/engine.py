@@ -185,6 +185,7 @@ class Engine:
         if self._settings.keep_days and (self._purged is None or now - self._purged >= _PURGE_EVERY):
             kept = timedelta(days=self._settings.keep_days)
             self._database.retrying(lambda rows: rows.scheduled_runs.purge(rows.fires.now() - kept, _PURGE_AT_ONCE))
+            self._database.retrying(lambda rows: rows.events.purge(rows.fires.now() - kept, _PURGE_AT_ONCE))
             self._purged = now
 
     def _loop(self) -> None:

@@ -65,6 +65,10 @@ class Northbound(ABC):
         """A verification as it is now. Raises NotFound."""
 
     @abstractmethod
+    def plan_restore(self, run: ScheduledRun, checkpoint_id: str) -> Shown:
+        """What a restore of the checkpoint would do now; nothing is begun."""
+
+    @abstractmethod
     def copy(self, run: ScheduledRun, target_provider_id: str) -> Sequence[str]:
         """Copy the checkpoints of the plan that have no copy at that provider; returns the ids of the copies."""
 
@@ -110,6 +114,10 @@ class RestNorthbound(Northbound):
 
     def verification(self, run: ScheduledRun, verification_id: str) -> Shown:
         return self._one(run, "GET", f"/verifications/{quote(verification_id)}")
+
+    def plan_restore(self, run: ScheduledRun, checkpoint_id: str) -> Shown:
+        wish: Shown = {"provider_id": run.provider_id, "checkpoint_id": checkpoint_id, "dry_run": True}
+        return self._one(run, "POST", "/restores", {"restore": wish})
 
     def copy(self, run: ScheduledRun, target_provider_id: str) -> Sequence[str]:
         wish: Shown = {"plan_id": run.plan_id, "target_provider_id": target_provider_id, "parameters": {}}

@@ -6,7 +6,6 @@ function of what is handed in alone, so that ten days of a thousand triggers can
 """
 
 from collections.abc import Mapping
-from datetime import timedelta
 
 from karbor.db.fires import BROKEN, UNPLANNED, Due, Fired, Settled, milliseconds, moment
 from karbor.model import errors
@@ -35,23 +34,26 @@ def _settle(due: Due, kind: TriggerType, now_ms: int) -> Settled:
     trigger = due.trigger
     after = now_ms if due.at_ms == UNPLANNED else due.at_ms
     created_at = trigger.created_at or moment(now_ms)
-    window = kind.window(trigger.properties) * 1000
     times = [] if due.at_ms == UNPLANNED else [due.at_ms]
     following = None
-    for fire in kind.fires(trigger.properties, created_at=created_at, after=moment(after)):
+    for fire in kind.fires(trigger.properties, created_at=created_at, after=moment(after), seed=trigger.id):
         at = milliseconds(fire)
         if at > now_ms or len(times) == AT_ONCE:
             following = at
             break
         times.append(at)
     more = following is not None and following <= now_ms
-    return Settled(due, following, tuple(_fired(at, times, window, now_ms, more=more) for at in times))
+    untils = [milliseconds(kind.until(trigger.properties, moment(at))) for at in times]
+    return Settled(
+        due,
+        following,
+        tuple(_fired(at, until, times, now_ms, more=more) for at, until in zip(times, untils, strict=True)),
+    )
 
 
-def _fired(at: int, times: list[int], window: int, now_ms: int, *, more: bool) -> Fired:
-    until = at + window
+def _fired(at: int, until: int, times: list[int], now_ms: int, *, more: bool) -> Fired:
     if until < now_ms:
-        return Fired(at, missed=_LATE.format(timedelta(milliseconds=window) // timedelta(seconds=1)))
+        return Fired(at, missed=_LATE.format((until - at) // 1000))
     if more or at != times[-1]:
         return Fired(at, missed=_COALESCED)
     return Fired(at, until_ms=until)

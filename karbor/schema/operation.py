@@ -51,6 +51,8 @@ class Operation:
     begins_work: bool = False
     #: Rules beside ``rule`` that some requests must meet as well: (name, role, what it allows).
     more_rules: tuple[tuple[str, Role, str], ...] = ()
+    #: Headers besides.
+    more_headers: Mapping[str, Schema] = field(default_factory=dict)
 
     @property
     def query_parameters(self) -> dict[str, Schema]:
@@ -59,7 +61,7 @@ class Operation:
 
     def headers(self, method: str) -> dict[str, Schema]:
         """The headers of a request with this method that change what it does."""
-        found: dict[str, Schema] = {}
+        found: dict[str, Schema] = dict(self.more_headers)
         if self.repeatable:
             found["Idempotency-Key"] = IDEMPOTENCY_KEY
         if self.tagged and method == "GET":

@@ -30,7 +30,7 @@ class Beat(TriggerType):
     def accept(self, given, *, stored, created_at, now):
         return {**stored, **given}
 
-    def fires(self, properties, *, created_at, after):
+    def fires(self, properties, *, created_at, after, seed):
         for number in range(1, properties["count"] + 1):
             fire = created_at + number * timedelta(seconds=properties["every"])
             if fire > after:
@@ -43,7 +43,7 @@ class Beat(TriggerType):
 def times(trigger):
     """Every time of such a trigger."""
     long_ago = datetime.min.replace(tzinfo=trigger.created_at.tzinfo)
-    return list(Beat(_LIMITS).fires(trigger.properties, created_at=trigger.created_at, after=long_ago))
+    return list(Beat(_LIMITS).fires(trigger.properties, created_at=trigger.created_at, after=long_ago, seed=trigger.id))
 
 
 _LIMITS = Limits(3600, 900, 1800)

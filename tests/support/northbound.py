@@ -34,7 +34,7 @@ class NorthTwin(Northbound):
         self._database = database
         self.ends = ends
         self.faults, self.late, self.asked = [], [], []
-        self.verified, self.targets = {}, {}
+        self.verified, self.targets, self.conflicts = {}, {}, []
 
     @staticmethod
     def prepare(database):
@@ -127,6 +127,10 @@ class NorthTwin(Northbound):
     def verification(self, run, verification_id):
         self._ask("verification", verification_id)
         return next(one for one in self.verified.values() if one["id"] == verification_id)
+
+    def plan_restore(self, run, checkpoint_id):
+        self._ask("plan_restore", checkpoint_id)
+        return {"checkpoint_id": checkpoint_id, "conflicts": [{"reason": text} for text in self.conflicts]}
 
     def copy(self, run, target_provider_id):
         self._ask("copy", target_provider_id)

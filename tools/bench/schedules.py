@@ -56,7 +56,7 @@ class Twin(Northbound):
     def checkpoints(self, run, **filters):
         raise NotImplementedError
 
-    delete = cancel = verify = verification = copy = checkpoints
+    delete = cancel = verify = verification = copy = plan_restore = checkpoints
 
 
 def fill(database, triggers, now):

@@ -19,7 +19,7 @@ from karbor.api.v1.scheduled_runs import Action, Runs, operation_of
 from karbor.api.v1.views import links, moment
 from karbor.db.database import Transaction
 from karbor.model import errors
-from karbor.model.scheduled_operation import NO_PERMISSION
+from karbor.model.scheduled_operation import NO_PERMISSION, Health
 from karbor.model.scheduled_operation import ScheduledOperation as Value
 from karbor.schema.nouns.scheduled_operation import DEFINITIONS, SCHEDULED_OPERATION
 from karbor.schema.query import ListQuery
@@ -46,7 +46,7 @@ _INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
 _DURATIONS = ("max_backup_duration", "retention_duration")
 
 
-def view(call: Call, value: Value, next_run: datetime | None) -> dict[str, Any]:
+def view(call: Call, value: Value, next_run: datetime | None, health: Health) -> dict[str, Any]:
     """A scheduled operation as it is shown. ``next_run``: when its trigger fires next."""
     return {
         "id": value.id,
@@ -61,6 +61,8 @@ def view(call: Call, value: Value, next_run: datetime | None) -> dict[str, Any]:
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
         "next_run": moment(next_run) if value.enabled else None,
+        "failures": health.failures,
+        "paused_until": moment(health.paused_until),
         "links": links(
             call,
             f"/scheduled_operations/{value.id}",
@@ -147,7 +149,10 @@ class ScheduledOperations(Node):
         with call.services.database.read() as rows:
             page = rows.scheduled_operations.list(call.page)
             following = rows.fires.next_of_triggers(found.trigger_id for found in page.items)
-        shown = [view(call, found, following.get(found.trigger_id)) for found in page.items]
+            health = rows.breakers.of(found.id for found in page.items)
+        shown = [
+            view(call, found, following.get(found.trigger_id), health.get(found.id, Health())) for found in page.items
+        ]
         return paging.listing(call, "operations", shown, full=page.full)
 
     @operation(
@@ -234,7 +239,8 @@ def _permission(call: Call, value: Value) -> dict[str, Any] | None:
 
 def _shown(call: Call, rows: Transaction, value: Value) -> dict[str, Any]:
     following = rows.fires.next_of_triggers([value.trigger_id]).get(value.trigger_id)
-    return {"scheduled_operation": view(call, value, following)}
+    health = rows.breakers.of([value.id]).get(value.id, Health())
+    return {"scheduled_operation": view(call, value, following, health)}
 
 
 def _keys(given: Mapping[str, Any] | str) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from karbor.api.v1.quotas import Quotas
 from karbor.api.v1.restores import Restores
 from karbor.api.v1.scheduled_operations import ScheduledOperations
 from karbor.api.v1.services import Services
+from karbor.api.v1.trigger_events import Hooks
 from karbor.api.v1.triggers import Triggers
 from karbor.api.v1.verifications import Verifications
 from karbor.api.v1.versions import Document, Version, VersionList
@@ -53,7 +54,7 @@ class V1(Version):
 class Root(VersionList):
     """``/``"""
 
-    below = {"v1": V1}
+    below = {"v1": V1, "hooks": Hooks}
 
 
 ENDPOINTS = tuple(walk(Root))

@@ -1,27 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
 """Triggers: when has something to happen?"""
 
-import itertools
 import logging
 import uuid
-import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from karbor.api import paging
-from karbor.api.call import Call, Services
-from karbor.api.node import Item, Node
+from karbor.api.call import Call
+from karbor.api.node import Item
 from karbor.api.operation import Answer, operation
+from karbor.api.v1.trigger_events import Events, Fire, Token
+from karbor.api.v1.trigger_kinds import Typed, hook, new_token, now, token_hash
 from karbor.api.v1.views import links, moment
 from karbor.db.database import Transaction
 from karbor.model import errors
+from karbor.model.event import WEBHOOK
 from karbor.model.trigger import Trigger as Value
-from karbor.schema.nouns.trigger import CREATE, FIRES, TRIGGER, UPDATE
+from karbor.schema.nouns.trigger import CREATE, FIRES, LEFT_OUT, TRIGGER, UPDATE
 from karbor.schema.query import ListQuery
 from karbor.schema.types import UUID, Schema
-from karbor.sdk.trigger import Limits, TriggerType, load_types
+from karbor.sdk.moments import zone_named
 
 LOG = logging.getLogger(__name__)
 MAX_FIRES, DEFAULT_FIRES = 100, 10
@@ -43,8 +44,8 @@ _COUNT: Schema = {
 }
 
 
-def view(call: Call, value: Value) -> dict[str, Any]:
-    """A trigger as it is shown."""
+def view(call: Call, value: Value, *, token: str | None = None) -> dict[str, Any]:
+    """A trigger as it is shown. ``token``: the secret of one that was just made."""
     return {
         "id": value.id,
         "name": value.name,
@@ -54,60 +55,49 @@ def view(call: Call, value: Value) -> dict[str, Any]:
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
         "next_run": moment(value.next_fire),
-        "links": links(call, f"/triggers/{value.id}", fires=f"/triggers/{value.id}/fires"),
+        "token": token,
+        "hook": hook(call, value.id, token) if token else None,
+        "links": links(
+            call, f"/triggers/{value.id}", fires=f"/triggers/{value.id}/fires", events=f"/triggers/{value.id}/events"
+        ),
     }
 
 
-class _Typed(Node):
-    """A node that knows the kinds of triggers that are installed."""
-
-    def __init__(self, services: Services) -> None:
-        super().__init__(services)
-        conf = services.conf
-        self._types = load_types(Limits(conf.min_interval, conf.min_window_time, conf.max_window_time))
-
-    def _kind(self, name: str) -> TriggerType:
-        """Raises InvalidInput."""
-        if name not in self._types:
-            raise errors.InvalidInput(f"The type of a trigger must be one of {', '.join(sorted(self._types))}.")
-        return self._types[name]
-
-    def _trigger(self, call: Call) -> Value:
-        with call.services.database.read() as rows:
-            trigger = rows.triggers.get(call.path["trigger_id"], project_id=call.scope)
-        call.allow(project_id=trigger.project_id)
-        return trigger
-
-
-class Fires(_Typed):
+class Fires(Typed):
     """``/triggers/{id}/fires``"""
 
     @operation("trigger:get_fires", response=FIRES, parameters={"count": _COUNT}, errors=(400, 404))
     def get(self, call: Call) -> Answer:
-        """Show when a trigger will fire next."""
+        """Show when a trigger will fire next, with its jitter, and what its blackouts leave out.
+
+        Nothing for a trigger that waits for something to happen.
+        """
         count = _count(call)
-        trigger = self._trigger(call)
-        kind = self._kind(trigger.type)
-        zone = _zone(trigger.properties)
-        found = kind.fires(trigger.properties, created_at=_made(trigger), after=_now(call))
-        return {
-            "fires": [
-                {"at": moment(fire), "local": fire.astimezone(zone).isoformat(timespec="seconds")}
-                for fire in itertools.islice(found, count)
-            ],
-            "window": kind.window(trigger.properties),
-        }
+        trigger = self.trigger(call)
+        kind = self.kind(trigger.type)
+        zone = zone_named(trigger.properties.get("timezone", "UTC"))
+        fires: list[dict[str, Any]] = []
+        left_out: list[dict[str, Any]] = []
+        for fire in kind.plan(trigger.properties, created_at=_made(trigger), after=now(call), seed=trigger.id):
+            if fire.left_out:
+                left_out.append({"at": moment(fire.at)})
+                continue
+            local = fire.at.astimezone(zone).isoformat(timespec="seconds")
+            fires.append({"at": moment(fire.at), "local": local, "planned": moment(fire.planned)})
+            if len(fires) == count:
+                break
+        return {"fires": fires, "left_out": left_out[:LEFT_OUT], "window": kind.window(trigger.properties)}
 
 
-class Trigger(_Typed):
+class Trigger(Typed):
     """``/triggers/{id}``"""
 
-    below = {"fires": Fires}
+    below = {"fires": Fires, "fire": Fire, "events": Events, "token": Token}
 
     @operation("trigger:get", response=TRIGGER.show, errors=(400, 404))
     def get(self, call: Call) -> Answer:
         """Show a trigger."""
-        return {"trigger_info": view(call, self._trigger(call))}
+        return {"trigger_info": view(call, self.trigger(call))}
 
     @operation("trigger:update", role="member", body=UPDATE, response=TRIGGER.show, errors=(400, 404, 409))
     def put(self, call: Call) -> Answer:
@@ -115,15 +105,16 @@ class Trigger(_Typed):
 
         Properties that are not named stay as they are; null takes one away.
         """
-        before = self._trigger(call)
+        before = self.trigger(call)
         after, following = replace(before, name=call.body.get("name", before.name)), None
+        names: Mapping[str, str] = {}
         if call.body.get("properties"):
-            kind, now = self._kind(before.type), _now(call)
+            kind, at = self.kind(before.type), now(call)
             properties = kind.accept(
-                call.body["properties"], stored=before.properties, created_at=_made(before), now=now
+                call.body["properties"], stored=before.properties, created_at=_made(before), now=at
             )
-            following = next(iter(kind.fires(properties, created_at=_made(before), after=now)), None)
-            after = replace(after, properties=properties, next_fire=following)
+            following = next(iter(kind.fires(properties, created_at=_made(before), after=at, seed=before.id)), None)
+            after, names = replace(after, properties=properties, next_fire=following), kind.names(properties)
         if after == before:
             return {"trigger_info": view(call, before)}
 
@@ -131,6 +122,7 @@ class Trigger(_Typed):
             found = rows.triggers.get(before.id, project_id=before.project_id, lock=True)
             if found != before:
                 raise errors.Conflict("The trigger was changed by somebody else meanwhile. Try again.")
+            _check_names(rows, names, project_id=before.project_id)
             return rows.triggers.update(after if following else replace(after, next_fire=found.next_fire))
 
         return {"trigger_info": view(call, call.services.database.retrying(change))}
@@ -138,7 +130,7 @@ class Trigger(_Typed):
     @operation("trigger:delete", role="member", status=204, errors=(400, 404, 409))
     def delete(self, call: Call) -> Answer:
         """Delete a trigger. Refused while a scheduled operation uses it."""
-        trigger = self._trigger(call)
+        trigger = self.trigger(call)
         call.services.database.retrying(lambda rows: rows.triggers.delete(trigger.id))
         LOG.info(
             "trigger deleted trigger=%s project=%s request=%s", trigger.id, trigger.project_id, call.context.request_id
@@ -146,7 +138,7 @@ class Trigger(_Typed):
         return None
 
 
-class Triggers(_Typed):
+class Triggers(Typed):
     """``/triggers``"""
 
     item = Item("trigger_id", UUID, Trigger)
@@ -162,40 +154,53 @@ class Triggers(_Typed):
     def post(self, call: Call) -> Answer:
         """Create a trigger.
 
-        Refused where its pattern cannot be understood, its runs would come too close, or there would be none.
+        Refused where its pattern cannot be understood, its runs would come too close, or there would be none. The
+        answer for a webhook holds its secret, which is not shown again.
         """
-        body, now = call.body, _now(call)
-        kind = self._kind(body["type"])
-        properties = kind.accept(body["properties"], stored={}, created_at=now, now=now)
+        body, at = call.body, now(call)
+        kind = self.kind(body["type"])
+        properties = kind.accept(body["properties"], stored={}, created_at=at, now=at)
+        id = str(uuid.uuid4())
         trigger = Value(
-            id=str(uuid.uuid4()),
+            id=id,
             project_id=call.project_id,
             name=body["name"],
             type=body["type"],
             properties=properties,
-            created_at=now,
-            next_fire=next(iter(kind.fires(properties, created_at=now, after=now)), None),
+            created_at=at,
+            next_fire=next(iter(kind.fires(properties, created_at=at, after=at, seed=id)), None),
         )
-        made = call.services.database.retrying(lambda rows: rows.triggers.create(trigger))
+        token = new_token() if WEBHOOK in kind.listens else None
+
+        def create(rows: Transaction) -> Value:
+            _check_names(rows, kind.names(properties), project_id=trigger.project_id)
+            made = rows.triggers.create(trigger)
+            if token:
+                rows.triggers.set_token(made.id, token_hash(token))
+            return made
+
+        made = call.services.database.retrying(create)
         LOG.info("trigger created trigger=%s project=%s request=%s", made.id, made.project_id, call.context.request_id)
-        return {"trigger_info": view(call, made)}
+        return {"trigger_info": view(call, made, token=token)}
 
 
-def _now(call: Call) -> datetime:
-    """Now by the clock that triggers fire by: the database server's, whatever ours says."""
-    with call.services.database.read() as rows:
-        return rows.fires.now()
+def _check_names(rows: Transaction, names: Mapping[str, str], *, project_id: str) -> None:
+    """Raise InvalidInput unless the project has what the properties name."""
+    places: Mapping[str, Callable[..., object]] = {
+        "plan": rows.plans.get,
+        "scheduled operation": rows.scheduled_operations.get,
+    }
+    for noun, id in names.items():
+        try:
+            places[noun](id, project_id=project_id)
+        except errors.NotFound as fault:
+            raise errors.InvalidInput(fault.message) from None
 
 
 def _made(trigger: Value) -> datetime:
     """When the trigger was made: where its start is not given, it begins then."""
     assert trigger.created_at is not None  # every row has it
     return trigger.created_at
-
-
-def _zone(properties: Mapping[str, Any]) -> Any:
-    name = properties.get("timezone", "UTC")
-    return UTC if name == "UTC" else zoneinfo.ZoneInfo(name)
 
 
 def _count(call: Call) -> int:

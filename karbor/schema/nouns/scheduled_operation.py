@@ -3,7 +3,7 @@
 
 from karbor.model.scheduled_run import OVERLAPS
 from karbor.schema.noun import Field, Noun
-from karbor.schema.types import DESCRIPTION, LEAF, LINKS, NAME, PROJECT_ID, TEXT, TIMESTAMP, UUID, Schema
+from karbor.schema.types import COUNT, DESCRIPTION, LEAF, LINKS, NAME, PROJECT_ID, TEXT, TIMESTAMP, UUID, Schema
 
 #: Depths of a verification, and spans of time of which the newest checkpoint is kept.
 LEVELS = ("quick", "data")
@@ -138,7 +138,9 @@ SCHEDULED_OPERATION = Noun(
         "created_at": Field(TIMESTAMP, "When it was made (UTC)."),
         "updated_at": Field(TIMESTAMP, "When it was last changed (UTC)."),
         "next_run": Field(TIMESTAMP, "When it is done next (UTC); null where it is not."),
-        "failures": Field(COUNT | {"examples": [0]}, "How many of its runs failed one after the other, the last first."),
+        "failures": Field(
+            COUNT | {"examples": [0]}, "How many of its runs failed one after the other, the last first."
+        ),
         "paused_until": Field(TIMESTAMP, "It rests until then (UTC) because they failed; null where it does not."),
         "links": Field(LINKS, "Where it is found, what became of its times, its trigger, its plan and its provider."),
     },

@@ -36,6 +36,7 @@ SCHEDULED_RUN = Noun(
         "copies": Field(_IDS, "The copies that it made."),
         "failed_checkpoints": Field(_IDS, "The checkpoints of its earlier attempts."),
         "deleted_checkpoints": Field(COUNT, "How many old checkpoints it removed."),
+        "event_id": Field({**_MAYBE_ID, "examples": [None]}, "The event that started it; null where it was a time."),
         "created_at": Field(TIMESTAMP, "When an engine took the time up (UTC)."),
         "started_at": Field(TIMESTAMP, "When its turn came (UTC)."),
         "ended_at": Field(TIMESTAMP, "When it ended (UTC)."),

@@ -80,7 +80,7 @@ def _expected(trigger, kind, start, looks):
     """What is to become of each time of a trigger, when engines looked then."""
     window = kind.window(trigger.properties) * 1000
     times = []
-    for fire in kind.fires(trigger.properties, created_at=trigger.created_at, after=start):
+    for fire in kind.fires(trigger.properties, created_at=trigger.created_at, after=start, seed=trigger.id):
         if milliseconds(fire) > looks[-1]:
             break
         times.append(milliseconds(fire))
@@ -108,7 +108,7 @@ class TestAYearWithBothChangesOfTheClocks:
         engine = engine_for(database, north, clock)
         engine.fire()
         expected = []
-        for fire in kind.fires(properties, created_at=start, after=start):
+        for fire in kind.fires(properties, created_at=start, after=start, seed="t0"):
             if fire > start + timedelta(days=365):
                 break
             expected.append(fire)
