@@ -2,13 +2,15 @@
 """What do the settings say of keys: where the master key comes from, and which projects share one?"""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from oslo_config import cfg
 
 from karbor.model import errors
 from karbor.vault.keysource import CASTELLAN, KeySource
+from karbor.vault.sealring import Sealers
+from karbor.vault.wrapping import Wrapping
 
 SHARED = "shared:"  # labels of domains that begin so belong to no project
 _ENTRY = re.compile(r"\s*([A-Za-z0-9._-]{1,64})\s*:\s*(\S.*)")
@@ -22,6 +24,19 @@ def key_source(conf: cfg.ConfigOpts) -> KeySource:
     if not own.master_key_id:
         raise errors.ConfigurationError("The master key is to come from a key manager, and master_key_id is not set.")
     return KeySource(CASTELLAN, own.master_key_id, tuple(own.other_master_key_ids), Path(own.castellan_config))
+
+
+def key_loader(conf: cfg.ConfigOpts) -> Callable[[], Wrapping | Sealers]:
+    """What a vault is opened with: the master keys, or in a worker that only seals its sealer files."""
+    if not conf.vault.sealer_dir:
+        return key_source(conf).load
+    sealers = Sealers(Path(conf.vault.sealer_dir))
+
+    def load() -> Sealers:
+        sealers.load()  # what is wrong with them shows at once
+        return sealers
+
+    return load
 
 
 def shared_domains(conf: cfg.ConfigOpts) -> Mapping[str, str]:

@@ -30,6 +30,8 @@ from karbor.protection.worker import Worker
 from karbor.rpc import client, interface, server
 from karbor.sdk.environment import Environment
 
+#: What a worker does that cannot read: nothing that needs an earlier point.
+ONLY_SEALS = ("protect",)
 #: Bytes of the largest request line with headers; a token of Keystone has a few hundred.
 MAX_HEADER = 64 * 1024
 
@@ -100,6 +102,7 @@ class ProtectionRole(Role):
             attempts=conf.jobs.attempts,
             retry_delay=conf.jobs.retry_delay,
             concurrent=conf.max_concurrent_operations,
+            operations=ONLY_SEALS if conf.vault.sealer_dir else None,
         )
         owner = f"{conf.host}:{os.getpid()}:{secrets.token_hex(4)}"
         self.worker = Worker(parts, self._steps, settings, owner=owner, host=conf.host)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from oslo_config import cfg
 
-from karbor.app.keysettings import key_source, shared_domains
+from karbor.app.keysettings import key_loader, shared_domains
 from karbor.common.clock import Clock
 from karbor.protection.providers import ProviderRegistry
 from karbor.sdk.environment import Environment
@@ -17,7 +17,7 @@ def open_providers(conf: cfg.ConfigOpts, clock: Clock, environment: Environment)
     return ProviderRegistry(
         Path(conf.provider_config_dir),
         environment=environment,
-        load_key=key_source(conf).load,
+        load_key=key_loader(conf),
         cache_dir=Path(conf.vault.cache_dir),
         clock=clock,
         compression_level=conf.vault.compression_level,

@@ -22,6 +22,7 @@ from karbor.common import memory
 from karbor.common.clock import Clock
 from karbor.conf import protection, service
 from karbor.model import errors
+from karbor.model.checkpoint import RECORD
 from karbor.protection import export
 from karbor.protection.exportprocess import ExportProcess
 from karbor.protection.keywatch import KeyWatch
@@ -52,7 +53,7 @@ def _serve(process: ExportProcess, given: argparse.Namespace) -> int:
     memory.give_back_early()
     try:
         with contextlib.closing(open_providers(conf, clock, _environment(conf))) as providers:
-            domain = providers.get(given.provider).vault.domain(given.project)
+            domain = providers.get(given.provider).vault.holder(given.project, RECORD, given.checkpoint)
             record = export.open_record(domain, given.checkpoint)
             process.socket.unlink(missing_ok=True)  # we hold the lock: whoever listened there is gone
             wanted = {"resource": given.resource, "stream": given.stream, "cache": conf.export.cache * _MIB}

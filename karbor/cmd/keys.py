@@ -35,6 +35,13 @@ def add_verbs(verb: Verb) -> None:
     )  # fmt: skip
     destroy.add_argument("project", help="id of the project")
     destroy.add_argument("--yes", action="store_true", help="do not ask")
+    sealer = verb(
+        "sealer", _sealer,
+        "Write a sealer file: with it a worker can make checkpoints of a project, but read none of earlier ones.",
+    )  # fmt: skip
+    sealer.add_argument("project", help="id of the project")
+    sealer.add_argument("--provider", required=True, help="id of the provider")
+    sealer.add_argument("--output", required=True, metavar="FILE.seal", help="the file to write")
     for command in (rotate, retire, destroy):
         _of_providers(command)
         command.add_argument("--dry-run", action="store_true", help="tell what would be done; write nothing")
@@ -104,6 +111,14 @@ def _rotate(application: wiring.Application, given: argparse.Namespace) -> Any:
         for name, number in found["counts"].items():
             total[name] = total.get(name, 0) + number
     return {"entries": entries, "counts": total, "sound": not entries}
+
+
+def _sealer(application: wiring.Application, given: argparse.Namespace) -> Any:
+    registry = roles.make_providers(application.shared, roles.make_environment(application.shared))
+    sealer = registry.get(given.provider).vault.sealer(given.project)
+    sealer.save(Path(given.output))
+    next_ = "put it into the directory sealer_dir of the worker (mode 0600)"
+    return {"sealer": given.output, "project": given.project, "bank": sealer.bank, "next": next_}
 
 
 def _retire(application: wiring.Application, given: argparse.Namespace) -> Any:

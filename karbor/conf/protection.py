@@ -78,6 +78,13 @@ VAULT_OPTS: list[cfg.Opt] = [
         help="Seconds until a running worker has forgotten a key that was destroyed. It asks the bank once in that "
         "time for each project that it works for.",
     ),
+    cfg.StrOpt(
+        "sealer_dir",
+        default="",
+        help="Directory of sealer files (*.seal, of karbor-manage key sealer). Where it is set, this worker has no "
+        "master key: it makes checkpoints of those projects and can read none but those it made since it was started. "
+        "It takes no other jobs.",
+    ),
     cfg.MultiStrOpt(
         "shared_domain",
         default=[],

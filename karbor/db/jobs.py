@@ -60,8 +60,17 @@ class Jobs(Repository):
         """Raises NotFound."""
         return _job(self._row(id))
 
-    def claim(self, *, owner: str, provider_ids: Iterable[str], host: str, lease_ms: int) -> Job | None:
-        """Take a job of these providers that any host or this ``host`` may do; None where there is none.
+    def claim(
+        self,
+        *,
+        owner: str,
+        provider_ids: Iterable[str],
+        host: str,
+        lease_ms: int,
+        operations: Iterable[str] | None = None,
+    ) -> Job | None:
+        """Take a job of these providers that any host or this ``host`` may do, one of these ``operations`` where they
+        are named; None where there is none.
 
         First come running jobs whose owner has not been heard of for its lease, then the oldest queued one whose time
         has come. ``attempts`` grows where the work begins anew, not where a kept flow is gone on with. No other
@@ -69,6 +78,8 @@ class Jobs(Repository):
         """
         now = server_ms(self._connection, self._clock)
         mine = sa.and_(_C.provider_id.in_(list(provider_ids)), sa.or_(_C.host.is_(None), _C.host == host))
+        if operations is not None:
+            mine = sa.and_(mine, _C.operation.in_(list(operations)))
         left = sa.and_(_C.state == "running", _C.lease_until_ms < now, mine)
         waiting = sa.and_(_C.state == "queued", _C.not_before_ms <= now, mine)
         for wanted, order in ((left, (_C.lease_until_ms, _C.id)), (waiting, (_C.created_at, _C.id))):

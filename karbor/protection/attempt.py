@@ -47,7 +47,7 @@ LOGGED = {
 @dataclass(frozen=True)
 class JobSettings:
     """Seconds, except ``attempts``, ``concurrent`` (jobs at the same time) and ``claims`` (how often a job is taken
-    before it is given up: it may be what ends its workers)."""
+    before it is given up: it may be what ends its workers) and ``operations``."""
 
     lease: float = 20
     poll: float = 2
@@ -55,6 +55,7 @@ class JobSettings:
     retry_delay: float = 5
     concurrent: int = 2
     claims: int = 50
+    operations: Sequence[str] | None = None  # what is done here; None: everything
 
 
 class Attempt:

@@ -19,6 +19,7 @@ from karbor.sdk.streams import Advance
 from karbor.vault.check import Check
 from karbor.vault.checkrest import look_at_rest
 from karbor.vault.probe import probe_bank
+from karbor.vault.vault import Domain
 
 _PAGE = 500
 
@@ -50,7 +51,7 @@ class BankCheck:
         for domain in keyring.domains():
             self._counts["projects"] += 1
             try:
-                self._project(keyring.label(domain))
+                self._project(keyring.label(domain), self._provider.vault.named(domain))
             except errors.KeyDestroyed as fault:
                 self._closed[domain] = fault.operator_text()  # on purpose, so nothing is wrong
                 self._counts["projects whose key was destroyed"] += 1
@@ -65,10 +66,9 @@ class BankCheck:
             "counts": dict(sorted(self._counts.items())),
         }
 
-    def _project(self, project_id: str) -> None:
-        domain = self._provider.vault.domain(project_id)
+    def _project(self, project_id: str, domain: Domain) -> None:
         with domain.check(self._level) as run:
-            for checkpoint_id in self._ids(project_id):
+            for checkpoint_id in self._ids(domain):
                 self._checkpoint(run, project_id, checkpoint_id)
             look_at_rest(run, self._advance)
             for flaw in dict.fromkeys(run.flaws):
@@ -76,10 +76,10 @@ class BankCheck:
             if run.unproven:
                 self._counts["index objects never read back"] += len(run.unproven)
 
-    def _ids(self, project_id: str) -> Iterator[str]:
+    def _ids(self, domain: Domain) -> Iterator[str]:
         after = ""
         while True:
-            page = self._provider.vault.domain(project_id).records(RECORD, after, _PAGE)
+            page = domain.records(RECORD, after, _PAGE)
             yield from page
             if len(page) < _PAGE:
                 return
@@ -139,7 +139,7 @@ class BankCheck:
         try:
             reason = self._closed.get(vault.keyring.domain_name(vault.label(checkpoint.project_id)) or "", "")
             if not reason:
-                vault.domain(checkpoint.project_id).get_record(RECORD, checkpoint.id)
+                vault.holder(checkpoint.project_id, RECORD, checkpoint.id).get_record(RECORD, checkpoint.id)
                 return  # made since the records were listed
         except errors.ObjectNotFound:
             self._wrong("checkpoints missing", **about, reason="The bank does not hold it.")

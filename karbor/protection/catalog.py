@@ -15,11 +15,13 @@ from typing import Any
 from karbor.db.database import Database, Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import Checkpoint, CheckpointRecord
+from karbor.model.lock import Lock
 from karbor.model.page import PageRequest
 from karbor.model.plan import Plan
 from karbor.model.resource import Resource
 from karbor.protection.operation import RECORD
 from karbor.protection.providers import Provider
+from karbor.vault.vault import Domain
 
 _PAGE = 500
 #: What is done with a checkpoint or plan. Of "kept" ones only the number is told.
@@ -55,6 +57,7 @@ class Rebuild:
         self._seen: set[str] = set()
         self._owners: set[str] = set()  # projects with checkpoints in the domain at hand: several where it is shared
         self._plans: dict[str, str] = {}  # plans that this run made, and how new the checkpoint is that they are from
+        self._kept = Lock()  # what keeps the checkpoint at hand
         self._done = Rebuilt()
 
     def run(self) -> Rebuilt:
@@ -63,14 +66,15 @@ class Rebuild:
         for domain in self._provider.vault.keyring.domains():
             try:
                 project_id = self._provider.vault.keyring.label(domain)
+                held = self._provider.vault.named(domain)
             except errors.KeyDestroyed:
                 continue  # nobody can bring back what was destroyed on purpose
             except (errors.KeyUnavailable, errors.IntegrityError) as fault:
                 self._done.note(UNREADABLE, "domain", domain, "", fault.message)
                 continue
-            for checkpoint_id in self._ids(project_id):
+            for checkpoint_id in self._ids(held):
                 self._seen.add(checkpoint_id)
-                self._checkpoint(project_id, checkpoint_id)
+                self._checkpoint(project_id, held, checkpoint_id)
             for owner in () if self._dry_run else sorted(self._owners or {project_id}):
                 self._database.retrying(functools.partial(_reconcile_quotas, owner))
             self._owners.clear()
@@ -95,21 +99,22 @@ class Rebuild:
 
         self._database.retrying(describe)
 
-    def _ids(self, project_id: str) -> Iterator[str]:
+    def _ids(self, domain: Domain) -> Iterator[str]:
         after = ""
         while True:
-            page = self._provider.vault.domain(project_id).records(RECORD, after, _PAGE)
+            page = domain.records(RECORD, after, _PAGE)
             yield from page
             if len(page) < _PAGE:
                 return
             after = page[-1]
 
-    def _checkpoint(self, project_id: str, checkpoint_id: str) -> None:
+    def _checkpoint(self, project_id: str, domain: Domain, checkpoint_id: str) -> None:
         try:
-            document = self._provider.vault.domain(project_id).get_record(RECORD, checkpoint_id)
+            document = domain.get_record(RECORD, checkpoint_id)
             record = CheckpointRecord.from_dict(document)
             plan = _plan(record)
             _moment(record)
+            self._kept = self._provider.vault.domain(project_id).locks_of(RECORD, checkpoint_id)
         except errors.ObjectNotFound:
             return  # deleted since it was listed
         except (errors.IntegrityError, ValueError, KeyError, TypeError) as fault:
@@ -156,13 +161,17 @@ class Rebuild:
         if rows.jobs.live_for(checkpoint_id=row.id):
             return LEFT, "An operation works on it."
         if row.status == "available" and rows.checkpoints.resources(row.id) == record.resources:
-            return KEPT, ""
+            if row.lock == self._kept or row.lock.to_catalog() == self._kept.to_catalog():
+                return KEPT, ""
+            if change:
+                rows.checkpoints.update(row.id, **self._kept.to_catalog())
+            return MENDED, "The catalog did not know what keeps it."
         if row.status not in ("available", "protecting", "copying"):
             return LEFT, f"The catalog says that it is {row.status}."
         if change:  # it was committed, and nobody was left to write that down
             rows.checkpoints.save_resources(row.id, record.resources)
             names = ("graph", "extra_info", "consistency", "mode", "sizes", "base_id")
-            known = {name: getattr(record, name) for name in names}
+            known = {**{name: getattr(record, name) for name in names}, **self._kept.to_catalog()}
             rows.checkpoints.transition(row.id, "available", reason=None, **known)
         return MENDED, ""
 
@@ -198,6 +207,7 @@ class Rebuild:
             base_id=record.base_id,
             source_id=record.source_id,
             created_at=_moment(record),
+            **self._kept.to_catalog(),
         )
 
     def _vanished(self) -> None:
@@ -217,7 +227,7 @@ class Rebuild:
     def _is_gone(self, row: Checkpoint) -> bool:
         """Whether there is no record now: it may have been made since the records were listed."""
         try:
-            self._provider.vault.domain(row.project_id).get_record(RECORD, row.id)
+            self._provider.vault.holder(row.project_id, RECORD, row.id).get_record(RECORD, row.id)
         except errors.ObjectNotFound:
             return True
         except (errors.IntegrityError, errors.KeyUnavailable):

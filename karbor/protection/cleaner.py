@@ -59,7 +59,7 @@ def clean_bank(
     problems: list[dict[str, str]] = []
     for name in vault.keyring.domains():
         try:
-            domain = vault.domain(vault.keyring.label(name))
+            domain = vault.named(name)
             if interval and not domain.wants_clean_up(interval):
                 continue
             total.add(domain.clean_up(settings, pause=pause, dry_run=dry_run))

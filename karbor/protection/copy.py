@@ -10,7 +10,7 @@ from typing import Any
 
 from karbor.common.clock import iso
 from karbor.model import errors
-from karbor.model.checkpoint import Checkpoint, CheckpointRecord, SavedResource, Sizes
+from karbor.model.checkpoint import RECORD, Checkpoint, CheckpointRecord, SavedResource, Sizes
 from karbor.model.graph import ResourceGraph
 from karbor.model.resource import ResourceKey
 from karbor.protection import flows
@@ -34,7 +34,7 @@ class CopyOperation(ProtectOperation):
     def plan(self) -> Sequence[Step]:
         payload = self.job.payload
         self.parameters = payload.get("parameters") or {}
-        self._source_domain = self._source_provider(payload["source_provider_id"])
+        self._source_domain = self._source_provider(payload["source_provider_id"], payload["source_checkpoint_id"])
         self.provider.bank.identity()  # a bank that is gone shows here
         self._source = require_record(self._source_domain, payload["source_checkpoint_id"])
         self._source_saved = {saved.key: saved for saved in self._source.resources}
@@ -80,11 +80,12 @@ class CopyOperation(ProtectOperation):
     def abandon(self, plugin: Protection, work: StepWork) -> None:
         plugin.copy_abandon(work)
 
-    def _source_provider(self, provider_id: str) -> Domain:
+    def _source_provider(self, provider_id: str, checkpoint_id: str) -> Domain:
         """The project's part of the vault that is copied from. Raises Unavailable where this worker has no such
         provider: another worker may have both."""
         try:
-            return self.parts.providers.get(provider_id).vault.domain(self.job.project_id)
+            vault = self.parts.providers.get(provider_id).vault
+            return vault.holder(self.job.project_id, RECORD, checkpoint_id)
         except errors.NotFound as fault:
             raise errors.Unavailable(
                 f"The worker of the provider {self.provider.info.name} does not have the provider {provider_id}, where"

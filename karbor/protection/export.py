@@ -46,7 +46,7 @@ def find(database: "Database", providers: ProviderRegistry, checkpoint_id: str) 
     what ``open_record`` raises."""
     with database.read() as rows:
         checkpoint = rows.checkpoints.get(checkpoint_id)
-    domain = providers.get(checkpoint.provider_id).vault.domain(checkpoint.project_id)
+    domain = providers.get(checkpoint.provider_id).vault.holder(checkpoint.project_id, RECORD, checkpoint.id)
     return domain, open_record(domain, checkpoint_id)
 
 

@@ -24,6 +24,7 @@ from karbor.sdk.bank import Bank
 from karbor.sdk.environment import Environment
 from karbor.sdk.protection import Protection
 from karbor.vault.leases import Terms
+from karbor.vault.sealring import Sealers
 from karbor.vault.vault import Vault
 from karbor.vault.wrapping import Wrapping
 
@@ -114,7 +115,7 @@ class ProviderRegistry:
         directory: Path,
         *,
         environment: Environment,
-        load_key: Callable[[], Wrapping],
+        load_key: Callable[[], Wrapping | Sealers],
         cache_dir: Path,
         clock: Clock,
         compression_level: int = 1,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from karbor.common.clock import Clock
 from karbor.model import errors
+from karbor.model.checkpoint import RECORD
 from karbor.model.graph import ResourceGraph
 from karbor.model.operation import Job
 from karbor.model.plan import options_for
@@ -39,7 +40,7 @@ def plan_restore(
     advance. Raises only what may pass: BankUnavailable, KeyUnavailable, HypervisorUnavailable.
     """
     found = _Found()
-    domain = provider.vault.domain(project_id)
+    domain = provider.vault.holder(project_id, RECORD, checkpoint_id)
     try:
         record = require_record(domain, checkpoint_id)
     except errors.IntegrityError as refusal:

@@ -85,6 +85,7 @@ class Worker:
                 provider_ids=self._parts.providers.ids,
                 host=self._host,
                 lease_ms=int(self._settings.lease * 1000),
+                operations=self._settings.operations,
             )
         if job is None:
             return False

@@ -11,7 +11,7 @@ from karbor.vault.examineobjects import CLOSED
 
 STRANGE = "no object of this format has such a name"
 _SEALED = ("proven", "stream", "record", "gone", "lease", "gc", "damage")
-_OTHERS = ("key", "hold")  # keys are looked at when a run begins; holds are not known to this release
+_OTHERS = ("key", "hold", "sealed")  # keys are looked at when a run begins; holds are not known to this release
 
 
 def look_at_rest(check: Check, advance: Advance) -> None:

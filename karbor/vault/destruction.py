@@ -6,7 +6,6 @@ is left of it; whoever comes next (the command again, a clean-up of the bank) fi
 """
 
 from collections.abc import Callable
-from typing import Any
 
 from karbor.common import faultpoints
 from karbor.common.clock import Clock, iso
@@ -51,6 +50,8 @@ class Destruction:
         Raises Conflict where there is no marker."""
         if self._keyring.destroyed(domain) is None:
             raise errors.Conflict("The key of this data was not destroyed.", detail=domain)
+        if self._keyring.parent(domain) is not None:
+            return  # its key opens nothing any more, and tells whose it was
         place = format.key_place(domain)
         for info in self._bank.list(place):
             if info.name != place + format.DESTROYED:
@@ -74,4 +75,6 @@ class Destruction:
             counts["bytes"] += info.size
             if not dry_run:
                 self._bank.delete(info.name)
+        if self._keyring.parent(domain) is not None and not dry_run:
+            self._bank.delete(format.key_place(domain) + format.numbered(1))
         return counts

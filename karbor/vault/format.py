@@ -11,6 +11,7 @@ from karbor.model import errors
 
 VERSION = 1
 KEY_SCHEME = 1  # keys are derived from the data key of the domain
+SEALED_SCHEME = 2  # of a wrapped key alone: it is sealed to the public key of another domain
 NO_KEY = bytes(16)  # the reference to another key that further schemes may carry in their header
 
 PACK_MAGIC = b"KARBPACK"
@@ -55,6 +56,11 @@ def numbered(number: int) -> str:
 def key_place(domain: str) -> str:
     """Where the wrapped keys of a domain lie."""
     return f"{domain_prefix(domain)}key/"
+
+
+def sealed_name(domain: str) -> str:
+    """Where a project's domain tells of another one that was sealed for it."""
+    return f"sealed/{word(domain)}"
 
 
 def domain_prefix(domain: str) -> str:

@@ -14,8 +14,9 @@ from typing import Any
 from karbor.common.clock import Clock, iso
 from karbor.model import errors
 from karbor.sdk.bank import Bank
-from karbor.vault import format
+from karbor.vault import format, listing
 from karbor.vault.keys import KEY_SIZE, DomainKeys
+from karbor.vault.sealing import Sealer, parent_of, unseal
 from karbor.vault.wrapping import Wrapping
 
 
@@ -58,7 +59,7 @@ class Keyring:
     def label(self, domain: str) -> str:
         """What the domain is called: the id of its project. Raises KeyUnavailable, IntegrityError where it is lost."""
         prefix = format.key_place(domain)
-        content = self._content(prefix)
+        content = self._sealed_content(domain) if self.parent(domain) else self._content(prefix)
         if content is None:
             raise errors.KeyUnavailable("The key of this data is missing in the bank.", detail=f"no {prefix}")
         return str(content["label"])
@@ -135,9 +136,48 @@ class Keyring:
             raise self._other_master_key(names[-1])
         return None
 
+    def sealed_keys(self, domain: str) -> DomainKeys:
+        """The keys of a domain that was sealed for a project. Raises KeyUnavailable, IntegrityError, ObjectNotFound."""
+        return DomainKeys.from_data_key(bytes.fromhex(self._sealed_content(domain)["key"]))
+
+    def _sealed_content(self, domain: str) -> dict[str, Any]:
+        """Where a project's own key is wanted, nothing but the master key's word counts: whoever may seal for one
+        project could else pass a key of his own off as that of another."""
+        place = format.key_place(domain)
+        data = self._bank.get(place + format.numbered(1))
+        parent = parent_of(data)
+        content = self._content(format.key_place(parent)) if parent else None
+        if content is None:
+            raise errors.KeyUnavailable("The key of this data is missing in the bank.", detail=f"{domain} of {parent}")
+        found = unseal(bytes.fromhex(content["key"]), place, data)
+        if found["label"] != content["label"]:
+            raise errors.IntegrityError(detail=f"{domain} was sealed for another project than it says")
+        return found
+
+    def parent(self, domain: str) -> str | None:
+        """The project's domain that a domain was sealed for; None for those of projects themselves."""
+        try:
+            return parent_of(self._bank.get(format.key_place(domain) + format.numbered(1)))
+        except errors.ObjectNotFound:
+            return None
+
+    def children(self, domain: str) -> Sequence[str]:
+        """The domains that were sealed for this one."""
+        beginning = format.sealed_name("-").removesuffix("-")
+        names = listing.names(self._bank, format.domain_prefix(domain), beginning)
+        return [name.removeprefix(beginning) for name in names]
+
+    def sealer(self, label: str) -> Sealer:
+        """What lets a worker seal for a project; makes the project's key where it has none yet."""
+        domain = self.make_domain_name(label)
+        data_key = self._load_or_make(format.key_place(domain), label, guarded=format.domain_prefix(domain))
+        return Sealer.of(data_key, bank=self._bank.identity(), domain=domain, label=label)
+
     def destroyed(self, domain: str) -> dict[str, Any] | None:
-        """What the marker says that the domain's key was destroyed (``label``, ``at``); None where there is none.
+        """What the marker says that the domain's key was destroyed (``label``, ``at``); None where there is none. Of a
+        domain that was sealed for another one, the key is destroyed with that one's.
         Raises KeyUnavailable, IntegrityError where the marker is not ours."""
+        domain = self.parent(domain) or domain
         name = format.key_place(domain) + format.DESTROYED
         try:
             content = self._master.unwrap(name, self._bank.get(name))

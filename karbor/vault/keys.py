@@ -69,8 +69,7 @@ class MasterKey:
         others. Never makes one.
         """
         try:
-            mode = path.stat().st_mode
-            text = path.read_text("ascii") if stat.S_ISREG(mode) else ""
+            text = require_private(path).read_text("ascii")
         except FileNotFoundError as fault:
             raise errors.KeyUnavailable(
                 "The master key file is missing.", detail=str(path), next_action=_CREATE
@@ -79,10 +78,6 @@ class MasterKey:
             raise _malformed(path) from fault
         except OSError as fault:
             raise errors.KeyUnavailable("The master key file cannot be read.", detail=str(fault)) from fault
-        if stat.S_IMODE(mode) & 0o077:
-            raise errors.ConfigurationError(
-                "The master key file is open to others.", detail=str(path), next_action=f"chmod 600 {path}"
-            )
         secret = secret_from_text(text.strip())
         if secret is None:
             raise _malformed(path)
@@ -151,6 +146,18 @@ def secret_from_text(text: str) -> bytes | None:
     except (ValueError, binascii.Error):
         return None
     return secret if len(secret) == KEY_SIZE else None
+
+
+def require_private(path: Path) -> Path:
+    """The same path. Raises ConfigurationError where it is no file, or one that others can read; OSError."""
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        raise _malformed(path)
+    if stat.S_IMODE(mode) & 0o077:
+        raise errors.ConfigurationError(
+            "A file with a key is open to others.", detail=str(path), next_action=f"chmod 600 {path}"
+        )
+    return path
 
 
 def wrapped_by(head: bytes) -> bytes | None:

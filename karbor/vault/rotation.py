@@ -20,6 +20,7 @@ from karbor.vault.wrapping import Wrapping
 
 #: What is known of one place with wrapped keys.
 WRAPPED, LEFT, DESTROYED, LOST, FOREIGN = "wrapped", "left", "destroyed", "lost", "foreign"
+SEALED = "sealed"
 _TRIES = 8  # of which each finds that somebody else wrapped the same key at the same time
 
 
@@ -28,7 +29,7 @@ class Wrapped:
     """One key: its ``place``, the master keys that wrap it (ids as hex, the oldest wrapping first), and its state.
 
     wrapped: by the current master key. left: only by others that we have. foreign: only by others that we do not have.
-    destroyed; lost: no wrapping is readable.
+    sealed: for the key of another domain, so the master key does not matter. destroyed; lost: nothing is readable.
     """
 
     place: str
@@ -74,13 +75,13 @@ class Rotation:
         ``entries``: one for each key that cannot be opened. ``counts``, with what is ``left``. ``sound``: whether
         the current master key opens everything now. Raises BankUnavailable.
         """
-        counts = {"wrapped already": 0, "wrapped now": 0, "destroyed": 0, "left": 0}
+        counts = {"wrapped already": 0, "wrapped now": 0, "sealed": 0, "destroyed": 0, "left": 0}
         problems: list[dict[str, Any]] = []
         for found in self.entries():
             if found.state == WRAPPED:
                 counts["wrapped already"] += 1
-            elif found.state == DESTROYED:
-                counts["destroyed"] += 1
+            elif found.state in (DESTROYED, SEALED):
+                counts[found.state] += 1
             elif found.state == LEFT and dry_run:
                 counts["left"] += 1
             else:
@@ -101,7 +102,7 @@ class Rotation:
             raise errors.Conflict(
                 "This is the master key that wraps now.", next_action="set another one, and rotate first"
             )
-        left = [found.place for found in self.entries() if found.state not in (WRAPPED, DESTROYED)]
+        left = [found.place for found in self.entries() if found.state not in (WRAPPED, SEALED, DESTROYED)]
         if left:
             raise errors.Conflict(
                 "Not every key is wrapped by the current master key.",
@@ -127,6 +128,8 @@ class Rotation:
         names = self._names(place)
         if place + format.DESTROYED in names:
             return Wrapped(place, (), DESTROYED)
+        if self._keyring.parent(place.split("/")[1]) if place != format.VAULT_KEYS else None:
+            return Wrapped(place, (), SEALED)
         masters = [found for name in names if (found := self._wrapped_by(name))]
         ids = [one.hex() for one in masters]
         if self._master.id in masters:

@@ -5,9 +5,10 @@ One vault per bank, one domain per project. Everything a domain writes is sealed
 is stored once per domain.
 """
 
+import itertools
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,6 +38,8 @@ from karbor.vault.report import Flaw, StreamReport
 from karbor.vault.retain import Retainer
 from karbor.vault.root import Origin, StreamRoot
 from karbor.vault.rotation import Rotation
+from karbor.vault.sealing import Sealer
+from karbor.vault.sealring import Sealers, SealRing
 from karbor.vault.session import TICK, Session
 from karbor.vault.store import ChunkStore
 from karbor.vault.wrapping import Wrapping
@@ -47,6 +50,7 @@ class _Opened(NamedTuple):
     store: ChunkStore
     records: Records
     leases: Leases
+    project_domain: str  # the domain whose key opens this one: itself as a rule
 
 
 class Vault:
@@ -61,7 +65,7 @@ class Vault:
         self,
         bank: Bank,
         *,
-        master_key: Wrapping,
+        master_key: Wrapping | Sealers,
         cache_dir: Path,
         clock: Clock,
         compression_level: int = 1,
@@ -76,7 +80,11 @@ class Vault:
         self.compression_level = compression_level
         self.threads = threads
         self.lock_time = LockTime(bank, clock)
-        self.keyring = Keyring(bank, master_key=master_key, clock=clock)
+        self.keyring: Keyring | SealRing = (
+            SealRing(bank, sealers=master_key, clock=clock)
+            if isinstance(master_key, Sealers)
+            else Keyring(bank, master_key=master_key, clock=clock)
+        )
         self._master_key = master_key
         self._shared = dict(shared or {})
         self._lock = threading.Lock()
@@ -92,13 +100,55 @@ class Vault:
         """The label of the domain where a project's data lies: its id, unless it shares a domain with others."""
         return self._shared.get(project_id, project_id)
 
+    def named(self, name: str) -> "Domain":
+        """The domain of that name, be it a project's own or one that was sealed for it. Raises KeyUnavailable,
+        KeyDestroyed, IntegrityError where its key cannot be opened."""
+        label = self.keyring.label(name)
+        if isinstance(self.keyring, SealRing) or self.keyring.parent(name) is None:
+            return self.domain(label)
+        with self._lock:
+            return self._domains.setdefault(name, Domain(self, label, sealed=name))
+
+    def holder(self, project_id: str, kind: str, record_id: str) -> "Domain":
+        """Where a record of the project lies: in its own domain, or in one that was sealed for it. Its own where there
+        is no such record."""
+        own = self.domain(project_id)
+        name = self.keyring.domain_name(self.label(project_id))
+        if name is not None:
+            place = format.record_name(kind, record_id)
+            # Of those that were sealed for it nothing is asked where it has the record itself.
+            for one in itertools.chain((name,), self._children(name)):
+                try:
+                    self.bank.stat(format.domain_prefix(one) + place)
+                except errors.ObjectNotFound:
+                    continue
+                return own if one == name else self.named(one)
+        return own
+
+    def _children(self, domain: str) -> Iterator[str]:
+        yield from self.keyring.children(domain)
+
     def rotation(self, looked_at: Callable[[], None] = lambda: None) -> Rotation:
-        """The change of the master key of this bank."""
-        return Rotation(self.bank, keyring=self.keyring, master_key=self._master_key, looked_at=looked_at)
+        """The change of the master key of this bank. Raises KeyUnavailable where we have none."""
+        keyring, master_key = self._masters()
+        return Rotation(self.bank, keyring=keyring, master_key=master_key, looked_at=looked_at)
 
     def destruction(self) -> Destruction:
-        """The end of keys of this bank."""
-        return Destruction(self.bank, keyring=self.keyring, master_key=self._master_key, clock=self.clock)
+        """The end of keys of this bank. Raises KeyUnavailable where we have no master key."""
+        keyring, master_key = self._masters()
+        return Destruction(self.bank, keyring=keyring, master_key=master_key, clock=self.clock)
+
+    def sealer(self, project_id: str) -> Sealer:
+        """What lets a worker store for a project without being able to read. Raises KeyUnavailable where we have no
+        master key, Conflict where the project shares its domain with others."""
+        if self.label(project_id) != project_id:
+            raise errors.Conflict("A project that shares its key cannot be sealed for.", detail=self.label(project_id))
+        return self._masters()[0].sealer(project_id)
+
+    def _masters(self) -> tuple[Keyring, Wrapping]:
+        if isinstance(self.keyring, SealRing) or isinstance(self._master_key, Sealers):
+            raise errors.KeyUnavailable("This worker only seals: it has no master key.")
+        return self.keyring, self._master_key
 
     def forget_destroyed(self) -> Sequence[str]:
         """Ask the bank whether keys that are known here were destroyed, and forget those. The projects they were of.
@@ -124,8 +174,10 @@ class Domain:
     yet leaves no trace in the bank by reading.
     """
 
-    def __init__(self, vault: Vault, project_id: str) -> None:
+    def __init__(self, vault: Vault, project_id: str, *, sealed: str | None = None) -> None:
+        """``sealed``: the name of a domain that was sealed for the project."""
         self._vault = vault
+        self._sealed = sealed
         self._project_id = project_id
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
@@ -144,7 +196,7 @@ class Domain:
         if opened is None:
             return False
         try:
-            self._vault.bank.stat(f"{opened.store.prefix}key/{format.DESTROYED}")
+            self._vault.bank.stat(format.key_place(opened.project_domain) + format.DESTROYED)
         except errors.ObjectNotFound:
             return False
         opened.store.codec.forget()
@@ -182,7 +234,7 @@ class Domain:
         opened = self._for_reading()
         if opened is None:
             return Report()
-        store, records, leases = opened
+        store, records, leases, _ = opened
         work = CleanUp(store, records, leases, settings=settings, scratch=self._vault.cache_dir, pause=pause)
         return work.estimate() if dry_run else work.run()
 
@@ -329,6 +381,9 @@ class Domain:
         """Wrapped keys that are damaged; others are whole. Raises as ``check`` does, also where we know the keys."""
         store = self._existing("the key").store
         keys = self._vault.keyring.flaws
+        if self._sealed:
+            self._vault.keyring.sealed_keys(self._sealed)
+            return []
         return [Flaw(*entry) for prefix in (format.VAULT_KEYS, f"{store.prefix}key/") for entry in keys(prefix)]
 
     def check_stream(self, stream_id: str, level: str, advance: Advance) -> StreamReport:
@@ -349,16 +404,15 @@ class Domain:
         up: Conflict. WriteLeaseLost or LeaseLost where the lease does not hold any more.
 
         With ``lock`` (mode, until) it is locked from its first moment on; where an earlier try locked it, as that did.
+        ``settle_locks`` is what has the bank keep what it needs.
         """
         if self.forget_if_destroyed():
             raise errors.KeyDestroyed()
         confirm = lease.confirm if lease is not None else None
         opened, record = self._for_writing(), f"{kind}/{record_id}"
-        found = opened.records.locks.of(record) if lock is not None else Lock()
-        if lock is not None and found == Lock():
-            found = opened.records.locks.add(record, LOCK, mode=lock[0], until=lock[1])
+        if lock is not None and opened.records.locks.of(record) == Lock():
+            opened.records.locks.add(record, LOCK, mode=lock[0], until=lock[1])
         opened.records.put(kind, record_id, document, confirm=confirm)
-        self._retain(opened, record, found)
 
     def get_record(self, kind: str, record_id: str) -> dict[str, Any]:
         """Raises ObjectNotFound, IntegrityError."""
@@ -383,6 +437,14 @@ class Domain:
         opened = self._existing(f"{kind} {record_id}")
         found = opened.records.lock(kind, record_id, action, **wish)
         self._retain(opened, f"{kind}/{record_id}", found)
+        return found
+
+    def settle_locks(self, kind: str, record_id: str) -> Lock:
+        """What keeps a record, after the bank was told to keep all that it needs: an earlier try may have been killed
+        before. May be called again."""
+        found = self.locks_of(kind, record_id)
+        if found.compliance_until is not None:
+            self._retain(self._existing(f"{kind} {record_id}"), f"{kind}/{record_id}", found)
         return found
 
     def locks_of(self, kind: str, record_id: str) -> Lock:
@@ -424,6 +486,8 @@ class Domain:
     def _for_reading(self) -> _Opened | None:
         """None where the project has stored nothing."""
         with self._lock:
+            if self._opened is None and self._sealed:
+                self._opened = self._open(self._sealed, self._vault.keyring.sealed_keys(self._sealed))
             if self._opened is None:
                 name = self._vault.keyring.domain_name(self._project_id)
                 keys = self._vault.keyring.domain_keys(name) if name else None
@@ -432,6 +496,8 @@ class Domain:
             return self._opened
 
     def _for_writing(self) -> _Opened:
+        if self._sealed:
+            return self._existing("its key")
         with self._lock:
             if self._opened is None:
                 name = self._vault.keyring.make_domain_name(self._project_id)
@@ -452,7 +518,8 @@ class Domain:
         records = Records(vault.bank, clock=vault.clock, locks=locks, **shared)
         lists = CondemnedLists(vault.bank, **shared)
         leases = Leases(vault.bank, records=records, lists=lists, clock=vault.clock, terms=vault.terms, **shared)
-        return _Opened(store, records, leases)
+        sealed = self._sealed is not None or isinstance(vault.keyring, SealRing)
+        return _Opened(store, records, leases, (vault.keyring.parent(name) if sealed else None) or name)
 
 
 def _root(store: ChunkStore, stream_id: str) -> StreamRoot:
