@@ -17,10 +17,10 @@ from pathlib import Path
 
 from oslo_config import cfg
 
+from karbor import conf as settings
 from karbor.app.vaults import open_providers
 from karbor.common import memory
 from karbor.common.clock import Clock
-from karbor.conf import protection, service
 from karbor.model import errors
 from karbor.model.checkpoint import RECORD
 from karbor.protection import export
@@ -72,8 +72,7 @@ def _serve(process: ExportProcess, given: argparse.Namespace) -> int:
 
 def _settings(given: argparse.Namespace) -> cfg.ConfigOpts:
     conf = cfg.ConfigOpts()
-    service.register_opts(conf)
-    protection.register_opts(conf)
+    settings.register_opts(conf)
     conf([], project="karbor", default_config_files=given.config_file or None, default_config_dirs=given.config_dir)
     return conf
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from karbor.app import roles, wiring
 from karbor.app.jobs import Jobs
-from karbor.cmd import daemon, keys, serve, support
+from karbor.cmd import daemon, keys, serve, storecheck, support
 from karbor.common.clock import iso
 from karbor.model import errors
 from karbor.protection import cleaner
@@ -54,6 +54,10 @@ def _bank_init(application: wiring.Application, given: argparse.Namespace) -> An
 
 
 def _bank_check(application: wiring.Application, given: argparse.Namespace) -> Any:
+    if (given.store is None) == (given.provider is None):
+        raise errors.InvalidInput("Name either a provider, to look at what its bank holds, or the URL of a store.")
+    if given.store is not None:
+        return storecheck.check(application, given)
     environment = roles.make_environment(application.shared)
     provider = roles.make_providers(application.shared, environment).get(given.provider)
     return BankCheck(application.shared.database, provider, level=given.level, advance=lambda _nbytes: None).run()
@@ -108,8 +112,13 @@ def _add_bank_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     clean.add_argument("--provider", required=True, help="id of the provider")
     clean.add_argument("--dry-run", action="store_true", help="tell what would be deleted; write nothing")
     clean.add_argument("--grace", type=float, help="seconds that data must have been without use; 0: delete at once")
-    check = verb("check", _bank_check, "Look at everything in a bank and tell what is lost. Ends with 1 if any is.")
-    check.add_argument("--provider", required=True, help="id of the provider")
+    check = verb(
+        "check", _bank_check,
+        "With --provider: look at everything in its bank and tell what is lost. With a URL: try on a store whether it "
+        "is fit to be a bank. Ends with 1 where anything is lost, or not fit.",
+    )  # fmt: skip
+    check.add_argument("--provider", help="id of the provider whose bank is looked at")
+    storecheck.add_arguments(check)
     check.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="quick: sizes; data: every byte is read")
 
 
