@@ -4,7 +4,7 @@
 Made from the declared operations and nothing else, so it cannot disagree with what is checked at run time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from karbor.schema import faults
@@ -70,11 +70,16 @@ def document(endpoints: Iterable[Endpoint], *, logins: Iterable[str] = LOGINS) -
 def tags_of(endpoints: Iterable[Endpoint]) -> dict[str, str]:
     """Operation id to the collection that it is about: the last part of its path that is a collection of a project."""
     parts = {endpoint.id: endpoint.path.strip("/").split("/") for endpoint in endpoints}
-    collections = {path[2] for path in parts.values() if len(path) > 2}
+    collections = {path[2] for path in parts.values() if path[0] == "v1" and len(path) > 2}
     return {
-        id_: next((part for part in reversed(path[2:]) if part in collections), "versions")
+        id_: next((part for part in reversed(path[2:]) if part in collections), _other(path))
         for id_, path in parts.items()
     }
+
+
+def _other(path: Sequence[str]) -> str:
+    """What an operation outside of every project is about."""
+    return path[0] if path[0] not in ("", "v1") else "versions"
 
 
 def _operation(endpoint: Endpoint) -> dict[str, Any]:

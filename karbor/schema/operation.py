@@ -29,6 +29,9 @@ _IF_NONE_MATCH: Schema = {
 }
 
 
+_BRACES = str.maketrans("", "", "{}")
+
+
 @dataclass(frozen=True)
 class Operation:
     """One declared operation. ``rule`` None means that everybody may call it, also without logging in."""
@@ -85,5 +88,5 @@ class Endpoint:
         """A name without special characters: ``plan_create``, ``get_root``."""
         if self.operation.rule:
             return self.operation.rule.replace(":", "_")
-        place = self.path.strip("/").replace("/", "_").replace(".", "_")
+        place = self.path.strip("/").replace("/", "_").replace(".", "_").translate(_BRACES)
         return f"{self.method.lower()}_{place or 'root'}"

@@ -50,7 +50,7 @@ def test_an_operation_needs_a_login_unless_it_says_otherwise():
     open_to_all = [
         entry["operationId"] for path in DOCUMENT["paths"].values() for entry in path.values() if "security" in entry
     ]
-    assert sorted(open_to_all) == ["get_root", "get_v1", "get_v1_openapi_json"]
+    assert sorted(open_to_all) == ["get_root", "get_v1", "get_v1_openapi_json", "post_hooks_trigger_id_token"]
 
 
 def test_operations_are_sorted_by_the_collection_they_are_about():
@@ -59,6 +59,7 @@ def test_operations_are_sorted_by_the_collection_they_are_about():
     assert tags["provider_checkpoint_get"] == "checkpoints"
     assert tags["protectable_instance_get"] == "protectables"
     assert tags["get_v1"] == "versions"
+    assert tags["post_hooks_trigger_id_token"] == "hooks"
 
 
 def test_every_parameter_and_field_is_explained():
