@@ -10,6 +10,7 @@ from karbor.model import errors
 from karbor.model.checkpoint import Checkpoint, Reason
 from karbor.model.page import PageRequest
 from karbor.protection.providers import Provider
+from karbor.vault import format
 from karbor.vault.destruction import Destruction
 
 _PAGE = 500
@@ -55,14 +56,25 @@ class KeyDestruction:
             reason = _kept(row, self._now)
             if reason:
                 raise errors.Conflict(f"The checkpoint {row.id} is {reason}: its key cannot be destroyed.")
-        domain = vault.keyring.domain_name(project_id)
-        held = self._destruction(provider).holds(domain) if domain else []
+        held = self._held(provider, project_id)
         if held:
             raise errors.Conflict(
                 "Something of this project is held in the bank: its key cannot be destroyed.",
                 detail=f"provider {provider.id}: {', '.join(held[:3])}",
-                next_action="release it first",
+                next_action="release it first, or wait for the end of its lock",
             )
+
+    def _held(self, provider: Provider, project_id: str) -> list[str]:
+        """What must stay by the bank's own word, also in domains that were sealed for the project."""
+        vault = provider.vault
+        own = vault.keyring.domain_name(project_id)
+        if own is None or vault.keyring.destroyed(own) is not None or vault.keyring.domain_keys(own) is None:
+            return []
+        held: list[str] = []
+        for name in (own, *vault.keyring.children(own)):
+            held += vault.named(name).locked_records()
+            held += [hold for hold in vault.destruction().holds(name) if format.lock_parts(hold) is None]
+        return held
 
     def _destroy(self, provider: Provider, project_id: str, *, dry_run: bool) -> dict[str, Any]:
         about = {"provider": provider.id, "bank": provider.info.name}

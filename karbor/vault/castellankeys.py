@@ -8,8 +8,10 @@ sections have names that we use too.
 from pathlib import Path
 from typing import Any
 
+from keystoneauth1.exceptions import ClientException
 from oslo_config import cfg
 from oslo_context.context import RequestContext
+from requests import RequestException
 
 from karbor.model import errors
 from karbor.vault.keys import KEY_SIZE, MasterKey, secret_from_text
@@ -52,7 +54,7 @@ class CastellanKeys:
             secret = self._manager.get(self._login, secret_id).get_encoded()
         except ManagedObjectNotFoundError as fault:
             raise errors.KeyUnavailable("The key manager has no such master key.", detail=secret_id) from fault
-        except Exception as fault:  # an edge: its backends let through whatever their clients raise
+        except (CastellanException, ClientException, RequestException, OSError, ValueError) as fault:
             raise errors.KeyUnavailable(
                 "The key manager does not give the master key.", detail=f"{secret_id}: {type(fault).__name__}: {fault}"
             ) from fault

@@ -5,10 +5,9 @@ One vault per bank, one domain per project. Everything a domain writes is sealed
 is stored once per domain.
 """
 
-import itertools
 import secrets
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,8 +22,7 @@ from karbor.vault.check import Check
 from karbor.vault.cleanup import CleanUp, Report, Settings, is_due
 from karbor.vault.condemned import CondemnedLists
 from karbor.vault.copy import Pair, StreamCopy
-from karbor.vault.destruction import Destruction
-from karbor.vault.keyring import Keyring
+from karbor.vault.keyed import Keyed
 from karbor.vault.keys import DomainKeys
 from karbor.vault.leases import Lease, Leases, Terms
 from karbor.vault.locks import Locks
@@ -37,8 +35,6 @@ from karbor.vault.references import References
 from karbor.vault.report import Flaw, StreamReport
 from karbor.vault.retain import Retainer
 from karbor.vault.root import Origin, StreamRoot
-from karbor.vault.rotation import Rotation
-from karbor.vault.sealing import Sealer
 from karbor.vault.sealring import Sealers, SealRing
 from karbor.vault.session import TICK, Session
 from karbor.vault.store import ChunkStore
@@ -53,7 +49,7 @@ class _Opened(NamedTuple):
     project_domain: str  # the domain whose key opens this one: itself as a rule
 
 
-class Vault:
+class Vault(Keyed):
     """The vault of one bank. Thread-safe. Makes no call to the bank before it must.
 
     ``shared`` maps projects to the label of a domain that they share (``shared:`` and a name); any other project has a
@@ -73,20 +69,12 @@ class Vault:
         terms: Terms = Terms(),  # noqa: B008 - frozen
         shared: Mapping[str, str] | None = None,
     ) -> None:
-        self.bank = bank
+        super().__init__(bank, master_key=master_key, clock=clock, shared=shared)
         self.terms = terms
         self.cache_dir = cache_dir
-        self.clock = clock
         self.compression_level = compression_level
         self.threads = threads
         self.lock_time = LockTime(bank, clock)
-        self.keyring: Keyring | SealRing = (
-            SealRing(bank, sealers=master_key, clock=clock)
-            if isinstance(master_key, Sealers)
-            else Keyring(bank, master_key=master_key, clock=clock)
-        )
-        self._master_key = master_key
-        self._shared = dict(shared or {})
         self._lock = threading.Lock()
         self._domains: dict[str, Domain] = {}
 
@@ -95,10 +83,6 @@ class Vault:
         label = self.label(project_id)
         with self._lock:
             return self._domains.setdefault(label, Domain(self, label))
-
-    def label(self, project_id: str) -> str:
-        """The label of the domain where a project's data lies: its id, unless it shares a domain with others."""
-        return self._shared.get(project_id, project_id)
 
     def named(self, name: str) -> "Domain":
         """The domain of that name, be it a project's own or one that was sealed for it. Raises KeyUnavailable,
@@ -112,43 +96,8 @@ class Vault:
     def holder(self, project_id: str, kind: str, record_id: str) -> "Domain":
         """Where a record of the project lies: in its own domain, or in one that was sealed for it. Its own where there
         is no such record."""
-        own = self.domain(project_id)
-        name = self.keyring.domain_name(self.label(project_id))
-        if name is not None:
-            place = format.record_name(kind, record_id)
-            # Of those that were sealed for it nothing is asked where it has the record itself.
-            for one in itertools.chain((name,), self._children(name)):
-                try:
-                    self.bank.stat(format.domain_prefix(one) + place)
-                except errors.ObjectNotFound:
-                    continue
-                return own if one == name else self.named(one)
-        return own
-
-    def _children(self, domain: str) -> Iterator[str]:
-        yield from self.keyring.children(domain)
-
-    def rotation(self, looked_at: Callable[[], None] = lambda: None) -> Rotation:
-        """The change of the master key of this bank. Raises KeyUnavailable where we have none."""
-        keyring, master_key = self._masters()
-        return Rotation(self.bank, keyring=keyring, master_key=master_key, looked_at=looked_at)
-
-    def destruction(self) -> Destruction:
-        """The end of keys of this bank. Raises KeyUnavailable where we have no master key."""
-        keyring, master_key = self._masters()
-        return Destruction(self.bank, keyring=keyring, master_key=master_key, clock=self.clock)
-
-    def sealer(self, project_id: str) -> Sealer:
-        """What lets a worker store for a project without being able to read. Raises KeyUnavailable where we have no
-        master key, Conflict where the project shares its domain with others."""
-        if self.label(project_id) != project_id:
-            raise errors.Conflict("A project that shares its key cannot be sealed for.", detail=self.label(project_id))
-        return self._masters()[0].sealer(project_id)
-
-    def _masters(self) -> tuple[Keyring, Wrapping]:
-        if isinstance(self.keyring, SealRing) or isinstance(self._master_key, Sealers):
-            raise errors.KeyUnavailable("This worker only seals: it has no master key.")
-        return self.keyring, self._master_key
+        name = self.sealed_with(project_id, format.record_name(kind, record_id))
+        return self.named(name) if name else self.domain(project_id)
 
     def forget_destroyed(self) -> Sequence[str]:
         """Ask the bank whether keys that are known here were destroyed, and forget those. The projects they were of.
