@@ -9,16 +9,16 @@ try leaves rows that no pack has, which are never seen and go with the next ``pr
 """
 
 import secrets
-from collections.abc import Iterable
 from typing import Self
 
+from karbor.vault.format import ID_SIZE, Cursor
 from karbor.vault.index import Index
-from karbor.vault.pack import Directory
+from karbor.vault.pack import directory_rows
 
 _PARTS = 64  # a range of 10^8 entries is some 80 MB of the journal
 _RESERVED = 4096  # numbers of packs that are taken at once
 _SCHEMA = """
-PRAGMA bulk.journal_mode = OFF;
+PRAGMA bulk.journal_mode = MEMORY;
 PRAGMA bulk.synchronous = OFF;
 PRAGMA bulk.cache_size = -16384;
 CREATE TABLE bulk.pack (no INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE);
@@ -60,22 +60,22 @@ class Bulk:
     def __exit__(self, *_: object) -> None:
         self._connection.close()
 
-    def add(self, directories: Iterable[Directory], *, source: str) -> None:
-        """Gather what an index object lists. Raises Unavailable where there is no room."""
+    def add(self, listed: Cursor, *, source: str) -> None:
+        """Gather what an index object lists, from the number of its packs on. Raises IntegrityError, and Unavailable
+        where there is no room; then nothing of it is gathered."""
         parts: list[list[tuple[bytes, int, int, int, int, int]]] = [[] for _ in range(_PARTS)]
-        with self._index.faults():
+        with self._index.faults(), self._connection:
             self._connection.execute("BEGIN")
-            for directory in directories:
-                number, fresh = self._number(directory.pack_id)
+            for _ in range(listed.varint()):
+                number, fresh = self._number(listed.take(ID_SIZE))
                 self._connection.execute("INSERT INTO bulk.member VALUES (?, ?)", (number, source))
-                if fresh:
-                    for entry in directory.entries:
-                        row = (entry.id, number, entry.flags, entry.offset, entry.stored, entry.size)
-                        parts[entry.id[0] * _PARTS >> 8].append(row)
+                for row in directory_rows(listed, number):
+                    if fresh:
+                        parts[row[0][0] * _PARTS >> 8].append(row)
+            listed.end()
             for number, rows in enumerate(parts):
                 query = f"INSERT INTO bulk.part{number} VALUES (?, ?, ?, ?, ?, ?)"  # noqa: S608 - our names
                 self._connection.executemany(query, rows)
-            self._connection.execute("COMMIT")
 
     def finish(self) -> None:
         """Put all of it into the index."""

@@ -7,10 +7,9 @@ themselves.
 
 import logging
 import secrets
-from collections import deque
 from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from itertools import islice
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 from karbor.model import errors
 from karbor.sdk.bank import Bank
@@ -53,12 +52,17 @@ class IndexObjects:
 
     def get(self, name: str) -> Sequence[Directory]:
         """What an index object lists. Raises ObjectNotFound, IntegrityError."""
-        cursor = Cursor(self._codec.open_object(name, self._bank.get(self._prefix + name)))
-        if cursor.varint() != format.VERSION:
-            raise errors.IntegrityError(detail=f"{name}: unknown version")
+        cursor = self._listed(name)
         directories = [Directory.decode(cursor.take(format.ID_SIZE), cursor) for _ in range(cursor.varint())]
         cursor.end()
         return directories
+
+    def _listed(self, name: str) -> Cursor:
+        """The content of an index object behind its version."""
+        cursor = Cursor(self._codec.open_object(name, self._bank.get(self._prefix + name)))
+        if cursor.varint() != format.VERSION:
+            raise errors.IntegrityError(detail=f"{name}: unknown version")
+        return cursor
 
     def prove(self, name: str) -> None:
         """Tell every host that all packs of this index object were read back. May be called again."""
@@ -89,33 +93,31 @@ class IndexObjects:
     def _learn(self, names: Sequence[str]) -> None:
         """Read index objects into the cache: a few one by one, many at once and in rounds."""
         if len(names) <= _FEW:
-            for name, directories in self._opened(names):
-                self._index.add(directories, source=name)
+            for name in names:
+                with self._passing_over(name):
+                    self._index.add(self.get(name), source=name)
             return
         for at in range(0, len(names), _ROUND):
-            with Bulk(self._index) as bulk:
-                for name, directories in self._opened(names[at : at + _ROUND]):
-                    bulk.add(directories, source=name)
+            with Bulk(self._index) as bulk, ThreadPoolExecutor(1, thread_name_prefix="vault-index") as pool:
+                batch = names[at : at + _ROUND]
+                coming = pool.submit(self._listed, batch[0])
+                for number, name in enumerate(batch):
+                    listed = coming  # while it is used, the next one is on its way
+                    if number + 1 < len(batch):
+                        coming = pool.submit(self._listed, batch[number + 1])
+                    with self._passing_over(name):
+                        bulk.add(listed.result(), source=name)
                 bulk.finish()
 
-    def _opened(self, names: Sequence[str]) -> Iterator[tuple[str, Sequence[Directory]]]:
-        """What those list that are there and whole. The next one is on its way while one is used."""
-        with ThreadPoolExecutor(1, thread_name_prefix="vault-index") as pool:
-            under_way: deque[tuple[str, Future[Sequence[Directory]]]] = deque()
-            left = iter(names)
-            while True:
-                under_way += [(name, pool.submit(self.get, name)) for name in islice(left, 2 - len(under_way))]
-                if not under_way:
-                    return
-                name, future = under_way.popleft()
-                try:
-                    directories = future.result()
-                except errors.ObjectNotFound:
-                    continue  # replaced by another one since it was listed
-                except errors.IntegrityError as fault:
-                    LOG.error("index object passed over object=%s%s cause=%s", self._prefix, name, fault.detail)
-                    continue
-                yield name, directories
+    @contextmanager
+    def _passing_over(self, name: str) -> Iterator[None]:
+        """Around the reading of an index object: one that is gone or damaged does no harm."""
+        try:
+            yield
+        except errors.ObjectNotFound:
+            return  # replaced by another one since it was listed
+        except errors.IntegrityError as fault:
+            LOG.error("index object passed over object=%s%s cause=%s", self._prefix, name, fault.detail)
 
     def _follow_condemned(self) -> set[str]:
         """Take heed of new condemned lists, and return those that are gone.

@@ -59,13 +59,44 @@ class Directory:
     @classmethod
     def decode(cls, pack_id: bytes, cursor: Cursor) -> "Directory":
         """Raises IntegrityError."""
-        shapes = [(cursor.take(1)[0], cursor.varint(), cursor.varint()) for _ in range(cursor.varint())]
-        entries = []
-        offset = format.HEADER_SIZE
-        for chunk_id, (flags, stored, size) in zip(cursor.ids(len(shapes)), shapes, strict=True):
-            entries.append(Entry(chunk_id, flags, offset, stored, size))
+        rows = directory_rows(cursor, 0)
+        return cls(pack_id, [Entry(chunk_id, *shape) for chunk_id, _, *shape in rows])
+
+
+def directory_rows(cursor: Cursor, number: int) -> Sequence[tuple[bytes, int, int, int, int, int]]:
+    """(id, ``number``, flags, offset, stored, size) of all chunks of an encoded directory. Raises IntegrityError.
+
+    An index has many millions of them, so nothing is called in here, and plain tuples come out.
+    """
+    count = cursor.varint()
+    data, at = cursor.data, cursor.at
+    shapes = []
+    offset = format.HEADER_SIZE
+    try:
+        for _ in range(count):
+            flags, byte = data[at], data[at + 1]
+            at += 2
+            stored, shift = byte & 0x7F, 7
+            while byte > 0x7F and shift < 63:
+                byte = data[at]
+                stored |= (byte & 0x7F) << shift
+                at += 1
+                shift += 7
+            byte = data[at]
+            at += 1
+            size, shift = byte & 0x7F, 7
+            while byte > 0x7F and shift < 63:
+                byte = data[at]
+                size |= (byte & 0x7F) << shift
+                at += 1
+                shift += 7
+            shapes.append((flags, offset, stored, size))
             offset += stored
-        return cls(pack_id, entries)
+    except IndexError:
+        raise errors.IntegrityError(detail="number runs past the end") from None
+    cursor.at = at
+    ids = cursor.ids(count)
+    return [(chunk_id, number, *shape) for chunk_id, shape in zip(ids, shapes, strict=True)]
 
 
 class PackBuilder:

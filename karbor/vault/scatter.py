@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from karbor.model import errors
 from karbor.sdk.streams import Advance, Old, Put
+from karbor.vault.chunker import changed_spans
 from karbor.vault.index import Location
 from karbor.vault.recipe import Piece, Tree, span
 from karbor.vault.store import ChunkStore, grouped
@@ -22,7 +23,6 @@ from karbor.vault.store import ChunkStore, grouped
 #: Requests under way, each of 4 MiB at most: enough to hide the round trip of an object store.
 _IN_FLIGHT = 8
 _PIECES = 8192  # of a window, about 600 MiB of a disk that was written in one go
-_SPAN = 1 << 30  # bytes of the stream under one window, at most
 _LEAVES = 256  # of the recipe, that are read together
 _TICK = 1.0  # seconds between two questions whether the work is still wanted
 
@@ -76,7 +76,7 @@ class Scatter:
         pieces: dict[bytes, list[Piece]] = {}
         count = 0
         for piece in _joined(self._pieces()):
-            if count >= _PIECES or piece.offset - start >= _SPAN:
+            if count >= _PIECES:
                 yield self._window(pieces, piece.offset - start)
                 start, pieces, count = piece.offset, {}, 0
             pieces.setdefault(piece.chunk, []).append(piece)
@@ -133,8 +133,16 @@ class Scatter:
                     if self._stop.is_set():
                         raise errors.Cancelled()
                     for piece in wanted[chunk_id]:
-                        self._put(piece.offset, part_of(piece, plain))
+                        self._hand_over(piece.offset, part_of(piece, plain))
         return total
+
+    def _hand_over(self, offset: int, data: memoryview) -> None:
+        """All of it, or the pages that the target does not hold already."""
+        if self._old is None:
+            self._put(offset, data)
+            return
+        for start, stop in changed_spans(bytes(data), self._old(offset, len(data)), offset):
+            self._put(offset + start, data[start:stop])
 
     def _read(self, group: Group) -> bytes | None:
         """The sealed bytes of a run of chunks; None where their pack went away: they are to be looked for elsewhere."""

@@ -2,11 +2,11 @@
 """Does an index that learned much at once tell the same as one that learned it bit by bit?"""
 
 import random
-import sqlite3
 
 import pytest
 
 from karbor.model import errors
+from karbor.vault.format import Cursor, put_varint
 from karbor.vault.index import Index, Known
 from karbor.vault.indexbulk import Bulk
 from karbor.vault.pack import Directory, Entry
@@ -27,6 +27,12 @@ def index(tmp_path):
     found.close()
 
 
+def listed(found: list[Directory]) -> Cursor:
+    out = bytearray()
+    put_varint(out, len(found))
+    return Cursor(bytes(out) + b"".join(directory.pack_id + directory.encode() for directory in found))
+
+
 def ids_of(found: list[Directory]) -> list[bytes]:
     return [entry.id for directory in found for entry in directory.entries]
 
@@ -37,7 +43,7 @@ def test_it_tells_the_same_as_step_by_step(index, tmp_path):
     slow = Index(tmp_path / "slow")
     with Bulk(index) as bulk:
         for name, found in parts.items():
-            bulk.add(found, source=name)
+            bulk.add(listed(found), source=name)
             slow.add(found, source=name)
         assert index.sources() == set()
         bulk.finish()
@@ -59,7 +65,7 @@ def test_what_is_known_already_or_learned_meanwhile_is_known_once(index):
     before, meanwhile, news = directories(3, 1), directories(3, 2), directories(3, 3)
     index.add(before)
     with Bulk(index) as bulk:
-        bulk.add([*before, *meanwhile, *news], source="index/1")
+        bulk.add(listed([*before, *meanwhile, *news]), source="index/1")
         index.add(meanwhile)
         bulk.finish()
     everything = [*before, *meanwhile, *news]
@@ -74,20 +80,24 @@ def test_what_is_known_already_or_learned_meanwhile_is_known_once(index):
 def test_what_was_gathered_by_one_that_died_is_never_seen(index):
     dead, news = directories(3, 1), directories(3, 2)
     with Bulk(index) as bulk:
-        bulk.add(dead, source="index/dead")
-        with pytest.raises(errors.Unavailable):
-            bulk.add(_Broken(), source="index/dead")
+        bulk.add(listed(dead), source="index/dead")
     index.add(news, source="index/1")
     assert index.locate(ids_of(dead)) == {}
     assert set(index.locate(ids_of(news))) == set(ids_of(news))
     with Bulk(index) as bulk:
-        bulk.add(dead, source="index/dead")
+        bulk.add(listed(dead), source="index/dead")
         bulk.finish()
     assert set(index.locate(ids_of(dead))) == set(ids_of(dead))
 
 
-class _Broken:
-    """Directories that cannot be put, because the disk is full."""
-
-    def __iter__(self):
-        raise sqlite3.OperationalError("database or disk is full")
+def test_of_a_damaged_index_object_nothing_is_gathered(index):
+    whole, news = directories(3, 1), directories(2, 2)
+    with Bulk(index) as bulk:
+        cut = Cursor(listed(whole).data[:-3])
+        with pytest.raises(errors.IntegrityError):
+            bulk.add(cut, source="index/cut")
+        bulk.add(listed(news), source="index/1")
+        bulk.finish()
+    assert index.sources() == {"index/1"}
+    assert index.packs() == {directory.pack_id for directory in news}
+    assert index.locate(ids_of(whole)) == {}
