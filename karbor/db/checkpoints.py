@@ -193,6 +193,8 @@ def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
     values = dict(fields)
     if "status" in values:
         values["deleted"] = int(values["status"] == "deleted")
+    if "held" in values:
+        values["held"] = int(values["held"])
     if "sizes" in values:
         sizes = values.pop("sizes")
         values |= {"size_logical": sizes.logical, "size_read": sizes.read, "size_stored": sizes.stored}
@@ -209,6 +211,7 @@ def _checkpoint(row: Row[Any]) -> Checkpoint:
     values = dict(zip(_NAMES, row, strict=True))  # a third of the time of row._mapping, and lists are long
     del values["deleted"]
     values["sizes"] = Sizes(*(values.pop(f"size_{name}") for name in ("logical", "read", "stored")))
+    values["held"] = bool(values["held"])
     values["progress"] = Progress.from_dict(values["progress"])
     values["reason"] = Reason(**values["reason"]) if values["reason"] else None
     return Checkpoint(**values)

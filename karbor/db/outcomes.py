@@ -9,7 +9,7 @@ from karbor.model.operation import Job
 
 _NEXT = "begin it again where it is still wanted"
 #: How what an operation made, or worked on, is shown when nobody ends the operation any more.
-ENDED = {"protect": "error", "copy": "error", "restore": "fail", "verify": "fail", "delete": "error-deleting"}
+ENDED = {"protect": "error", "copy": "error", "restore": "fail", "verify": "fail", "delete": "error-deleting", "lock": "fail"}
 
 
 def end_badly(rows: Transaction, job: Job, *, cause: str, now: datetime) -> None:
@@ -21,7 +21,7 @@ def end_badly(rows: Transaction, job: Job, *, cause: str, now: datetime) -> None
     if job.operation in ("protect", "copy", "delete"):
         reason = Reason(resource="", step="queue", cause=cause, next_action=_NEXT)
         rows.checkpoints.transition(job.checkpoint_id or "", status, reason=reason, finished_at=now)
-    else:
+    elif job.operation != "lock":  # what holds is in the bank, and shown since it was written down last
         kept, id_ = (
             (rows.restores, job.restore_id) if job.operation == "restore" else (rows.verifications, job.verification_id)
         )

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 
 from karbor.model import states
+from karbor.model.lock import Lock
+from karbor.model.lock import from_catalog as shown_lock
 from karbor.model.progress import Progress
 
 #: Consistency levels from weak to strong; a checkpoint is as strong as its weakest resource.
@@ -65,9 +67,18 @@ class Checkpoint:
     source_id: str | None = None  # the checkpoint it was copied from
     verified_at: datetime | None = None  # the last good verification, and how deep it looked
     verified_level: str | None = None
+    lock_mode: str | None = None  # "governance" | "compliance": what the bank said last; the bank decides
+    locked_until: datetime | None = None
+    held: bool = False
+    held_reason: str | None = None
     created_at: datetime | None = None
     updated_at: datetime | None = None
     finished_at: datetime | None = None
+
+    @property
+    def lock(self) -> Lock:
+        """What the catalog knows of what keeps it."""
+        return shown_lock(self.lock_mode, self.locked_until, held=self.held, held_reason=self.held_reason or "")
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,9 @@ GOVERNANCE, COMPLIANCE = "governance", "compliance"
 MODES = (GOVERNANCE, COMPLIANCE)
 LOCK, UNLOCK, HOLD, RELEASE = "lock", "unlock", "hold", "release"
 ACTIONS = (LOCK, UNLOCK, HOLD, RELEASE)
+MAX_DAYS = 36500
+#: Where a plan says, beside the options of its resources, how its checkpoints are locked: ``mode`` and ``days``.
+PARAMETER = "Karbor::Lock"
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,15 @@ class Lock:
         if self.until is None:
             return None
         return COMPLIANCE if self.until == self.compliance_until else GOVERNANCE
+
+    def to_catalog(self) -> dict[str, Any]:
+        """The fields of a checkpoint that show it."""
+        return {
+            "lock_mode": self.mode,
+            "locked_until": self.until,
+            "held": self.held,
+            "held_reason": self.held_reason or None,
+        }
 
     def counts(self, now: datetime) -> bool:
         """Whether the checkpoint must not be deleted at that moment."""
@@ -95,6 +107,12 @@ class Lock:
         ends = shown(self.until) if self.until else "now"
         lift = f"wait until {ends}" + (", or unlock it" if self.mode == GOVERNANCE else "; nobody can lift the lock")
         return errors.CheckpointLocked(f"{what} has a {self.mode} lock until {ends}.", next_action=lift)
+
+
+def from_catalog(mode: str | None, until: datetime | None, *, held: bool, held_reason: str) -> Lock:
+    """The inverse of ``Lock.to_catalog``."""
+    strict = until if mode == COMPLIANCE else None
+    return Lock(strict, until if mode == GOVERNANCE else None, held, held_reason)
 
 
 def fold(events: Iterable[Mapping[str, Any]]) -> Lock:

@@ -8,7 +8,7 @@ from typing import Any
 
 from karbor.model import states
 
-OPERATIONS = ("protect", "restore", "verify", "copy", "delete")
+OPERATIONS = ("protect", "restore", "verify", "copy", "delete", "lock")
 
 
 @dataclass(frozen=True)

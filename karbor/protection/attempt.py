@@ -19,6 +19,7 @@ from karbor.protection.control import Control
 from karbor.protection.copy import CopyOperation
 from karbor.protection.delete import DeleteOperation
 from karbor.protection.flows import Step
+from karbor.protection.lock import LockOperation
 from karbor.protection.operation import Operation, Parts, reason_of
 from karbor.protection.protect import ProtectOperation
 from karbor.protection.restore import RestoreOperation
@@ -33,6 +34,7 @@ OPERATIONS: Mapping[str, type[Operation]] = {
     "verify": VerifyOperation,
     "copy": CopyOperation,
     "delete": DeleteOperation,
+    "lock": LockOperation,
 }
 #: What the operation log shows when an operation of that kind ended: (well, badly).
 LOGGED = {
@@ -41,6 +43,7 @@ LOGGED = {
     "verify": ("success", "fail"),
     "copy": ("available", "error"),
     "delete": ("deleted", "error-deleting"),
+    "lock": ("success", "fail"),
 }
 
 

@@ -8,6 +8,7 @@ from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import CheckpointRecord, Reason, SavedResource
 from karbor.model.graph import ResourceGraph
+from karbor.model.lock import Lock
 from karbor.model.resource import ResourceKey
 from karbor.protection import flows
 from karbor.protection.flows import Step
@@ -21,8 +22,10 @@ class DeleteOperation(Operation):
     more stay until the bank is cleaned up."""
 
     _record: CheckpointRecord | None = None
+    _locked: Lock | None = None  # why nothing was deleted
 
     def plan(self) -> Sequence[Step]:
+        self._refuse_locked()
         try:
             self._record = CheckpointRecord.from_dict(self.domain.get_record(RECORD, self.checkpoint_id))
             self.graph = ResourceGraph.from_dict(self._record.graph)
@@ -31,6 +34,16 @@ class DeleteOperation(Operation):
         except errors.KeyDestroyed:
             self._record = None  # nobody can tell any more what it was, neither for plug-ins nor for a restore
         return self.remember_first_steps(flows.delete_steps(self.graph, self.has))
+
+    def _refuse_locked(self) -> None:
+        """Before anything is touched: the bank decides, whatever the catalog says. Raises CheckpointLocked."""
+        try:
+            self.domain.require_unlocked(RECORD, self.checkpoint_id)
+        except errors.CheckpointLocked:
+            self._locked = self.domain.locks_of(RECORD, self.checkpoint_id)
+            raise
+        except errors.KeyDestroyed:
+            return  # nobody can read what it says, nor what it would keep
 
     def options(self, plugin: Protection, values: Mapping[str, Any]) -> Any:
         return None
@@ -58,4 +71,8 @@ class DeleteOperation(Operation):
         rows.checkpoints.transition(self.checkpoint_id, "deleted", finished_at=self.parts.clock.now())
 
     def ended_badly(self, rows: Transaction, reason: Reason) -> None:
+        if self._locked is not None:
+            before = self.job.payload.get("was", "available")
+            rows.checkpoints.transition(self.checkpoint_id, before, **self._locked.to_catalog())
+            return
         rows.checkpoints.transition(self.checkpoint_id, "error-deleting", reason=reason)

@@ -14,6 +14,7 @@ from karbor.model.resource import ResourceKey
 READ_BACK = "read_back"
 COMMIT = "commit"
 FINISH = "finish"
+LOCK = "lock"
 STACK = "stack"
 #: Phases that run from the top down; their results are there for the children.
 PREPARATIONS = ("prepare_begin", "restore_prepare")

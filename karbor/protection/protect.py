@@ -14,6 +14,7 @@ from karbor.model.graph import ResourceGraph
 from karbor.model.resource import Resource, ResourceKey
 from karbor.protection import flows
 from karbor.protection.flows import Step, step_name
+from karbor.protection.lock import lock_for
 from karbor.protection.operation import LOG, RECORD, Operation
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import EarlierPoint, Protected, Protection
@@ -153,7 +154,8 @@ class ProtectOperation(Operation):
             checkpoint = rows.checkpoints.get(self.checkpoint_id)
         record = self._record(checkpoint, protected)
         try:
-            self.domain.put_record(RECORD, record.checkpoint_id, record.to_dict(), lease=self.lease)
+            wanted = lock_for(self.provider.lock, checkpoint.plan, self.parts.clock.now())
+            self.domain.put_record(RECORD, record.checkpoint_id, record.to_dict(), lease=self.lease, lock=wanted)
             self._publish(CheckpointRecord.from_dict(self.domain.get_record(RECORD, record.checkpoint_id)))
         except errors.LeaseLost:
             self._take_back()
@@ -161,7 +163,7 @@ class ProtectOperation(Operation):
         except errors.IntegrityError:  # the record itself is not what was put: it would only be in the way of clean-up
             with self.parts.database.read() as rows:
                 rows.jobs.check(self.job)
-            self.domain.delete_record(RECORD, record.checkpoint_id)
+            self._remove_record()
             raise
 
     def _take_back(self) -> None:
@@ -170,10 +172,17 @@ class ProtectOperation(Operation):
         with self.parts.database.read() as rows:
             given_up = rows.jobs.get(self.job.id).state == "failed"
         if given_up:
+            self._remove_record()
+
+    def _remove_record(self) -> None:
+        try:
             self.domain.delete_record(RECORD, self.checkpoint_id)
+        except errors.CheckpointLocked as fault:  # a catalog that is rebuilt knows it again
+            LOG.warning("record left in the bank job=%s %s", self.job.id, fault.operator_text())
 
     def _publish(self, record: CheckpointRecord) -> None:
-        """Write into the catalog what the record in the bank says."""
+        """Write into the catalog what the record in the bank says, and what keeps it there."""
+        kept = self.domain.settle_locks(RECORD, record.checkpoint_id)
         with self.parts.database.write() as rows:
             rows.jobs.check(self.job)
             rows.checkpoints.save_resources(record.checkpoint_id, record.resources)
@@ -185,6 +194,7 @@ class ProtectOperation(Operation):
                 sizes=record.sizes,
                 extra_info=record.extra_info,
                 base_id=record.base_id,
+                **kept.to_catalog(),
                 reason=None,
                 finished_at=self.parts.clock.now(),
             )

@@ -17,7 +17,7 @@ from oslo_config import cfg
 from karbor.common import faultpoints, loading
 from karbor.common.clock import Clock
 from karbor.heat.options import STACK_TYPE, StackOptions
-from karbor.model import errors
+from karbor.model import errors, lock
 from karbor.model.provider import ProviderInfo
 from karbor.protection.watchedbank import WatchedBank
 from karbor.sdk.bank import Bank
@@ -38,6 +38,13 @@ PROVIDER_OPTS = [
     cfg.MultiStrOpt("plugin", default=[], help="Protection plug-in; repeat the line for each."),
     cfg.StrOpt("bank", required=True, help="Bank plug-in."),
     cfg.BoolOpt("enabled", default=False, help="Whether this provider is offered."),
+    cfg.StrOpt(
+        "lock_mode",
+        default="none",
+        choices=["none", *lock.MODES],
+        help="Lock that every new checkpoint gets: governance can be lifted by administrators, compliance by nobody.",
+    ),
+    cfg.IntOpt("lock_days", default=30, min=1, max=lock.MAX_DAYS, help="For how long, where lock_mode asks for one."),
 ]
 
 
@@ -52,8 +59,10 @@ class Provider:
         names: Mapping[str, str],
         *,
         open_vault: Callable[[Bank], Vault],
+        lock: tuple[str, int] | None = None,
     ) -> None:
         self.info = info
+        self.lock = lock  # mode and days of the lock that every new checkpoint gets
         self.bank = bank
         self._protections = dict(protections)
         self._names = dict(names)
@@ -188,6 +197,8 @@ class ProviderRegistry:
             key = self._load_key()
             return Vault(bank, master_key=key, cache_dir=self._cache_dir / provider_id, **self._vault_settings)
 
+        own = conf.provider
+        wanted = None if own.lock_mode == "none" else (own.lock_mode, own.lock_days)
         info = ProviderInfo(
             id=provider_id,
             name=conf.provider.name,
@@ -195,7 +206,7 @@ class ProviderRegistry:
             schemas=_schemas(protections),
             acts_in_cloud=any(plugin.acts_in_cloud for plugin in protections.values()),
         )
-        self._providers[provider_id] = Provider(info, bank, protections, names, open_vault=open_vault)
+        self._providers[provider_id] = Provider(info, bank, protections, names, open_vault=open_vault, lock=wanted)
 
     def _plugin(self, conf: cfg.ConfigOpts, name: str, kind: type[Any], *more: Any) -> Any:
         found = loading.plugin_class(PLUGINS, name)

@@ -396,6 +396,14 @@ class Domain:
             self._retain(self._existing(f"{kind} {record_id}"), f"{kind}/{record_id}", found)
         return found
 
+    def settle_locks(self, kind: str, record_id: str) -> Lock:
+        """What keeps a record, after the bank was told to keep all that it needs: an earlier try may have been killed
+        before. May be called again."""
+        found = self.locks_of(kind, record_id)
+        if found.compliance_until is not None:
+            self._retain(self._existing(f"{kind} {record_id}"), f"{kind}/{record_id}", found)
+        return found
+
     def locks_of(self, kind: str, record_id: str) -> Lock:
         """What keeps a record, by the bank's own word."""
         opened = self._for_reading()

@@ -21,12 +21,20 @@ def require_idle(rows: Transaction, checkpoint: Checkpoint, *, wish: str) -> Non
         )
 
 
+def require_unlocked(call: Call, checkpoint: Checkpoint) -> None:
+    """Raise CheckpointLocked where a lock or a hold keeps it. The bank has the last word: its worker asks it again."""
+    if checkpoint.lock.counts(call.services.clock.now()):
+        raise checkpoint.lock.refusal(f"The checkpoint {checkpoint.id}")
+
+
 def reset(rows: Transaction, call: Call, checkpoint: Checkpoint, state: str) -> Checkpoint:
     """Move an idle checkpoint to ``state``; staying where it is changes nothing. Raises Conflict, Forbidden."""
     if state == "available":
         call.require(RESET_AVAILABLE, project_id=checkpoint.project_id)
     if checkpoint.status == state:
         return checkpoint
+    if checkpoint.status == "available":
+        require_unlocked(call, checkpoint)
     if state == "available":
         require_idle(rows, checkpoint, wish="reset")
         if checkpoint.status != "error" or not rows.checkpoints.resources(checkpoint.id):

@@ -13,12 +13,13 @@ from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
 from karbor.api.v1 import checkpoint_states as states
-from karbor.api.v1 import exports, views
+from karbor.api.v1 import exports, locks, views
 from karbor.api.v1.copies import CheckpointsAction
 from karbor.conf import quota
 from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import Checkpoint as Value
+from karbor.model.lock import ACTIONS as ACTIONS_OF_LOCKS
 from karbor.model.operation import Job
 from karbor.model.page import Page, PageRequest
 from karbor.model.plan import Plan
@@ -65,10 +66,11 @@ class CheckpointAction(Node):
         more_rules=(
             (CANCEL, "member", "Cancel the making of a checkpoint"),
             (exports.CREATE, "member", "Offer a checkpoint as disks"),
+            *locks.RULES,
         ),
     )
     def post(self, call: Call) -> Answer:
-        """Do something with a checkpoint: one of `cancel` and `export`.
+        """Do something with a checkpoint: one of `cancel`, `export`, `lock`, `unlock`, `hold` and `release`.
 
         `cancel`: its making is ended. What was begun is undone, then the checkpoint is in `error` and says that it was
         cancelled. One that no worker has begun is so at once. Refused where nothing is running; a restore or a
@@ -76,6 +78,11 @@ class CheckpointAction(Node):
 
         `export`: its streams are offered read-only over NBD, by a process of their own on a worker's host, for a
         while. The answer is an `export`, which can be read once it is `active`.
+
+        `lock`: it cannot be deleted before the moment `until`. A lock of mode `governance` can be made shorter, and be
+        lifted by `unlock`, by those whom the policy allows to; one of mode `compliance` only longer, by nobody shorter.
+        `hold`: it cannot be deleted until `release`. The answer comes before the bank knows of it: the fields of the
+        checkpoint show what the bank knows. Until then, too, it cannot be deleted.
         """
         (wish,) = call.body
         return _ACTIONS[wish](call)
@@ -100,7 +107,11 @@ def _export(call: Call) -> Answer:
 
 
 #: What each action does.
-_ACTIONS: Mapping[str, Callable[[Call], Answer]] = {"cancel": _cancel, "export": _export}
+_ACTIONS: Mapping[str, Callable[[Call], Answer]] = {
+    "cancel": _cancel,
+    "export": _export,
+    **dict.fromkeys(ACTIONS_OF_LOCKS, lambda call: locks.begin(call, lambda rows: _get(rows, call, lock=True))),
+}
 
 
 class Checkpoint(Node):
@@ -157,13 +168,14 @@ class Checkpoint(Node):
         """Delete a checkpoint.
 
         The answer comes before the data is gone: the checkpoint is `deleting` first. Refused while an operation works
-        on it.
+        on it, and while it is locked or held.
         """
         job_id = str(uuid.uuid4())
 
         def delete(rows: Transaction) -> Job:
             checkpoint = _get(rows, call, lock=True)
             call.allow(project_id=checkpoint.project_id)
+            states.require_unlocked(call, checkpoint)
             states.require_idle(rows, checkpoint, wish="deleted")
             exports.require_unread(rows, checkpoint)
             rows.checkpoints.transition(checkpoint.id, "deleting", reason=None)
@@ -174,6 +186,7 @@ class Checkpoint(Node):
                 provider_id=checkpoint.provider_id,
                 checkpoint_id=checkpoint.id,
                 request_id=call.context.request_id,
+                payload={"was": checkpoint.status},
             )
             return work.book(rows, call, job, status="deleting", plan_id=checkpoint.plan_id, permission=permission)
 

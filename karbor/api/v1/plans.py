@@ -14,11 +14,12 @@ from karbor.api.operation import Answer, operation
 from karbor.api.v1 import views
 from karbor.conf import quota
 from karbor.db.database import Transaction
-from karbor.model import errors
+from karbor.model import errors, lock
 from karbor.model.plan import Plan as Value
 from karbor.model.plan import PlanSummary
 from karbor.model.provider import ProviderInfo
 from karbor.model.resource import Resource
+from karbor.schema.nouns.lock import OPTIONS as LOCK_OPTIONS
 from karbor.schema.nouns.plan import PLAN
 from karbor.schema.query import ListQuery
 from karbor.schema.types import UUID
@@ -178,7 +179,8 @@ class Plans(Node):
         _check_duplicates(body["resources"])
         given = parameters.without_nulls(body.get("parameters"))
         named = [(entry["type"], entry["id"]) for entry in body["resources"]]
-        parameters.check(given, provider.schemas.get("options_schema") or {}, resources=named)
+        known = {**(provider.schemas.get("options_schema") or {}), lock.PARAMETER: LOCK_OPTIONS}
+        parameters.check(given, known, resources=named)
         _check_resources(call, provider, body["resources"], project_id=call.project_id)
         plan = Value(
             id=str(uuid.uuid4()),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which actions take a body of their own, and of which form?"""
 
+from karbor.schema.nouns import lock
 from karbor.schema.nouns.export import EXPORT
 from karbor.schema.samples import sample
 from karbor.schema.types import Schema, an_object, envelope
@@ -33,4 +34,4 @@ def one_of(*bodies: Schema) -> Schema:
 
 
 #: What can be asked of one checkpoint.
-CHECKPOINT: Schema = one_of(CANCEL, EXPORT.create)
+CHECKPOINT: Schema = one_of(CANCEL, EXPORT.create, *lock.BODIES)

@@ -3,6 +3,7 @@
 
 from karbor.model import states
 from karbor.model.checkpoint import CONSISTENCY
+from karbor.model.lock import MODES
 from karbor.schema.noun import Field, Noun
 from karbor.schema.types import (
     ANY_OBJECT,
@@ -90,6 +91,15 @@ CHECKPOINT = Noun(
         "source_id": Field({**_MAYBE_ID, "examples": [None]}, "The checkpoint that it was copied from."),
         "verified_at": Field({**TIMESTAMP, "examples": [None]}, "When it was last verified and found good (UTC)."),
         "verified_level": Field({"type": ["string", "null"], "examples": [None]}, "How deep that verification looked."),
+        "lock_mode": Field(
+            {"type": ["string", "null"], "enum": [*MODES, None], "examples": [None]},
+            "What keeps it from being deleted: `governance` can be lifted by those who may, `compliance` by nobody.",
+        ),
+        "locked_until": Field(
+            {**TIMESTAMP, "examples": [None]}, "When the lock ends (UTC); also shown when that has passed."
+        ),
+        "held": Field({"type": "boolean", "examples": [False]}, "Whether somebody holds it until it is released."),
+        "held_reason": Field({"type": ["string", "null"], "examples": [None]}, "Why it is held."),
         "progress": Field(PROGRESS, "How far the work is."),
         "reason": Field(_REASON, "Why it failed: resource, step, cause and what to do next."),
         "links": Field(LINKS, "Where it is found, its provider, and the plan, which may be gone."),

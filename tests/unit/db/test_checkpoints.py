@@ -77,7 +77,7 @@ class TestCheckpoints:
         with database.write() as rows:
             created = rows.checkpoints.create(make.checkpoint(status="deleting"))
             with pytest.raises(errors.Conflict):
-                rows.checkpoints.transition("checkpoint-1", "available", mode="full")
+                rows.checkpoints.transition("checkpoint-1", "copying", mode="full")
             assert rows.checkpoints.get("checkpoint-1") == created
 
     def test_a_status_does_not_change_by_an_update(self, database):

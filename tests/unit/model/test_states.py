@@ -26,6 +26,8 @@ ARROWS = {
         ("error", "available"),
         ("deleting", "deleted"),
         ("deleting", "error-deleting"),
+        ("deleting", "available"),
+        ("deleting", "error"),
         ("error-deleting", "deleting"),
         ("error-deleting", "error"),
     },
