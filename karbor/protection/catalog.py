@@ -16,7 +16,6 @@ from karbor.db.database import Database, Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import Checkpoint, CheckpointRecord
 from karbor.model.lock import Lock
-from karbor.model.lock import Lock
 from karbor.model.page import PageRequest
 from karbor.model.plan import Plan
 from karbor.model.resource import Resource
@@ -58,7 +57,6 @@ class Rebuild:
         self._seen: set[str] = set()
         self._owners: set[str] = set()  # projects with checkpoints in the domain at hand: several where it is shared
         self._plans: dict[str, str] = {}  # plans that this run made, and how new the checkpoint is that they are from
-        self._kept = Lock()  # what keeps the checkpoint at hand
         self._kept = Lock()  # what keeps the checkpoint at hand
         self._done = Rebuilt()
 
@@ -116,7 +114,7 @@ class Rebuild:
             record = CheckpointRecord.from_dict(document)
             plan = _plan(record)
             _moment(record)
-            self._kept = self._provider.vault.domain(project_id).locks_of(RECORD, checkpoint_id)
+            self._kept = domain.locks_of(RECORD, checkpoint_id)
         except errors.ObjectNotFound:
             return  # deleted since it was listed
         except (errors.IntegrityError, ValueError, KeyError, TypeError) as fault:
