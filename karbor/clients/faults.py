@@ -46,13 +46,14 @@ def passes(fault: ks.ClientException) -> bool:
 def told(what: str, *, again: bool = True) -> Iterator[None]:
     """Around a request: raises ``Passing`` around what may pass, and otherwise what it means.
 
-    Without ``again`` only a request that never reached anybody may pass: one that must not be sent twice.
+    Without ``again`` nothing passes: for a request that must not be sent twice. Whether one that failed was ever heard
+    nobody knows.
     """
     try:
         yield
     except ks.ClientException as fault:
         known = meaning(fault, what)
-        if passes(fault) and (again or isinstance(fault, ks.ConnectFailure)):
+        if again and passes(fault):
             wait = float(getattr(fault, "retry_after", 0) or 0)
             raise Passing(known, wait=min(wait, 30.0)) from fault
         raise known from fault

@@ -6,6 +6,7 @@ some of the user's roles in one project. Nothing secret is kept of it: its id is
 service. Keystone ends it by itself where the user loses a role or is disabled, and it works again when that is undone.
 """
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,36 +14,22 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from keystoneauth1 import exceptions as ks
-from keystoneauth1 import loading
 from keystoneauth1.access import AccessInfoV3
 from keystoneauth1.identity.base import BaseIdentityPlugin
-from keystoneauth1.plugin import AUTH_INTERFACE, BaseAuthPlugin
+from keystoneauth1.plugin import AUTH_INTERFACE
 from keystoneauth1.session import Session
 from oslo_config import cfg
 
 from karbor.clients.faults import told
+from karbor.clients.logins import Logins
 from karbor.common.retrying import Policy, Retrying
 from karbor.conf.clients import GROUP
 from karbor.model import errors
 
 Found = TypeVar("Found")
-MIDDLEWARE = "keystone_authtoken"
 #: Sessions of trusts that are kept at the same time; the one that was not used for longest is forgotten.
 KEPT = 256
 _TRUSTS = "/OS-TRUST/trusts"
-#: What a login for another scope must not take over from the login of the service.
-_SCOPES = (
-    "project_id",
-    "project_name",
-    "project_domain_id",
-    "project_domain_name",
-    "tenant_id",
-    "tenant_name",
-    "domain_id",
-    "domain_name",
-    "system_scope",
-    "trust_id",
-)
 _ASKED = "Keystone could not be asked"
 
 
@@ -61,12 +48,10 @@ class Identity:
 
     def __init__(self, conf: cfg.ConfigOpts, *, retrying: Retrying | None = None) -> None:
         """Raises ConfigurationError where the settings do not say how the service itself logs in."""
-        self._conf = conf
         own = conf[GROUP]
-        loading.register_auth_conf_options(conf, GROUP)
-        loading.register_session_conf_options(conf, GROUP)
-        self._section = own.auth_section or (GROUP if own.auth_type else MIDDLEWARE)
-        loading.register_auth_conf_options(conf, self._section)
+        self._logins = Logins(conf)
+        #: Which endpoints clients use, as keystoneauth's Adapter and the clients of the services take it.
+        self.place: Mapping[str, str | None] = {"region_name": own.region_name or None, "interface": own.interface}
         self.trust_roles: Sequence[str] = tuple(own.trust_roles)
         self.timeout = float(own.request_timeout)
         policy = Policy(attempts=own.attempts, backoff=own.retry_delay, deadline=self.timeout * own.attempts)
@@ -74,13 +59,7 @@ class Identity:
         self._lock = threading.Lock()  # guards the two below
         self._trusts: OrderedDict[str, Session] = OrderedDict()
         self._url = ""
-        self._service = self._session(self._login())
-
-    @property
-    def place(self) -> Mapping[str, str | None]:
-        """Which endpoints clients use, as keystoneauth's Adapter and the clients of the services take it."""
-        own = self._conf[GROUP]
-        return {"region_name": own.region_name or None, "interface": own.interface}
+        self._service = self._logins.session(self._logins.service())
 
     def service_session(self) -> Session:
         """Ourselves, in the project of the service."""
@@ -98,7 +77,7 @@ class Identity:
         with self._lock:
             session = self._trusts.get(trust_id)
             if session is None:
-                session = self._trusts[trust_id] = self._session(self._login(trust_id))
+                session = self._trusts[trust_id] = self._logins.session(self._logins.trust(trust_id))
                 while len(self._trusts) > KEPT:
                     self._trusts.popitem(last=False)
             self._trusts.move_to_end(trust_id)
@@ -127,7 +106,8 @@ class Identity:
 
     def create_trust(self, token: str, project_id: str, roles: Iterable[str] | None = None, *, name: str = "") -> str:
         """Let the user of this token hand on to us those of ``roles`` (the setting, by default) that the user has;
-        returns the id of the trust. By ``name`` it is found again if nobody hears of that id: see ``trusts``.
+        returns the id of the trust. By ``name`` it is found again if nobody hears of that id: see ``trusts``. There is
+        never a second one of that name.
 
         Raises Forbidden with what to do where Keystone does not allow it, Unavailable.
         """
@@ -146,8 +126,12 @@ class Identity:
             **({"name": name} if name else {}),
         }
 
+        tries = itertools.count()
+
         def make() -> str:
-            with told("Keystone allows no trust", again=False):
+            if next(tries) and (known := [one.id for one in self.trusts() if one.name == name]):
+                return known[0]
+            with told("Keystone allows no trust", again=bool(name)):
                 answer = session.post(f"{self.url()}{_TRUSTS}", json={"trust": trust})
             return str(answer.json()["trust"]["id"])
 
@@ -211,7 +195,7 @@ class Identity:
     def _shown(self, token: str, project_id: str | None) -> tuple[Session, AccessInfoV3]:
         """The session of a token, and what Keystone says of it."""
         auth = _GivenToken(token, self)
-        session = self._session(auth)
+        session = self._logins.session(auth)
         try:
             found = self.ask(lambda: auth.get_access(session), _ASKED)
         except errors.NotFound:  # which is what Keystone says of a token that is no good
@@ -252,42 +236,6 @@ class Identity:
         if isinstance(fault.__cause__, ks.Unauthorized) or "HTTP 401" in fault.detail:
             lost = "or the project is disabled"
         return errors.Forbidden(f"The user who gave the permission {lost}.", detail=fault.detail)
-
-    def _login(self, trust_id: str | None = None) -> BaseAuthPlugin:
-        """The login of the service; for the tenant that made the trust, where one is named."""
-        scope = dict.fromkeys(_SCOPES) | {"trust_id": trust_id} if trust_id else {}
-        try:
-            kind = self._conf[self._section].auth_type
-            known = {opt.dest for opt in loading.get_plugin_options(kind)} if kind else set()
-            given = {name: value for name, value in scope.items() if name in known}
-            found = loading.load_auth_from_conf_options(self._conf, self._section, **given)
-        except ks.ClientException as fault:
-            raise errors.ConfigurationError(f"[{self._section}] cannot be used.", detail=str(fault)) from fault
-        if found is None:
-            raise errors.ConfigurationError(
-                "The service has no login at Keystone.",
-                next_action=f"set auth_type, auth_url, username, password and project_name in [{MIDDLEWARE}]",
-            )
-        return found
-
-    def _session(self, auth: BaseAuthPlugin) -> Session:
-        """With the settings of TLS of this section, or of the middleware's where this one has none."""
-        own = self._conf[GROUP]
-
-        def of(name: str) -> Any:
-            try:
-                return own[name] or self._conf[MIDDLEWARE][name]
-            except cfg.NoSuchOptError:  # no karbor-api here: the middleware's own options are not registered
-                return own[name]
-
-        cert, key = of("certfile"), of("keyfile")
-        return Session(
-            auth=auth,
-            verify=False if of("insecure") else (of("cafile") or True),
-            cert=(cert, key) if cert and key else cert,
-            timeout=own.timeout or self.timeout,
-            user_agent="karbor",
-        )
 
 
 class _GivenToken(BaseIdentityPlugin):
