@@ -56,7 +56,9 @@ class Service:
             body = self.get(path, params={**query, "limit": size, **({"marker": marker} if marker else {})}).json()
             page: list[Mapping[str, Any]] = body[key]
             yield from page
-            more = body.get("next") or any(link["rel"] == "next" for link in body.get(f"{key}_links", ()))
+            more = body.get("next") or any(
+                link["rel"] == "next" for name in (f"{key}_links", "links") for link in body.get(name) or ()
+            )
             if not page or not more:
                 return
             marker = page[-1]["id"]

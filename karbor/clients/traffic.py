@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a request to a service of the cloud travel: counted, logged, and sent again where that is safe?
 
-The only place between the client library and the wire. A request that was refused before it was begun (413 or 429 with
-``Retry-After``) is sent again whatever it is; one that may have been carried out only where doing it twice does no
+The only place between the client library and the wire. A request that was refused before it was begun (429, or 413 that
+asks to wait) is sent again whatever it is; one that may have been carried out only where doing it twice does no
 harm. Everything else is the caller's decision: it knows what to look for first.
 """
 
@@ -30,7 +30,6 @@ LOG = logging.getLogger(__name__)
 
 _TWICE = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 _BROKEN = frozenset({500, 502, 503, 504})
-_NOT_BEGUN = frozenset({413, 429})
 _UNREACHED = (
     login_errors.ConnectFailure,
     login_errors.ConnectTimeout,
@@ -160,12 +159,14 @@ class CloudSession(login_session.Session):
             self._clock.monotonic() - begun,
             response.headers.get("x-openstack-request-id"),
         )
-        if (status in _BROKEN and twice) or (status in _NOT_BEGUN and "Retry-After" in response.headers):
+        wait = self._asked_to_wait(response)
+        # Cinder says 413 with "Retry-After: 0" where a quota is used up: that does not pass.
+        if (status in _BROKEN and twice) or status == 429 or (status == 413 and wait > 0):
             said = f"{method} {urlsplit(url).path} answered {status}"
             request_id = response.headers.get("x-openstack-request-id")
             fault_of_ours = unavailable(service, f"{said} request={request_id}")
             response.close()
-            raise Passing(fault_of_ours, wait=self._asked_to_wait(response))
+            raise Passing(fault_of_ours, wait=wait)
         return response
 
     def _asked_to_wait(self, response: requests.Response) -> float:

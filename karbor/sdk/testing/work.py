@@ -2,13 +2,16 @@
 """How does a plug-in author try a Protection without a service? Memory twins of Streams and Work."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from karbor.model import errors
 from karbor.model.checkpoint import SavedResource
 from karbor.model.resource import Resource, ResourceKey
 from karbor.sdk.protection import EarlierPoint, Work
 from karbor.sdk.streams import Extent, Kind, Source, StreamInfo, StreamReader, Streams
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 
 class BytesStream(StreamReader):
@@ -86,6 +89,7 @@ class TwinWork(Work):
         child_results: Mapping[ResourceKey, Any] | None = None,
         stored: dict[str, bytes] | None = None,
         checkpoint_id: str = "11111111-1111-4111-8111-111111111111",
+        cloud: "Cloud | None" = None,
     ) -> None:
         self.operation, self.operation_id, self.checkpoint_id = operation, f"job-{checkpoint_id}", checkpoint_id
         self.provider_id, self.project_id = "22222222-2222-4222-8222-222222222222", project_id
@@ -98,6 +102,11 @@ class TwinWork(Work):
         self.streams = MemoryStreams(self.stored, saved.streams if saved else {}, self.advance)
         self.stop: errors.KarborError | None = None
         self.expected = self.done = 0
+        self._cloud = cloud.watched(self.check) if cloud is not None else None
+
+    @property
+    def cloud(self) -> "Cloud":
+        return self._cloud if self._cloud is not None else super().cloud
 
     def expect(self, total_bytes: int) -> None:
         self.expected = total_bytes

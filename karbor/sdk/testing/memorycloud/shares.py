@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Manila in memory, after its API reference: there was no real one to compare it with."""
+
+from typing import Any
+
+from karbor.sdk.testing.memorycloud.wire import Answer, Refusal, Request, Service, route
+
+
+class Shares(Service):
+    """Shares and their snapshots."""
+
+    type = "shared-file-system"
+    version = "v2"
+    microversions = ("2.0", "2.75")
+
+    def add(self, project: str, name: str, **more: Any) -> dict[str, Any]:
+        """A share that is there."""
+        return self._new("share", self.cloud.project(project), {"name": name, "status": "available", "size": 1, **more})
+
+    def _new(self, kind: str, project_id: str, given: dict[str, Any]) -> dict[str, Any]:
+        id_ = self.cloud.new_id()
+        thing = {"id": id_, "project_id": project_id, "created_at": self.cloud.now(), "metadata": {}, **given}
+        if kind == "share":
+            thing = {"share_proto": "NFS", "availability_zone": "nova", "share_type_name": "default", **thing}
+        self.cloud.things[kind][id_] = thing
+        return thing
+
+    def _one(self, kind: str, request: Request, id_: str) -> dict[str, Any]:
+        thing = self.cloud.things[kind].get(id_)
+        if thing is None or thing["project_id"] != request.project_id:
+            raise Refusal(404, f"Share {id_} could not be found.")
+        return thing
+
+    def _page(self, kind: str, request: Request) -> list[dict[str, Any]]:
+        start, limit = int(request.query.get("offset") or 0), int(request.query.get("limit") or self.page_limit)
+        return self.cloud.of_project(kind, request.project_id)[start : start + min(limit, self.page_limit)]
+
+    @route("GET", "/shares/detail")
+    def list_shares(self, request: Request) -> Answer:
+        """By offset: Manila knows no markers."""
+        return Answer(200, {"shares": self._page("share", request)})
+
+    @route("GET", "/shares/{id_}")
+    def show(self, request: Request, id_: str) -> Answer:
+        return Answer(200, {"share": self._one("share", request, id_)})
+
+    @route("POST", "/shares")
+    def create(self, request: Request) -> Answer:
+        """Also from a snapshot."""
+        share = self._new("share", request.project_id, {**request.body["share"], "status": "creating"})
+        self.cloud.later(lambda: share.update(status="available"))
+        return Answer(200, {"share": share})
+
+    @route("DELETE", "/shares/{id_}")
+    def delete(self, request: Request, id_: str) -> Answer:
+        if any(one["share_id"] == id_ for one in self.cloud.things["share_snapshot"].values()):
+            raise Refusal(409, f"Share {id_} has snapshots.")
+        self._one("share", request, id_)["status"] = "deleting"
+        self.cloud.later(lambda: self.cloud.things["share"].pop(id_, None))
+        return Answer(202)
+
+    @route("GET", "/snapshots/detail")
+    def list_snapshots(self, request: Request) -> Answer:
+        """By offset."""
+        return Answer(200, {"snapshots": self._page("share_snapshot", request)})
+
+    @route("GET", "/snapshots/{id_}")
+    def show_snapshot(self, request: Request, id_: str) -> Answer:
+        return Answer(200, {"snapshot": self._one("share_snapshot", request, id_)})
+
+    @route("POST", "/snapshots")
+    def create_snapshot(self, request: Request) -> Answer:
+        """Of a share that is there."""
+        given = dict(request.body["snapshot"])
+        share = self._one("share", request, given["share_id"])
+        given.update(share_size=share["size"], size=share["size"], share_proto=share["share_proto"], status="creating")
+        snapshot = self._new("share_snapshot", request.project_id, given)
+        self.cloud.later(lambda: snapshot.update(status="available"))
+        return Answer(202, {"snapshot": snapshot})
+
+    @route("DELETE", "/snapshots/{id_}")
+    def delete_snapshot(self, request: Request, id_: str) -> Answer:
+        self._one("share_snapshot", request, id_)["status"] = "deleting"
+        self.cloud.later(lambda: self.cloud.things["share_snapshot"].pop(id_, None))
+        return Answer(202)
