@@ -48,6 +48,7 @@ from tests.unit.db.test_services import TestServices  # noqa: F401
 from tests.unit.db.test_summaries import TestSummaries  # noqa: F401
 from tests.unit.db.test_tables import TestIndexes  # noqa: F401
 from tests.unit.db.test_triggers import TestTriggers  # noqa: F401
+from tests.unit.db.test_trusts import TestPermission, TestTrusts  # noqa: F401
 from tests.unit.db.test_usage import TestUsage  # noqa: F401
 from tests.unit.db.test_verifications import TestVerifications  # noqa: F401
 
