@@ -3,8 +3,8 @@
 """Is there a way to the data of a bank without Karbor? Lists, checks and restores checkpoints of a bank directory.
 
 Needs Python 3.11, zstandard, cryptography and the file of the master key; written from doc/source/reference/format.rst
-and sharing no code with Karbor. Reads damaged banks too: what cannot be read is reported, stays a hole in
-the output, and is marked in OUTPUT.map (a map file of GNU ddrescue).
+and sharing no code with Karbor. Reads damaged banks too: what cannot be read is reported, stays a hole in the output,
+and is marked in OUTPUT.map (a map file of GNU ddrescue).
 
     karbor-read.py --bank DIR --key FILE list                       every checkpoint, and streams of no checkpoint
     karbor-read.py --bank DIR --key FILE check [ID]                 read everything, write nothing
@@ -29,11 +29,11 @@ from pathlib import Path
 import zstandard
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-HEADER, TRAILER, LEAF_SPAN, FANOUT_BITS = 48, 12, 1 << 20, 5
-MAX_CHUNK, MAX_OBJECT = 4 << 20, 256 << 20
+HEADER, TRAILER, LEAF_SPAN, FANOUT_BITS, MAX_CHUNK, MAX_OBJECT = 48, 12, 1 << 20, 5, 4 << 20, 256 << 20
 
 
 class Lost(Exception):
@@ -41,7 +41,7 @@ class Lost(Exception):
 
 
 def derive(key, info, salt=b""):
-    return HKDF(algorithm=hashes.SHA256(), length=32, salt=salt, info=info).derive(key)
+    return HKDF(hashes.SHA256(), 32, salt, info).derive(key)
 
 
 def opened(cipher, nonce, sealed, data, what):
@@ -76,8 +76,7 @@ def content(path, offset=0, length=-1):
 
 
 def listed(directory):
-    """The objects in a directory; names that begin with a dot are none."""
-    return sorted(directory.glob("[!.]*"))
+    return sorted(directory.glob("[!.]*"))  # names that begin with a dot are no objects
 
 
 def read_key(path):
@@ -88,23 +87,34 @@ def read_key(path):
     return key
 
 
-def unwrapped(bank, place, masters):
-    """The document of the newest wrapping that one of the master keys made."""
-    reasons = []
+def unwrapped(bank, place, masters, nested=False):
+    """The document of the newest wrapping that one of the master keys made, or else of one that was sealed."""
+    reasons, sealed = [], b""
     for path in reversed(listed(bank / place)):
         try:
             data = content(path)
             magic, version, scheme, reserved, key_id, nonce = struct.unpack(">8sHHI16s12s", data[:44])
-            if (magic, version, scheme, reserved) != (b"KARBWKEY", 1, 1, 0):
-                raise Lost(f"{place}{path.name} is of a version that this program does not know")
+            if path.name == "destroyed" or (magic, version, reserved) != (b"KARBWKEY", 1, 0) or scheme not in (1, 2):
+                raise Lost(f"{place}{path.name}: the key is destroyed, or unknown to this program")
+            sealed = data if scheme == 2 else sealed
             for master in masters:
                 if hmac.digest(master, b"karbor master key id", hashlib.sha256)[:16] == key_id:
-                    aad = data[:44] + place.encode()
-                    return json.loads(opened(AESGCM(master), nonce, data[44:], aad, place + path.name))
+                    return json.loads(opened(AESGCM(master), nonce, data[44:], data[:44] + place.encode(), place))
             reasons.append(f"{place}{path.name} was wrapped by another master key")
         except Lost as fault:
             reasons.append(str(fault))
+    if sealed and not nested:
+        return unsealed(bank, place, masters, sealed)
     raise Lost("; ".join(reasons) or f"there is no key in {place}")
+
+
+def unsealed(bank, place, masters, data):
+    """The document that was sealed to the public key of another domain (key scheme 2)."""
+    parent, once = bytes.fromhex(unwrapped(bank, f"d/{data[16:32].hex()}/key/", masters, True)["key"]), data[32:64]
+    private = X25519PrivateKey.from_private_bytes(derive(parent, b"karbor 2 unseal"))
+    shared = private.exchange(X25519PublicKey.from_public_bytes(once)) + once + private.public_key().public_bytes_raw()
+    cipher = AESGCM(derive(shared, b"karbor 2 sealed key", derive(parent, b"karbor 2 sealing")))
+    return json.loads(opened(cipher, bytes(12), data[64:], data[:64] + place.encode(), place))
 
 
 class Numbers:
@@ -120,13 +130,8 @@ class Numbers:
         return self.data[self.at - length : self.at]
 
     def number(self):
-        value = shift = 0
-        while True:
-            byte = self.take(1)[0]
-            value |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                return value
+        byte = self.take(1)[0]
+        return byte if byte < 128 else byte & 127 | self.number() << 7
 
     def chunks(self):
         """(id, flags, offset, stored, size) of every chunk of the directory of a pack."""
@@ -177,24 +182,22 @@ class Domain:
                 yield path.name, {"resources": [{"key": "stream", "streams": {path.name: path.name}}], "alone": True}
 
     def learn(self):
-        """Where chunks lie: what index objects say, and of packs that none lists, their own directories. Kept in a
-        temporary database, because there may be more than fit into memory."""
+        """Where chunks lie, as index objects and packs that none lists tell; on disk, for there may be very many."""
         if self.places is not None:
             return
         self.places = sqlite3.connect("")
-        columns = "id BLOB, pack BLOB, flags INT, offset INT, stored INT, size INT"
-        self.places.execute(f"CREATE TABLE place ({columns}, PRIMARY KEY (id, pack)) WITHOUT ROWID")
+        columns = "id, pack, flags, offset, stored, size, PRIMARY KEY (id, pack)"
+        self.places.execute(f"CREATE TABLE place ({columns}) WITHOUT ROWID")
         known = set()
         for path in listed(self.root / "index"):
             try:
                 numbers = Numbers(self.sealed(f"index/{path.name}"), f"index/{path.name}")
                 if numbers.number() != 1:
                     raise Lost(f"index/{path.name} is of a version that this program does not know")
-                for _ in range(numbers.number()):
-                    known.add(self._add(numbers.take(16), numbers))
+                known.update(self._add(numbers.take(16), numbers) for _ in range(numbers.number()))
             except Lost as fault:
                 print(f"damaged, but packs may tell the same: {fault}")
-        names = {path.name for shelf in listed(self.root / "pack") for path in listed(shelf)}
+        names = (path.name for shelf in listed(self.root / "pack") for path in listed(shelf))
         there = {bytes.fromhex(name) for name in names if re.fullmatch("[0-9a-f]{32}", name)}
         for pack in sorted(there - known):
             try:
@@ -223,8 +226,8 @@ class Domain:
     def _chunk(self, chunk_id):
         """The plain bytes of a chunk, from the first of its copies that opens."""
         reasons = []
-        places = self.places.execute("SELECT * FROM place WHERE id = ?", (chunk_id,))
-        for _, pack, flags, offset, stored, size in places.fetchall():
+        places = self.places.execute("SELECT * FROM place WHERE id = ?", (chunk_id,)).fetchall()
+        for _, pack, flags, offset, stored, size in places:
             what = f"chunk {chunk_id.hex()} in pack {pack.hex()}"
             try:
                 sealed = content(self.root / "pack" / pack.hex()[:2] / pack.hex(), offset, stored)
@@ -241,11 +244,10 @@ class Stream:
 
     def __init__(self, domain, stream_id):
         domain.learn()
-        self.domain = domain
         root = json.loads(domain.sealed(f"stream/{stream_id}"))
         if (root["version"], root["leaf"], root["fanout"]) != (1, LEAF_SPAN, 1 << FANOUT_BITS):
             raise Lost(f"stream {stream_id} is of a version that this program does not know")
-        self.size, self.lost = root["size"], []
+        self.domain, self.size, self.lost = domain, root["size"], []
         self.root = root["root"] and bytes.fromhex(root["root"])
 
     def pieces(self):
@@ -262,9 +264,8 @@ class Stream:
                 raise Lost(f"{numbers.what} is of a kind that this program does not know")
             below = list(self._children(numbers, index) if level else self._parts(numbers, index * span, second))
         except Lost as fault:
-            length = min(span, self.size - index * span)
-            self._lose(index * span, length, f"unknown content (a part of the recipe): {fault}")
-            return
+            reason = f"unknown content (a part of the recipe): {fault}"
+            return self._lose(index * span, min(span, self.size - index * span), reason)
         for entry in below:
             yield from self._node(entry[0], level - 1, entry[1]) if level else self._part(*entry)
 
@@ -318,8 +319,7 @@ def read_stream(domain, stream_id, about, path):
     except Lost as fault:
         print(f"LOST {about}: all of it: {fault}")
         return False
-    for offset, length, reason in stream.lost:
-        print(f"LOST {about}: {offset}+{length}: {reason}")
+    print(*(f"LOST {about}: {offset}+{length}: {reason}\n" for offset, length, reason in stream.lost), sep="", end="")
     missing = sum(length for _, length, _ in stream.lost)
     print(f"{'damaged' if missing else 'whole'} {about}: {stream.size} bytes, {missing} lost")
     return not missing

@@ -12,6 +12,7 @@ from karbor.vault.keyring import domain_name_of
 from karbor.vault.keys import DomainKeys, MasterKey, derive
 from karbor.vault.pack import Directory, Entry
 from karbor.vault.recipe import Piece, decode_inner, decode_leaf, encode_inner, encode_leaf
+from karbor.vault.sealing import Sealer, parent_of, unseal
 
 VECTORS = json.loads((Path(__file__).parent / "vectors.json").read_text())
 KEYS = DomainKeys.from_data_key(bytes.fromhex(VECTORS["derived"]["data_key"]))
@@ -32,6 +33,17 @@ def test_a_wrapped_key():
     assert master.id.hex() == VECTORS["master_key_id"]
     vector = VECTORS["wrapped_key"]
     assert master.unwrap(vector["place"], hexed(vector["bytes"])) == vector["document"]
+
+
+def test_a_sealed_key():
+    vector = VECTORS["sealed_key"]
+    data_key = hexed(vector["data_key"])
+    sealer = Sealer.of(data_key, bank="", domain=vector["domain"], label=vector["document"]["label"])
+    assert (sealer.public.hex(), sealer.secret.hex()) == (vector["public"], vector["sealing_secret"])
+    made = sealer.seal(vector["place"], vector["document"], ephemeral=hexed(vector["ephemeral"]))
+    assert made.hex() == vector["bytes"]
+    assert parent_of(made) == vector["domain"]
+    assert unseal(data_key, vector["place"], made) == vector["document"]
 
 
 def test_the_name_of_a_domain():
