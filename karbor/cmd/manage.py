@@ -16,7 +16,7 @@ from typing import Any
 
 from karbor.app import roles, wiring
 from karbor.app.jobs import Jobs
-from karbor.cmd import daemon, keys, serve, storecheck, support
+from karbor.cmd import daemon, files, keys, serve, storecheck, support
 from karbor.common.clock import iso
 from karbor.model import errors
 from karbor.protection import cleaner
@@ -122,6 +122,13 @@ def _add_bank_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     check.add_argument("--level", choices=LEVELS, default=LEVELS[0], help="quick: sizes; data: every byte is read")
 
 
+def _add_checkpoint_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
+    text = "Offer the streams of a checkpoint, read-only, over NBD. Prints how to use them; ends when it is told to."
+    serve.add_arguments(verb("serve", serve.serve, text))
+    text = "Read single files of a checkpoint, without a restore: list a directory, get a file, or all below as a tar."
+    files.add_arguments(verb("files", files.files, text))
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="karbor-manage", description="Maintenance of a Karbor installation.")
     parser.add_argument("--config-file", action="append", help="settings to read (as the daemons do)")
@@ -148,12 +155,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     rebuild.add_argument("--provider", required=True, help="id of the provider")
     rebuild.add_argument("--dry-run", action="store_true", help="only tell what would be done")
-    serve.add_arguments(
-        verb(
-            category("checkpoint", "points in time"), "serve", serve.serve,
-            "Offer the streams of a checkpoint, read-only, over NBD. Prints how to use them; ends when it is told to.",
-        )
-    )  # fmt: skip
+    _add_checkpoint_verbs(functools.partial(verb, category("checkpoint", "points in time")))
     reconcile = verb(
         category("quota", "what projects may have"), "reconcile", _quota_reconcile,
         "Count what projects have anew, and mend what was counted wrong. Finds nothing as a rule.",

@@ -82,6 +82,24 @@ def serve(
         ]
 
 
+def one_stream(
+    domain: Domain, record: CheckpointRecord, *, resource: str | None, stream: str | None, cache: int = 4 * READER_CACHE
+) -> ChunkedReader:
+    """The one stream of these names. Raises NotFound, and InvalidInput where there are several."""
+    found = _open(domain, record, resource, stream, cache)
+    if len(found) > 1:
+        there = ", ".join(f"{key} ({name})" for key, name in found)
+        raise errors.InvalidInput("Say which stream.", detail=f"there are: {there}")
+    return next(iter(found.values()))
+
+
+def not_frozen(record: CheckpointRecord) -> str:
+    """A word for readers of file systems that were not frozen; "" where they were."""
+    if record.consistency in ("filesystem", "application"):
+        return ""
+    return "the file systems were not frozen: they are shown without their journal, and the newest files may be missing"
+
+
 def uri(listen: Path | int, port: int | None, name: str) -> str:
     """How NBD clients name an export; the empty name means the only one."""
     if isinstance(listen, Path):

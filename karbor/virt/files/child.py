@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What does the locked-down process do? ``python -m karbor.virt.files.child FD EMPTY MEMORY CPU``, started by box.py.
+
+It imports what it needs, gives up everything else, answers one question, and ends. It may be taken over by what it
+reads: then it holds an empty directory and a socket to somebody who believes nothing.
+"""
+
+import contextlib
+import importlib
+import socket
+import stat
+import sys
+from collections.abc import Iterator
+from typing import Any
+
+from karbor.model import errors
+from karbor.virt.files import formats, volumes, wire
+from karbor.virt.files.disk import Blocks, Window
+from karbor.virt.files.lockdown import lock_down
+
+_PIECE = 1 << 20
+_PAGE = 200  # entries of one message
+_DEEPEST = 200  # directories below each other: a damaged disk may have a circle
+
+
+class _Refused(Exception):
+    """The question cannot be answered; the text says why."""
+
+
+class Reader:
+    """Answers one question over ``peer``. ``installed`` names the formats whose libraries are there."""
+
+    def __init__(self, peer: socket.socket, installed: frozenset[str]) -> None:
+        self._peer = peer
+        self._installed = installed
+
+    def serve(self) -> None:
+        """The one question: ``op`` is volumes, list, get or tar."""
+        question, _ = wire.receive(self._peer)
+        blocks = Blocks(self._fetch, question["size"])
+        self._disk = Window(blocks.at, 0, question["size"])
+        try:
+            getattr(self, f"_{question['op']}")(question)
+            wire.send(self._peer, {"done": True})
+        except _Refused as fault:
+            wire.send(self._peer, {"error": str(fault)})
+        except (OSError, MemoryError, ValueError, SystemError, RecursionError, AttributeError, TypeError) as fault:
+            # What the libraries raise for what is damaged, and what follows from values that make no sense.
+            wire.send(self._peer, {"error": f"The file system cannot be read: {type(fault).__name__} {fault}"[:500]})
+
+    def _fetch(self, offset: int, length: int) -> bytes:
+        wire.send(self._peer, {"need": [offset, length]})
+        answer, data = wire.receive(self._peer)
+        if "error" in answer:
+            raise _Refused(answer["error"])
+        return data
+
+    def _volumes(self, _question: dict[str, Any]) -> None:
+        found = []
+        for name, window in volumes.volumes(self._disk):
+            kind = formats.recognise(window)
+            found.append({"volume": name, "size": window.size, "format": kind, "readable": kind in self._installed})
+        wire.send(self._peer, {"entries": found[:_PAGE]})
+
+    def _list(self, question: dict[str, Any]) -> None:
+        system = self._system(question["volume"])
+        node = self._find(system, question["path"])
+        if not stat.S_ISDIR(system.entry(node)["mode"]):
+            wire.send(self._peer, {"entries": [{"name": question["path"][-1], **system.entry(node)}]})
+            return
+        page: list[dict[str, Any]] = []
+        for name, child in system.children(node):
+            page.append(self._shown(system, name, child))
+            if len(page) == _PAGE:
+                wire.send(self._peer, {"entries": page})
+                page = []
+        wire.send(self._peer, {"entries": page})
+
+    def _get(self, question: dict[str, Any]) -> None:
+        system = self._system(question["volume"])
+        node = self._find(system, question["path"])
+        entry = system.entry(node)
+        if not stat.S_ISREG(entry["mode"]):
+            raise _Refused("This is not a file with content.")
+        self._send_file(system, node, question["path"][-1], entry)
+
+    def _tar(self, question: dict[str, Any]) -> None:
+        system = self._system(question["volume"])
+        node = self._find(system, question["path"])
+        for path, child, depth in self._walk(system, node, "", 0):
+            entry = self._shown(system, path, child)
+            if "unreadable" not in entry and stat.S_ISREG(entry["mode"]):
+                self._send_file(system, child, path, entry)
+            else:
+                wire.send(self._peer, {"file": entry})
+            if depth > _DEEPEST:
+                raise _Refused("The directories lie too deep below each other.")
+
+    def _walk(self, system: formats.Format, node: Any, path: str, depth: int) -> Iterator[tuple[str, Any, int]]:
+        """Everything below a directory: parents first."""
+        for name, child in system.children(node):
+            below = f"{path}/{name}" if path else str(name)
+            yield below, child, depth
+            with contextlib.suppress(OSError):  # shown as unreadable
+                if stat.S_ISDIR(system.entry(child)["mode"]) and depth <= _DEEPEST:
+                    yield from self._walk(system, child, below, depth + 1)
+
+    def _send_file(self, system: formats.Format, node: Any, name: str, entry: dict[str, Any]) -> None:
+        wire.send(self._peer, {"file": {**entry, "name": name}})
+        offset = 0
+        while offset < entry["size"]:
+            data = system.read(node, offset, min(_PIECE, entry["size"] - offset))
+            if not data:
+                raise _Refused(f"The file {name} ends too early.")
+            wire.send(self._peer, {"data": True}, data)
+            offset += len(data)
+
+    @staticmethod
+    def _shown(system: formats.Format, name: str | None, node: Any) -> dict[str, Any]:
+        try:
+            return {"name": name, **system.entry(node)}
+        except OSError as fault:
+            return {"name": name, "unreadable": str(fault)[:200]}
+
+    def _system(self, wanted: str | None) -> formats.Format:
+        found = list(volumes.volumes(self._disk))
+        chosen = [(name, window) for name, window in found if wanted in (None, name)]
+        usable = [entry for entry in chosen if formats.recognise(entry[1]) in self._installed]
+        if len(usable) != 1:
+            shown = ", ".join(f"{name} ({formats.recognise(window) or 'unknown'})" for name, window in found) or "none"
+            cause = "This cannot be read" if chosen and not usable else "Say which volume"
+            raise _Refused(f"{cause}; the disk has: {shown}."[:500])
+        name, window = usable[0]
+        kind = next(kind for kind in formats.FORMATS if kind.name == formats.recognise(window))
+        return kind(window)
+
+    @staticmethod
+    def _find(system: formats.Format, path: list[str]) -> Any:
+        node = system.root()
+        for part in path:
+            for name, child in system.children(node):
+                if name == part:
+                    node = child
+                    break
+            else:
+                raise _Refused(f"There is no {part[:100]!r}.")
+        return node
+
+
+def main() -> None:
+    """See the module text."""
+    descriptor, empty, memory, seconds = sys.argv[1:5]
+    peer = socket.socket(fileno=int(descriptor))
+    installed = frozenset(kind.name for kind in formats.FORMATS if kind.load())
+    for name in volumes.LIBRARIES:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
+    filtered = lock_down(empty, memory=int(memory), cpu_seconds=int(seconds))
+    wire.send(peer, {"ready": sorted(installed), "filtered": filtered})
+    with contextlib.suppress(errors.StepFailed):  # nobody asks any more
+        Reader(peer, installed).serve()
+
+
+if __name__ == "__main__":
+    main()
