@@ -3,6 +3,7 @@
 
 from karbor.common import threaded  # noqa: F401  isort: skip - must come before oslo_messaging
 
+from keystoneauth1 import loading as loaded
 from oslo_config import cfg
 
 from karbor import conf as settings
@@ -12,7 +13,8 @@ from karbor.protection import providers
 
 def list_opts() -> list[tuple[str, list[cfg.Opt]]]:
     """What may stand in karbor.conf: our sections, and one for each plug-in that runs in a worker."""
-    found = settings.list_opts()
+    logins = [*loaded.get_auth_common_conf_options(), *loaded.get_session_conf_options()]
+    found = [*settings.list_opts(), ("clients", logins)]
     for namespace in ("karbor.hypervisors", "karbor.protectables"):
         for name, plugin in sorted(loading.plugin_classes(namespace).items()):
             if plugin.Settings.declared:
