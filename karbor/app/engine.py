@@ -7,10 +7,12 @@ import secrets
 from karbor.app.wiring import Role, Shared
 from karbor.operationengine.engine import Engine, EngineSettings
 from karbor.operationengine.happenings import Happenings
+from karbor.operationengine.hearing import Hearing
 from karbor.operationengine.identity import make_identity
 from karbor.operationengine.northbound import RestNorthbound
 from karbor.operationengine.steps import Steps, StepSettings
 from karbor.operationengine.trusts import KeeperSettings, TrustKeeper
+from karbor.rpc.listener import open_listener
 from karbor.sdk.trigger import Limits, load_types
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where everybody may come in, so may we
@@ -32,6 +34,7 @@ class EngineRole(Role):
             timeout=min(given.request_timeout, given.lease / 2),
         )
         happenings = Happenings(kinds, interval_ms=conf.event_interval * 1000)
+        self._listener = open_listener(conf, Hearing(shared.database, happenings).hear)
         pace = StepSettings(
             lease=given.lease * 1000,
             watch=int(given.watch * 1000),
@@ -57,8 +60,12 @@ class EngineRole(Role):
         self.engine.start()
         if self._keeper is not None:
             self._keeper.start()
+        if self._listener is not None:
+            self._listener.start()
 
     def stop(self, grace: float) -> None:
+        if self._listener is not None:
+            self._listener.stop()
         self.engine.stop(grace)
         if self._keeper is not None:
             self._keeper.stop(grace)

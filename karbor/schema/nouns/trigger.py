@@ -130,7 +130,8 @@ FIRES: Schema = an_object(
         },
         "left_out": {
             "type": "array",
-            "description": f"Times before the last of these that a blackout leaves out; at most {LEFT_OUT}.",
+            "description": "Times before the last of these that a blackout leaves out: of a long one only the "
+            f"first, and at most {LEFT_OUT}.",
             "items": an_object({"at": {**TIMESTAMP, "description": "UTC."}}),
             "examples": [[]],
         },

@@ -3,6 +3,7 @@
 
 import itertools
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given, settings
@@ -174,6 +175,92 @@ def test_a_trigger_without_a_start_goes_on_from_when_it_was_made():
     assert accepted(properties, window=900, now=later) == {**properties, "window": 900}
 
 
+def planned(properties, after=NOW, count=3, seed="t"):
+    return list(itertools.islice(TRIGGER.plan(properties, created_at=NOW, after=after, seed=seed), count))
+
+
+class TestJitter:
+    def test_it_moves_all_times_of_a_trigger_by_the_same_part_of_it(self):
+        properties = accepted(**NIGHTLY, jitter="900")
+        assert properties["jitter"] == 900
+        offsets = {fire.at - fire.planned for fire in planned(properties, count=100)}
+        assert len(offsets) == 1 and timedelta() <= offsets.pop() <= timedelta(seconds=900)
+
+    def test_it_spreads_triggers_over_all_of_it(self):
+        properties = accepted(**NIGHTLY, jitter=900)
+        offsets = [planned(properties, seed=f"t{number}")[0] for number in range(1000)]
+        seconds = sorted((fire.at - fire.planned).seconds for fire in offsets)
+        assert seconds[0] < 60 and seconds[-1] > 840 and 350 < seconds[500] < 550
+
+    def test_the_same_times_are_found_wherever_one_begins_to_look(self):
+        properties = accepted(format="crontab", pattern="0 * * * *", jitter=1800, blackouts="MO-FR 08:30-09:10")
+        whole = [fire.at for fire in planned(properties, count=200) if not fire.left_out]
+        for fire in whole[:50]:
+            assert fires(properties, after=fire - timedelta(seconds=1), count=1) == [fire]
+            assert fires(properties, after=fire, count=1)[0] == whole[whole.index(fire) + 1]
+
+    def test_it_moves_nothing_behind_the_end_or_into_a_blackout(self):
+        end = datetime(2026, 1, 3, 2, 1, tzinfo=UTC)
+        properties = accepted(**NIGHTLY, jitter=1800, end_time=str(end)[:19])
+        assert all(planned(properties, seed=f"t{number}")[0].at <= end for number in range(50))
+        properties = accepted(**NIGHTLY, jitter=1800, blackouts=["02:05-23:00"])
+        for number in range(50):
+            at = planned(properties, seed=f"t{number}")[0].at
+            assert datetime(2026, 1, 3, 2, tzinfo=UTC) <= at < datetime(2026, 1, 3, 2, 5, tzinfo=UTC)
+
+    @pytest.mark.parametrize("jitter", [-1, 1801, "x", True, 1.5])
+    def test_more_than_may_be_is_refused(self, jitter):
+        assert "jitter" in refused(**NIGHTLY, jitter=jitter)
+
+
+class TestBlackouts:
+    def test_times_in_them_are_left_out(self):
+        properties = accepted(**NIGHTLY, blackouts="SA SU 00:00-24:00", timezone="Europe/Berlin")
+        assert [str(fire)[:16] for fire in fires(properties)] == [
+            "2026-01-05 01:00",
+            "2026-01-06 01:00",
+            "2026-01-07 01:00",
+        ]
+        assert [(fire.at.day, fire.left_out) for fire in planned(properties)] == [(3, True), (4, True), (5, False)]
+
+    def test_a_long_one_is_passed_quickly(self):
+        properties = accepted(format="crontab", pattern="0 * * * *", blackouts="2026-01-03/2026-01-31")
+        assert fires(properties, after=NOW + timedelta(days=2), count=1) == [datetime(2026, 2, 1, tzinfo=UTC)]
+
+    @pytest.mark.parametrize(
+        ("pattern", "blackouts"),
+        [
+            ("0 2 * * *", "01:00-03:00"),
+            ("0 * * * *", "00:00-24:00"),
+            ("0 * * * *", "00:00-00:30; 00:30-06:00; 06:00-12:00; 12:00-00:00"),
+            ("0 0 25 12 *", "00:00-06:00"),
+        ],
+    )
+    def test_one_that_they_leave_no_time_is_refused(self, pattern, blackouts):
+        assert "its blackouts leave no time" in refused(format="crontab", pattern=pattern, blackouts=blackouts)
+
+    def test_nothing_begins_late_in_them(self):
+        properties = accepted(**NIGHTLY, window=1800, blackouts="02:10-05:00")
+        fire = fires(properties)[0]
+        assert TRIGGER.until(properties, fire) == fire + timedelta(minutes=10) - timedelta(seconds=1)
+        assert TRIGGER.until(accepted(**NIGHTLY, window=1800), fire) == fire + timedelta(seconds=1800)
+
+    def test_they_hold_by_the_clocks_of_the_zone(self):
+        """In Berlin 02:30 comes twice on October 25, and not at all on March 29: 23 hours are left on each day."""
+        hourly = {"format": "crontab", "pattern": "30 * * * *", "timezone": "Europe/Berlin"}
+        properties = accepted(**hourly, blackouts="02:00-03:00", start_time="2026-03-28 00:00:00")
+        berlin = ZoneInfo("Europe/Berlin")
+        for day in ("2026-10-25", "2026-03-29", "2026-06-01"):
+            begin = datetime.fromisoformat(f"{day} 00:00").replace(tzinfo=berlin)
+            end = (begin + timedelta(days=1)).astimezone(UTC)
+            found = [fire for fire in fires(properties, after=begin.astimezone(UTC), count=30) if fire < end]
+            assert len(found) == 23 and 2 not in {fire.astimezone(berlin).hour for fire in found}
+
+    def test_null_takes_them_away(self):
+        before = accepted(**NIGHTLY, blackouts="SA 00:00-24:00")
+        assert accepted(before, blackouts=None) == NIGHTLY
+
+
 DEAR = {
     "empty": rule("FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30"),
     "empty, by the hour": rule("FREQ=HOURLY;BYMONTH=2;BYMONTHDAY=30;BYMINUTE=0"),
@@ -186,6 +273,11 @@ DEAR = {
     "minutes": rule("FREQ=MINUTELY;INTERVAL=61"),
     "four rules": rule(*["FREQ=DAILY;BYMONTH=2;BYMONTHDAY=30;BYSETPOS=1,2,3"] * 4),
     "fifth Monday in February": {"format": "crontab", "pattern": "0 0 */7 2 1#5"},
+    "a long night": {
+        "format": "crontab",
+        "pattern": "0 * * * *",
+        "blackouts": ";".join(f"{hour:02}:00-{hour + 1:02}:00" for hour in range(19)) + ";19:00-00:00",
+    },
     "every hour": {"format": "crontab", "pattern": "0 * * * *", "start_time": "1970-01-01 00:00:00"},
 }
 
@@ -209,6 +301,8 @@ def test_the_dearest_patterns_are_answered_or_refused(given):
             "start_time": st.datetimes(datetime(2000, 1, 1), datetime(2098, 1, 1)).map(lambda at: str(at)[:19]),
             "end_time": st.datetimes(datetime(2000, 1, 1), datetime(2098, 1, 1)).map(lambda at: at.isoformat()[:19]),
             "timezone": st.sampled_from(("UTC", "Europe/Berlin", "America/New_York", "x")),
+            "jitter": st.integers(-1, 1900),
+            "blackouts": st.sampled_from(("MO-FR 08:00-18:00", "22:00-06:00; 2026-12-24", ["SU 00:00-24:00"], "x")),
         },
     )
 )
