@@ -32,7 +32,8 @@ cd "$top"
 install_packages ca-certificates python3 python3-venv python3-dev gcc libc6-dev pkg-config libvirt-dev qemu-utils
 if [ -z "$quick" ]; then
     install_packages libvirt-daemon qemu-system-x86 e2fsprogs cpio mount rabbitmq-server mariadb-server-core \
-        mariadb-client-core postgresql libnbd-bin swift-proxy swift-account swift-container swift-object memcached
+        mariadb-client-core postgresql libnbd-bin swift-proxy swift-account swift-container swift-object memcached \
+        dosfstools mtools ntfs-3g xfsprogs
     package_lists
 fi
 

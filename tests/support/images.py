@@ -3,7 +3,6 @@
 
 import os
 import random
-import struct
 import subprocess
 from pathlib import Path
 
@@ -69,7 +68,8 @@ def xfs(directory):
     directory = Path(directory)
     (directory / "big").write_bytes(BIG)
     (directory / "proto").write_text(
-        f"/dev/null\n0 0\nd--755 0 0\nbig ---640 0 0 {directory}/big\ndeep d--755 7 8\nname ---644 0 0 {directory}/big\n"
+        f"/dev/null\n0 0\nd--755 0 0\nbig ---640 0 0 {directory}/big\n"
+        f"deep d--755 7 8\nname ---644 0 0 {directory}/big\n"
         "link l--777 0 0 ../../etc/passwd\n$\n$\n"
     )
     image = _empty(directory, "xfs.img", 320)

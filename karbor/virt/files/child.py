@@ -23,6 +23,13 @@ _PAGE = 200  # entries of one message
 _DEEPEST = 200  # directories below each other: a damaged disk may have a circle
 
 
+#: What the libraries raise for what is damaged, and what follows from values that make no sense.
+_BROKEN = (
+    *(OSError, MemoryError, ValueError, SystemError, RuntimeError, AttributeError, TypeError, LookupError),
+    ArithmeticError,
+)
+
+
 class _Refused(Exception):
     """The question cannot be answered; the text says why."""
 
@@ -44,8 +51,7 @@ class Reader:
             wire.send(self._peer, {"done": True})
         except _Refused as fault:
             wire.send(self._peer, {"error": str(fault)})
-        except (OSError, MemoryError, ValueError, SystemError, RecursionError, AttributeError, TypeError) as fault:
-            # What the libraries raise for what is damaged, and what follows from values that make no sense.
+        except _BROKEN as fault:
             wire.send(self._peer, {"error": f"The file system cannot be read: {type(fault).__name__} {fault}"[:500]})
 
     def _fetch(self, offset: int, length: int) -> bytes:
@@ -65,7 +71,7 @@ class Reader:
     def _list(self, question: dict[str, Any]) -> None:
         system = self._system(question["volume"])
         node = self._find(system, question["path"])
-        if not stat.S_ISDIR(system.entry(node)["mode"]):
+        if question["path"] and not stat.S_ISDIR(system.entry(node)["mode"]):
             wire.send(self._peer, {"entries": [{"name": question["path"][-1], **system.entry(node)}]})
             return
         page: list[dict[str, Any]] = []
@@ -80,7 +86,7 @@ class Reader:
         system = self._system(question["volume"])
         node = self._find(system, question["path"])
         entry = system.entry(node)
-        if not stat.S_ISREG(entry["mode"]):
+        if not question["path"] or not stat.S_ISREG(entry["mode"]):
             raise _Refused("This is not a file with content.")
         self._send_file(system, node, question["path"][-1], entry)
 

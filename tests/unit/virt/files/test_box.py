@@ -68,6 +68,25 @@ def test_xfs_is_read(xfs):
     assert (deep.uid, deep.gid) == (7, 8)
 
 
+def test_fat_is_read(tmp_path):
+    box = Box(BytesDisk(images.fat(tmp_path)))
+    assert {entry.name: stat.S_ISDIR(entry.mode) for entry in box.list(None, [])} == {
+        "big": False,
+        "file-1": False,
+        "deep": True,
+    }
+    assert content_of(box.get(None, ["big"]))[1] == BIG
+    assert content_of(box.get(None, ["deep", "file-2"]))[1] == b"2\n"
+    with pytest.raises(errors.StepFailed, match="not a file"):
+        list(box.get(None, []))
+
+
+def test_ntfs_is_read(tmp_path):
+    box = Box(BytesDisk(images.ntfs(tmp_path)))
+    assert "big" in {entry.name for entry in box.list(None, [])}
+    assert content_of(box.get(None, ["big"]))[1] == BIG
+
+
 def test_volumes_of_a_partitioned_disk_are_told_apart(ext4):
     box = Box(BytesDisk(images.partitioned([ext4, bytes(MIB), ext4])))
     assert [(entry["volume"], entry["format"]) for entry in box.volumes()] == [("p1", "ext"), ("p2", ""), ("p3", "ext")]
