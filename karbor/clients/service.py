@@ -30,7 +30,8 @@ class Service:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_"):
             raise AttributeError(name)
-        found = getattr(self._cloud.proxy(self._name), name)
+        with self._cloud.translating(self._name):
+            found = getattr(self._cloud.proxy(self._name), name)
         return functools.partial(self._call, found) if callable(found) else found
 
     def each(

@@ -149,23 +149,18 @@ class CloudSession(login_session.Session):
             if not twice:
                 raise
             raise Passing(unavailable(service, f"{method} {urlsplit(url).path}: {fault}")) from fault
-        status = response.status_code
+        status, path = response.status_code, urlsplit(response.url).path
+        request_id = response.headers.get("x-openstack-request-id")
+        took = self._clock.monotonic() - begun
         LOG.debug(
             "cloud request service=%s method=%s path=%s status=%s took=%.3fs request=%s",
-            service,
-            method,
-            urlsplit(url).path,
-            status,
-            self._clock.monotonic() - begun,
-            response.headers.get("x-openstack-request-id"),
-        )
+            service, method, path, status, took, request_id,
+        )  # fmt: skip
         wait = self._asked_to_wait(response)
         # Cinder says 413 with "Retry-After: 0" where a quota is used up: that does not pass.
         if (status in _BROKEN and twice) or status == 429 or (status == 413 and wait > 0):
-            said = f"{method} {urlsplit(url).path} answered {status}"
-            request_id = response.headers.get("x-openstack-request-id")
-            fault_of_ours = unavailable(service, f"{said} request={request_id}")
             response.close()
+            fault_of_ours = unavailable(service, f"{method} {path} answered {status} request={request_id}")
             raise Passing(fault_of_ours, wait=wait)
         return response
 
