@@ -9,7 +9,9 @@ from karbor.model.operation import Job
 
 _NEXT = "begin it again where it is still wanted"
 #: How what an operation made, or worked on, is shown when nobody ends the operation any more.
-ENDED = {"protect": "error", "copy": "error", "restore": "fail", "verify": "fail", "delete": "error-deleting", "lock": "fail"}
+ENDED = {"protect": "error", "copy": "error", "restore": "fail", "verify": "fail", "lock": "fail"} | {
+    "delete": "error-deleting"
+}
 
 
 def end_badly(rows: Transaction, job: Job, *, cause: str, now: datetime) -> None:

@@ -56,7 +56,7 @@ CHECKPOINT = _table(
         "copying": ("available", "error", "deleting"),
         "available": ("deleting", "error"),  # error: an administrator, or a verification, found damage
         "error": ("deleting", "available"),  # available: an administrator's reset-state
-        "deleting": ("deleted", "error-deleting", "available", "error"),  # the last two: it is locked, and stays as it was
+        "deleting": ("deleted", "error-deleting", "available", "error"),  # the last two: it is locked
         "error-deleting": ("deleting", "error"),
         "deleted": (),
     },

@@ -17,9 +17,9 @@ Conditions a bank must keep (the conformance suite ``karbor.sdk.testing.bank_sui
    when it could not look. A bank over a network tries again what failed in passing, by ``karbor.common.retrying`` and
    nothing else; a put that was tried again tells True where its own earlier try took effect.
 7. *Threads.* All methods may be called from several threads at once.
-8. *Kept until.* Only a bank with the capability ``object_lock``: once ``retain`` has returned, the object can neither be
-   deleted nor be hidden by ``delete`` before that moment, and nothing that the service can call moves it to an earlier
-   one. Refusals are ObjectLocked, and change nothing. Where ``emulated_lock`` is declared, only the bank's own
+8. *Kept until.* Only a bank with the capability ``object_lock``: once ``retain`` has returned, the object can neither
+   be deleted nor be hidden by ``delete`` before that moment, and nothing that the service can call makes the moment an
+   earlier one. Refusals are ObjectLocked, and change nothing. Where ``emulated_lock`` is declared, only the bank's own
    methods keep to that; whoever reaches the medium past them does not.
 
 Contended names. Two writers of one name with different contents meet under few names of a vault: a record (and the

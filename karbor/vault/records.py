@@ -2,8 +2,8 @@
 """How is a JSON document kept in a domain: sealed, written once, and gone for good once deleted?
 
 A record that is locked stays: a tombstone that somebody puts nevertheless does not count as long as a lock does, but
-for that of a record that was given up, which never was one. So of a lock and a deletion at the same time either the lock
-is seen before anything is removed, or whoever locks sees the tombstone and is told that it came too late.
+for that of a record that was given up, which never was one. So of a lock and a deletion at the same time either the
+lock is seen before anything is removed, or whoever locks sees the tombstone and is told that it came too late.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does the S3 bank keep the conditions of a bank, also on a bad day, and refuse a store that lies?"""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.exceptions import ClientError
 
 from karbor.model import errors
 from karbor.sdk.bank import Capabilities
 from karbor.sdk.testing.bank_suite import BankSuite
+from karbor.sdk.testing.lock_suite import LockSuite
 from tests.support.httptwin import Reply, certified, forward, httptwin
 from tests.support.stores import again, s3_bank, with_settings
 
@@ -22,6 +24,47 @@ class TestS3Bank(BankSuite):
 
     def again(self, bank):
         return again(bank)
+
+
+class TestS3BankThatLocks(LockSuite):
+    @pytest.fixture(autouse=True)
+    def _server(self, moto):
+        self.url = moto.url
+
+    def make_bank(self):
+        return s3_bank(self.url, bank_s3_object_lock=True)
+
+    def again(self, bank):
+        return again(bank)
+
+    def test_what_is_deleted_leaves_no_version_and_no_mark(self, keeping):
+        keeping.put_own("a", b"1")
+        keeping.delete("a")
+        keeping.delete("a")
+        found = keeping._client.list_object_versions(Bucket=keeping.settings.bank_s3_object_bucket, Prefix="a")
+        assert not found.get("Versions") and not found.get("DeleteMarkers")
+
+    def test_what_others_hid_is_found_and_shown_again(self, keeping):
+        bucket = keeping.settings.bank_s3_object_bucket
+        for name in ("d/a", "d/b"):
+            keeping.put_own(name, b"1")
+            keeping.retain(name, datetime.now(UTC) + timedelta(days=1))
+            keeping._client.delete_object(Bucket=bucket, Key=name)
+        assert keeping.stat("d/a").size == 1  # moto tells of the mark where it is asked by HEAD only, S3 always does
+        assert keeping.get("d/a") == b"1"
+        assert [info.name for info in keeping.list()] == ["d/a"]
+        again(keeping).initialise()
+        assert [info.name for info in keeping.list()] == ["d/a", "d/b"]
+
+    def test_the_service_itself_keeps_an_object_from_whoever_has_its_keys(self, keeping):
+        bucket, name = keeping.settings.bank_s3_object_bucket, "d/a"
+        keeping.put_own(name, b"1")
+        keeping.retain(name, datetime.now(UTC) + timedelta(days=1))
+        version = keeping._client.head_object(Bucket=bucket, Key=name)["VersionId"]
+        for more in ({}, {"BypassGovernanceRetention": True}):
+            with pytest.raises(ClientError, match="AccessDenied"):
+                keeping._client.delete_object(Bucket=bucket, Key=name, VersionId=version, **more)
+        assert keeping.get(name) == b"1"
 
 
 @pytest.fixture(scope="module")

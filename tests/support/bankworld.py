@@ -134,7 +134,8 @@ class World:
         self.clock = TwinClock()
         self.off = off
         self.tolerant = tolerant  # of backups that fail although nothing disturbed them: the clocks are wrong
-        self.bank = LateBank(memory_bank(), self.clock, random.Random(seed), lag) if lag else memory_bank()
+        plain = self.memory()
+        self.bank = LateBank(plain, self.clock, random.Random(seed), lag) if lag else plain
         self.plain = self.bank.inner if lag else self.bank
         self.objects = self.plain.objects
         self.jobs = {}
@@ -154,6 +155,9 @@ class World:
     def vault(self, bank, cache, off=0.0):
         clock = SiteClock(self.clock, off)
         return Vault(bank, master_key=KEY, cache_dir=self.directory / cache, clock=clock, threads=1, terms=TERMS)
+
+    def memory(self):
+        return memory_bank()
 
     # What actors do
 
@@ -190,11 +194,14 @@ class World:
                 raise errors.LeaseLost()
             job.proven = True
         document = {"version": 1, "id": job.id, "streams": [info.id for info in streams]}
-        domain.put_record(KIND, job.id, document, lease=lease)
+        self.commit(domain, job, document, lease)
         if job.id not in self.deleted:
             self.available[job.id] = job.disks
         lease.end()
         job.ended = True
+
+    def commit(self, domain, job, document, lease):
+        domain.put_record(KIND, job.id, document, lease=lease)
 
     def abandon(self, domain, job):
         """A job that wrote, and then failed for good."""
@@ -207,7 +214,7 @@ class World:
         domain.delete_record(KIND, record_id)
 
     def clean(self, domain, vault):
-        store, records, leases = domain._for_writing()
+        store, records, leases, *_ = domain._for_writing()
         wait = self.clock.pass_time
         work = self.clean_up(store, records, leases, settings=self.settings, scratch=vault.cache_dir, pause=wait)
         return work.run()
@@ -240,6 +247,7 @@ class World:
                 act(f"delete {chosen}", lambda domain, _vault, chosen=chosen: self.delete(domain, chosen))
         for _ in range(rng.choice((1, 1, 2))):
             self._disturb(act("clean", lambda domain, vault: self.clean(domain, vault)), stage, rng, 150)
+        self.more_actors(act, rng, stage)
         rng.shuffle(actors)
         stage.run(actors, thaw_after=lambda: rng.choice((5, 40, 10_000)))
         self.steps += stage.steps
@@ -247,6 +255,9 @@ class World:
             vault.close()
         self._judge(actors)
         self.look()
+
+    def more_actors(self, act, rng, stage):
+        """For worlds in which more is done."""
 
     def _writer(self, act, rng, stage):
         waiting = [job for job in self.jobs.values() if not job.ended]
@@ -374,10 +385,10 @@ class World:
         self.look()
 
 
-def run(seed, *, rounds=12, **rules):
+def run(seed, *, rounds=12, world=World, **rules):
     """One world from its beginning to its end; returns the number of steps. Raises Broken with the last calls."""
     directory = tempfile.mkdtemp(prefix="bankworld-")
-    world = World(seed, directory, **rules)
+    world = world(seed, directory, **rules)
     try:
         for _ in range(rounds):
             world.play_round()

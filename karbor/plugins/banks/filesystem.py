@@ -3,23 +3,32 @@
 
 One file per object, at the path of its name below ``file_system_bank_path/bank_object_container``. A file gets its name
 by a hard link when it is whole and on disk; names that begin with a dot are no objects.
+
+That an object is kept until some moment is written into a file below ``.kept``, and the object is made read-only. It is
+an emulation: this class refuses to delete the object; whoever may write to the directory past it can.
 """
 
 import errno
+import fcntl
 import os
 import stat
+import tempfile
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 
 from karbor.common import durable
+from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.sdk.bank import Bank, Capabilities, ObjectInfo, valid_name
 from karbor.sdk.options import Options, option, required
 
 _IDENTITY = ".karbor-bank"
+_KEPT = ".kept"
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _NO_ACCESS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
@@ -37,10 +46,12 @@ class FilesystemBank(Bank):
         )
         bank_object_container: str = option("karbor", "Name of the directory below it that holds the objects.")
 
-    capabilities = Capabilities()
+    capabilities = Capabilities(object_lock=True, emulated_lock=True)
 
-    def __init__(self, settings: Options) -> None:
+    def __init__(self, settings: Options, *, clock: Clock | None = None) -> None:
         super().__init__(settings)
+        self._clock = clock or Clock()
+        self._keeping = threading.Lock()
         values = settings.to_dict()
         container = values["bank_object_container"]
         if not container or "/" in container or container.startswith("."):
@@ -131,8 +142,46 @@ class FilesystemBank(Bank):
     def delete(self, name: str) -> None:
         path = self._path(name)
         self.identity()
-        with _honest(path):
+        kept = self._kept(name)
+        with _honest(path), self._turn():
+            until = _read_moment(kept)
+            if until is not None and path.exists() and min(self.now(), self._clock.now()) < until:
+                raise errors.ObjectLocked(detail=f"{path} until {until.isoformat()}")
             path.unlink(missing_ok=True)
+            kept.unlink(missing_ok=True)
+
+    def retain(self, name: str, until: datetime) -> None:
+        path, kept = self._path(name), self._kept(name)
+        with self._honest_object(path), self._turn():
+            path.stat()
+            known = _read_moment(kept)
+            if known is not None and until <= known:
+                return
+            self._make_parents(kept)
+            durable.write_file(kept, until.isoformat().encode())
+            path.chmod(0o400)
+
+    def retained(self, name: str) -> datetime | None:
+        self.stat(name)
+        with _honest(self._root):
+            return _read_moment(self._kept(name))
+
+    def now(self) -> datetime:
+        """By the file system: that of a server may have another clock than this host."""
+        with _honest(self._root), tempfile.TemporaryFile(dir=self._root) as probe:
+            os.utime(probe.fileno())
+            return datetime.fromtimestamp(os.fstat(probe.fileno()).st_mtime, UTC)
+
+    def _kept(self, name: str) -> Path:
+        return self._root / _KEPT / valid_name(name)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Between looking whether an object is kept and removing it, nobody may say that it is, in any process."""
+        place = self._root / ".kept-turn"
+        with self._keeping, place.open("ab") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            yield
 
     def _path(self, name: str) -> Path:
         return self._root / valid_name(name)
@@ -158,6 +207,16 @@ class FilesystemBank(Bank):
         except errors.ObjectNotFound:
             self.identity()
             raise
+
+
+def _read_moment(path: Path) -> datetime | None:
+    """Raises BankUnavailable where it is damaged."""
+    try:
+        return datetime.fromisoformat(path.read_text("ascii"))
+    except FileNotFoundError:
+        return None
+    except ValueError as fault:
+        raise errors.BankUnavailable("It cannot be told until when an object is kept.", detail=str(path)) from fault
 
 
 @contextmanager

@@ -9,8 +9,8 @@ import base64
 import threading
 import uuid
 import zlib
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 import boto3
@@ -21,7 +21,8 @@ from karbor.common.retrying import Policy
 from karbor.model import errors
 from karbor.plugins.banks import s3faults
 from karbor.plugins.banks.objectstore import ObjectStoreBank
-from karbor.sdk.bank import Capabilities, ObjectInfo
+from karbor.plugins.banks.s3lock import ObjectLock, now
+from karbor.sdk.bank import Capabilities, ObjectInfo, valid_name
 from karbor.sdk.options import Options, option
 
 _CLIENT = "s3_client"
@@ -74,6 +75,7 @@ class S3Bank(ObjectStoreBank):
         self._part = values["bank_s3_part_size"] << 20
         self._made: Any = None
         self._fit = False
+        self._locking = ObjectLock(self._call) if values["bank_s3_object_lock"] else None
         self._lock = threading.RLock()  # guards _made and _fit
         if values["bank_s3_object_lock"]:
             self.capabilities = Capabilities(shared=True, object_lock=True)
@@ -150,10 +152,10 @@ class S3Bank(ObjectStoreBank):
                 raise s3faults.unfit("a put with If-None-Match replaced an object that was there")
         finally:
             self._again(lambda: self._remove(name))
-        if self.options["bank_s3_object_lock"]:
-            self._probe_lock()
+        if self._locking is not None:
+            self._probe_lock(self._locking)
 
-    def _probe_lock(self) -> None:
+    def _probe_lock(self, locking: ObjectLock) -> None:
         """Some stores take the request for a lock and forget it; so one is asked for and looked at."""
         try:
             state = self._again(lambda: self._call("get_object_lock_configuration"))
@@ -165,7 +167,7 @@ class S3Bank(ObjectStoreBank):
         lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until, "ChecksumAlgorithm": "CRC32"}
         put = self._again(lambda: self._call("put_object", Key=name, Body=b"", **lock, **_checksum(b"")))
         shown = self._again(lambda: self._call("head_object", Key=name))
-        self._again(lambda: self._remove(name))
+        self._again(lambda: locking.remove_probe(name, put.get("VersionId", "null")))
         found = shown.get("ObjectLockMode"), shown.get("ObjectLockRetainUntilDate")
         if not put.get("VersionId") or found != ("GOVERNANCE", until):
             raise s3faults.unlocked("a lock that was asked for is not there")
@@ -209,6 +211,9 @@ class S3Bank(ObjectStoreBank):
         return found
 
     def _read(self, name: str, offset: int, length: int | None) -> bytes:
+        return self._uncovered(name, lambda: self._read_once(name, offset, length))
+
+    def _read_once(self, name: str, offset: int, length: int | None) -> bytes:
         whole = offset == 0 and length is None
         span = {} if whole else {"Range": f"bytes={offset}-{'' if length is None else offset + length - 1}"}
         with s3faults.told(self._place):
@@ -225,7 +230,7 @@ class S3Bank(ObjectStoreBank):
         return data[offset:] if length is None else data[offset : offset + length]  # the range was passed over
 
     def _stat(self, name: str) -> ObjectInfo:
-        found = self._call("head_object", Key=name)
+        found = self._uncovered(name, lambda: self._call("head_object", Key=name))
         return ObjectInfo(name, found["ContentLength"], found["LastModified"].timestamp())
 
     def _page(self, prefix: str, after: str, limit: int) -> Sequence[ObjectInfo]:
@@ -235,7 +240,46 @@ class S3Bank(ObjectStoreBank):
         ]
 
     def _remove(self, name: str) -> None:
-        self._call("delete_object", Key=name)
+        if self._locking is not None:
+            self._locking.remove(name)
+        else:
+            self._call("delete_object", Key=name)
+
+    def _uncovered(self, name: str, look: Callable[[], Any]) -> Any:
+        """A mark of deletion is never ours where objects can be locked: whoever put it hides what is there."""
+        try:
+            return look()
+        except s3faults.Hidden:
+            if self._locking is None:
+                raise
+            self._locking.uncover(name)
+            return look()
+
+    def initialise(self) -> str:
+        found = super().initialise()
+        if self._locking is not None:
+            self._again(self._locking.uncover_all)
+        return found
+
+    def retain(self, name: str, until: datetime) -> None:
+        locking = self._locking
+        if locking is None:
+            super().retain(name, until)
+            return
+        self._open(valid_name(name))
+        self._require_fit()
+        self._there(lambda: self._uncovered(name, lambda: locking.retain(name, until)))
+
+    def retained(self, name: str) -> datetime | None:
+        locking = self._locking
+        self._open(valid_name(name))
+        if locking is None:
+            return None
+        found: datetime | None = self._there(lambda: self._uncovered(name, lambda: locking.retained(name)))
+        return found
+
+    def now(self) -> datetime | None:
+        return self._again(lambda: now(self._call("head_bucket")))
 
 
 def _checksum(data: bytes) -> dict[str, str]:

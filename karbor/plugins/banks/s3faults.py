@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does a failure of an S3 service mean for a bank, and may it pass?"""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from botocore import exceptions as faults
@@ -26,6 +26,15 @@ _PASSING = (
 
 def status_of(fault: faults.ClientError) -> int:
     return int(fault.response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+
+
+def _headers(fault: faults.ClientError) -> Mapping[str, str]:
+    found: Mapping[str, str] = fault.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return found
+
+
+class Hidden(errors.ObjectNotFound):
+    """The object is hidden by a mark of deletion."""
 
 
 @contextmanager
@@ -67,9 +76,11 @@ def _answer(fault: faults.ClientError, place: str) -> Exception:
     if code in _FULL or status in (413, 507):
         return errors.BankFull(detail=detail, next_action="raise the quota, or clean the bank up")
     if code in _DAMAGED or code in _BUSY or status in (408, 409, 429) or (status >= 500 and status != 501):
-        wait = fault.response.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("retry-after", "")
+        wait = _headers(fault).get("retry-after", "")
         said = errors.BankUnavailable(detail=detail, next_action="look at the S3 service")
         return Passing(said, wait=min(float(wait), 60.0) if wait.isdigit() else 0.0)
+    if status in (404, 405) and _headers(fault).get("x-amz-delete-marker") == "true":
+        return Hidden(detail=detail)
     if code in ("NoSuchKey", "404", "NotFound"):
         return errors.ObjectNotFound(detail=detail)
     if status == 501:

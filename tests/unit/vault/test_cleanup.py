@@ -395,7 +395,7 @@ def test_the_end_of_those_who_may_rely_on_it_must_be_waited_for(room, kind):
 
 
 def clean_wrongly(room, kind, site="here"):
-    store, records, leases = room.site(site)._for_writing()
+    store, records, leases, *_ = room.site(site)._for_writing()
     kind(store, records, leases, settings=AT_ONCE, scratch=room.directory, pause=lambda _: None).run()
 
 

@@ -12,7 +12,7 @@ ONE, TWO, THREE = "1" * 32, "2" * 32, "3" * 32
 
 @pytest.fixture
 def references(room):
-    store, records, _leases = room.site()._for_writing()
+    store, records, *_ = room.site()._for_writing()
     return References(room.bank, prefix=store.prefix, codec=store.codec, records=records)
 
 
