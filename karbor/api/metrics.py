@@ -149,6 +149,11 @@ class Installation(Collector):
             "For how long the oldest waiting job has waited; 0 where none waits.",
             found.oldest_queued_seconds or 0.0,
         )
+        yield _gauge(
+            "karbor_schedules_without_permission",
+            "Enabled scheduled operations that are not done, because their user's permission is lost.",
+            figures.permissions_lost(rows),
+        )
 
     def _plans(self, rows: Transaction) -> Iterator[Metric]:
         now = self._clock.now()

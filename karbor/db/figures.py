@@ -92,6 +92,12 @@ def jobs(rows: Transaction) -> Mapping[tuple[str, str], int]:
     return {(operation, state): number for operation, state, number in rows.connection.execute(query)}
 
 
+def permissions_lost(rows: Transaction) -> int:
+    """How many enabled scheduled operations are not done, because their user's permission is lost."""
+    query = sa.select(sa.func.count()).where(_O.enabled == 1, _O.permission_reason.is_not(None))
+    return int(rows.connection.execute(query).scalar_one())
+
+
 def checkpoints(rows: Transaction) -> Sequence[Stored]:
     """The checkpoints by provider and status."""
     sums = [sa.func.sum(column) for column in (_C.size_logical, _C.size_read, _C.size_stored)]

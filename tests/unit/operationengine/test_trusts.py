@@ -7,6 +7,7 @@ import pytest
 
 from karbor.clients.identity import Identity
 from karbor.common.retrying import Policy, Retrying
+from karbor.db import figures
 from karbor.model import errors
 from karbor.model.trust import Trust
 from karbor.operationengine.identity import make_identity
@@ -117,10 +118,14 @@ class TestKeeper:
         clock.pass_time(1)
         keeper.look()
         assert "lost a role" in _reason(database)
+        with database.read() as rows:
+            assert figures.permissions_lost(rows) == 1
         tenant.give_role()
         clock.pass_time(1)
         keeper.check()
         assert _reason(database) is None
+        with database.read() as rows:
+            assert figures.permissions_lost(rows) == 0
 
     def test_a_keystone_that_is_away_takes_nothing_away(self, database, twin, keeper, entrusted, clock):
         clock.pass_time(1)
