@@ -142,6 +142,11 @@ class Work(abc.ABC):
         waits call ``check``. Raises NotSupported where this worker has no cloud, or the job no right in it."""
         raise NotSupported("This work has no cloud.")
 
+    def mapped(self, kind: str, value: str) -> str:
+        """Restore: what to use now in the place of ``value``, by the mapping that the user gave; ``value`` itself where
+        it says nothing. ``kind`` is a word of karbor.sdk.mapping, such as ``volume_type``."""
+        return value
+
     @abc.abstractmethod
     def expect(self, total_bytes: int) -> None:
         """Say how many bytes ``streams`` will deal with for this resource, for progress and ETA."""
@@ -218,6 +223,12 @@ class Protection(abc.ABC):
 
     def restore_abandon(self, work: Work) -> None:
         """See the module text."""
+
+    def restore_replaces(self, work: Work) -> str:
+        """What ``restore`` begins to replace for good, in a sentence for people; empty: ``restore_abandon`` puts
+        everything back. It is shown from before ``restore`` begins until a restore of it ends well, whatever happens to
+        the job. Then ``new_id`` of ``restore`` is the id of the resource."""
+        return ""
 
     def restore_plan(self, work: Work) -> RestorePlan:
         """Say what a restore with these options would do. Changes nothing; ``work.operation_id`` is all zeroes.

@@ -73,6 +73,8 @@ class Volumes(Service):
     def _need(self, kind: str, project_id: str, gigabytes: int = 0) -> None:
         """Refuse what the quota does not allow, in Cinder's words."""
         quotas, name = self.cloud.quotas, {"volume": "Volume", "volume_snapshot": "Snapshot", "backup": "Backup"}[kind]
+        if not quotas:
+            return
         used = self.cloud.of_project(kind, project_id)
         if len(used) >= quotas.get(kind, 1 << 30):
             raise Refusal(413, f"{name}LimitExceeded: Maximum number of {kind}s allowed ({quotas[kind]}) exceeded.")
@@ -137,6 +139,13 @@ class Volumes(Service):
         volume.update({k: v for k, v in request.body["volume"].items() if k in ("name", "description", "metadata")})
         return Answer(200, {"volume": volume})
 
+    @route("POST", "/volumes/{id_}/metadata")
+    def add_metadata(self, request: Request, id_: str) -> Answer:
+        """More of it; what is not named stays."""
+        volume = self._one("volume", request, id_)
+        volume["metadata"] = {**volume["metadata"], **request.body["metadata"]}
+        return Answer(200, {"metadata": volume["metadata"]})
+
     @route("DELETE", "/volumes/{id_}")
     def delete(self, request: Request, id_: str) -> Answer:
         """Not while it is attached or has snapshots."""
@@ -158,6 +167,9 @@ class Volumes(Service):
         if name == "os-set_bootable":
             volume["bootable"] = str(given["bootable"]).lower()
             return Answer(200)
+        if name == "os-set_image_metadata":
+            volume["volume_image_metadata"] = {**volume.get("volume_image_metadata", {}), **given["metadata"]}
+            return Answer(200, {"metadata": volume["volume_image_metadata"]})
         if name == "os-volume_upload_image":
             images = self.cloud.images
             image = images.new(request.project_id, {"name": given["image_name"], "disk_format": "raw"})
@@ -235,6 +247,7 @@ class Volumes(Service):
             "links": self._links("backups", request.project_id, id_), "snapshot_id": given.get("snapshot_id"),
             "is_incremental": bool(given.get("incremental")), "has_dependent_backups": False, "data_timestamp": now,
             "metadata": dict(given.get("metadata") or {}), "_project": request.project_id,
+            "_metadata": dict(volume["metadata"]),
             "_parent": max(earlier, key=lambda one: one["created_at"])["id"] if given.get("incremental") else "",
         }  # fmt: skip
         self.cloud.things["backup"][id_] = backup
@@ -249,6 +262,13 @@ class Volumes(Service):
 
         self.cloud.later(end)
         return Answer(202, {"backup": {name: backup[name] for name in ("id", "name", "links")}})
+
+    @route("PUT", "/backups/{id_}")
+    def update_backup(self, request: Request, id_: str) -> Answer:
+        """Its name, description and metadata, each as a whole."""
+        backup = self._one("backup", request, id_)
+        backup.update(request.body["backup"])
+        return Answer(200, {"backup": {name: backup[name] for name in ("id", "name", "links")}})
 
     @route("POST", "/backups/{id_}/restore")
     def restore(self, request: Request, id_: str) -> Answer:
@@ -268,6 +288,7 @@ class Volumes(Service):
         def end() -> None:
             self.cloud.contents[volume["id"]] = self.cloud.contents[id_]
             volume["status"] = backup["status"] = "available"
+            volume["metadata"] = {**backup["_metadata"], "src_backup_id": id_}  # whatever it had before
 
         self.cloud.later(end)
         found = {"backup_id": id_, "volume_id": volume["id"], "volume_name": volume["name"]}

@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How are volumes protected by volume snapshots of Cinder?
+
+Fast, and in the same back end as the volume: they are lost with it.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from karbor.model import errors
+from karbor.plugins.resources.cinder import KEPT, Cinder, described, saved_of
+from karbor.plugins.resources.cloudtypes import VOLUME
+from karbor.plugins.resources.volume_backup import planned_volume
+from karbor.sdk.options import Options, option, required
+from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
+from karbor.sdk.template import HeatResource
+
+_GIB = 1 << 30
+
+
+class VolumeSnapshotProtection(Protection):
+    """Volume snapshots of Cinder."""
+
+    resource_types = (VOLUME,)
+    acts_in_cloud = True
+    through_heat = True
+
+    class Protect(Options):
+        """Parameters of a plan. The names are those of the old service."""
+
+        snapshot_name: str = option("", "Name of the snapshot. Empty: the names of checkpoint and volume.")
+        description: str = option("", "Description of the snapshot.")
+        force: bool = option(True, "Also of a volume that a server uses.")
+
+    class Restore(Options):
+        """Parameters of a restore."""
+
+        restore_name: str = option("", "Name of the new volume. Empty: volume-CHECKPOINT@ORIGINAL.")
+        restore_description: str = option("", "Description of the new volume. Empty: as the old one.")
+
+    class Saved(Options):
+        """What the checkpoint keeps."""
+
+        snapshot_id: str = required("The volume snapshot in Cinder.")
+        volume_id: str = required("The volume it was made of.")
+        size: int = option(0, "Size of the volume.", unit="GiB")
+        taken_at: str = option("", "When Cinder took it (UTC).")
+        volume: str = required("What another volume like it needs (JSON).")
+
+    def prepare_finish(self, work: Work) -> Mapping[str, Any]:
+        """Take the snapshot, while the server that uses the volume holds still."""
+        cinder, options = Cinder(work), work.options
+        volume = cinder.volume(work.key.id)
+        if volume["status"] != "available" and not options.force:
+            raise errors.Conflict(
+                f"The volume {work.resource.name} is {volume['status']}.", next_action="set force, or detach the volume"
+            )
+        name = options.snapshot_name or f"{work.checkpoint_id}@{work.key.id}"
+        found = cinder.made_snapshot(work.key.id, name, purpose=KEPT, description=options.description)
+        return {"snapshot_id": found["id"], "taken_at": found["created_at"], "volume": described(volume)}
+
+    def protect(self, work: Work) -> Protected:
+        """All is done; say what there is."""
+        found = work.results["prepare_finish"]
+        saved = {
+            "snapshot_id": found["snapshot_id"],
+            "volume_id": work.key.id,
+            "size": found["volume"]["size"],
+            "taken_at": found["taken_at"],
+            "volume": json.dumps(found["volume"], sort_keys=True),
+        }
+        return Protected(saved, logical_bytes=found["volume"]["size"] * _GIB, mode="full")
+
+    def abandon(self, work: Work) -> None:
+        Cinder(work).remove_own("snapshots", volume_id=work.key.id)
+
+    def restore(self, work: Work) -> Restored:
+        """Heat makes a volume of the snapshot: that takes seconds."""
+        saved, options = saved_of(work), work.options
+        old = json.loads(saved["volume"])
+        Cinder(work).snapshot(saved["snapshot_id"])
+        properties = {
+            "name": options.restore_name or f"volume-{work.checkpoint_id}@{work.key.id}",
+            "description": options.restore_description or old["volume_description"],
+            "size": old["size"],
+            "snapshot_id": saved["snapshot_id"],
+            "availability_zone": work.mapped("availability_zone", old["availability_zone"]) or None,
+            "metadata": old["metadata"],
+        }
+        given = {key: value for key, value in properties.items() if value is not None}
+        return Restored("", {}, (HeatResource(work.key.id, VOLUME, given),))
+
+    def restore_plan(self, work: Work) -> RestorePlan:
+        """A new volume; a conflict where the snapshot is gone."""
+        saved = saved_of(work)
+        return planned_volume(work, json.loads(saved["volume"]), lambda: Cinder(work).snapshot(saved["snapshot_id"]))
+
+    def verify(self, work: Work) -> Mapping[str, Any]:
+        """The snapshot is there. Only a restore proves more."""
+        found = Cinder(work).snapshot(saved_of(work)["snapshot_id"])
+        if found["status"] not in ("available", "backing-up"):
+            raise errors.IntegrityError(f"The snapshot of {work.resource.name} has the status {found['status']}.")
+        return {"snapshot_id": found["id"], "status": found["status"], "read": False}
+
+    def delete(self, work: Work) -> None:
+        Cinder(work).remove("snapshots", saved_of(work)["snapshot_id"])
