@@ -90,7 +90,7 @@ VAULT_OPTS: list[cfg.Opt] = [
         default=[],
         help="NAME: PROJECT, PROJECT... - projects that share one key, so that equal data of theirs is stored once. "
         "They trust each other: each can find out whether another one has stored a certain content. May be repeated; "
-        "the same on all workers. A project that has stored something already does not move.",
+        "the same on all workers. What a project stored before stays where it is, and can be read.",
     ),
     cfg.StrOpt("cache_dir", default="/var/lib/karbor/cache", help="Directory for indexes that can be rebuilt."),
     cfg.IntOpt("compression_level", default=1, min=-5, max=19, help="zstd level; 1 is the best price on disk images."),

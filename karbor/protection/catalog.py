@@ -121,7 +121,8 @@ class Rebuild:
             text = fault.message if isinstance(fault, errors.KarborError) else f"The record is not understood: {fault}"
             self._done.note(UNREADABLE, "checkpoint", checkpoint_id, project_id, text)
             return
-        if (record.checkpoint_id, self._provider.vault.label(record.project_id)) != (checkpoint_id, project_id):
+        labels = (record.project_id, self._provider.vault.label(record.project_id))
+        if record.checkpoint_id != checkpoint_id or project_id not in labels:
             reason = f"The record is that of checkpoint {record.checkpoint_id} of project {record.project_id}."
             self._done.note(UNREADABLE, "checkpoint", checkpoint_id, project_id, reason)
             return

@@ -52,13 +52,20 @@ class Keyed:
             raise errors.Conflict("A project that shares its key cannot be sealed for.", detail=self.label(project_id))
         return self._masters()[0].sealer(project_id)
 
-    def sealed_with(self, project_id: str, name: str) -> str | None:
-        """The domain that was sealed for a project and has an object of that name; None where the project's own domain
-        has it, or none does."""
-        own = self.keyring.domain_name(self.label(project_id))
-        if own is None or self._has(own, name):
-            return None
-        return next((domain for domain in self.keyring.children(own) if self._has(domain, name)), None)
+    def elsewhere(self, project_id: str, name: str) -> str | None:
+        """The domain that has an object of that name of a project, where it is not the one that the project writes to:
+        one that was sealed for it, or the project's own where it shares one now. None where that has it, or none does.
+        """
+        for label in dict.fromkeys((self.label(project_id), project_id)):
+            own = self.keyring.domain_name(label)
+            if own is None:
+                continue
+            if self._has(own, name):
+                return None if label == self.label(project_id) else own
+            for domain in self.keyring.children(own):
+                if self._has(domain, name):
+                    return domain
+        return None
 
     def _has(self, domain: str, name: str) -> bool:
         try:

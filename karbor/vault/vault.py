@@ -80,7 +80,9 @@ class Vault(Keyed):
 
     def domain(self, project_id: str) -> "Domain":
         """The domain of a project, or the one with that label; the same object each time."""
-        label = self.label(project_id)
+        return self._labelled(self.label(project_id))
+
+    def _labelled(self, label: str) -> "Domain":
         with self._lock:
             return self._domains.setdefault(label, Domain(self, label))
 
@@ -89,14 +91,13 @@ class Vault(Keyed):
         KeyDestroyed, IntegrityError where its key cannot be opened."""
         label = self.keyring.label(name)
         if isinstance(self.keyring, SealRing) or self.keyring.parent(name) is None:
-            return self.domain(label)
+            return self._labelled(label)
         with self._lock:
             return self._domains.setdefault(name, Domain(self, label, sealed=name))
 
     def holder(self, project_id: str, kind: str, record_id: str) -> "Domain":
-        """Where a record of the project lies: in its own domain, or in one that was sealed for it. Its own where there
-        is no such record."""
-        name = self.sealed_with(project_id, format.record_name(kind, record_id))
+        """Where a record of the project lies; the domain that it writes to where there is no such record."""
+        name = self.elsewhere(project_id, format.record_name(kind, record_id))
         return self.named(name) if name else self.domain(project_id)
 
     def forget_destroyed(self) -> Sequence[str]:
@@ -386,14 +387,6 @@ class Domain:
         opened = self._existing(f"{kind} {record_id}")
         found = opened.records.lock(kind, record_id, action, **wish)
         self._retain(opened, f"{kind}/{record_id}", found)
-        return found
-
-    def settle_locks(self, kind: str, record_id: str) -> Lock:
-        """What keeps a record, after the bank was told to keep all that it needs: an earlier try may have been killed
-        before. May be called again."""
-        found = self.locks_of(kind, record_id)
-        if found.compliance_until is not None:
-            self._retain(self._existing(f"{kind} {record_id}"), f"{kind}/{record_id}", found)
         return found
 
     def settle_locks(self, kind: str, record_id: str) -> Lock:
