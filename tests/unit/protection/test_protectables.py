@@ -173,3 +173,41 @@ def test_a_graph_of_what_is_gone_cannot_be_made(registry, guests):
     del guests.owners["one"]
     with pytest.raises(errors.ResourceNotFound):
         registry.graph("mine", [Resource("Guest", "one", "one")])
+
+
+class Rented(Guests):
+    """Guests in a cloud."""
+
+    resource_type = "Rented"
+    acts_in_cloud = True
+
+    def list(self, project_id, *, after="", limit=1000, parameters=None):
+        return [Resource("Rented", self.cloud, self.cloud)]
+
+
+def test_what_lies_in_a_cloud_is_looked_for_in_that_of_the_caller(guests):
+    registry = ProtectableRegistry([guests, Rented(Rented.Settings(), ENVIRONMENT)])
+    ours = registry.for_caller(lambda: "ours")
+    assert [one["id"] for one in ours.list_instances("mine", "Rented", after="", limit=1, parameters=None)] == ["ours"]
+    assert len(_page(ours)) == 3
+
+
+def test_where_nobody_may_look_into_a_cloud_its_types_are_left_to_their_protections(guests):
+    registry = ProtectableRegistry([guests, Rented(Rented.Settings(), ENVIRONMENT)]).for_caller(None)
+    named = Resource("Rented", "id", "name")
+    assert registry.find("mine", [named]) == [named]
+    with pytest.raises(errors.NotFound):
+        registry.list_instances("mine", "Rented", after="", limit=1, parameters=None)
+
+
+def test_many_resources_of_a_plan_are_asked_for_at_once(registry, guests):
+    asked = []
+    guests.get_many = lambda project_id, ids: asked.append(list(ids)) or {}
+    named = [Resource("Guest", name, name) for name in ("one", "two", "nothing")]
+    assert [reason is None for reason in registry.why_not("mine", named)] == [True, True, False]
+    assert asked == [["one", "two", "nothing"]]
+
+
+def test_the_graph_asks_for_the_dependents_of_a_level_at_once(registry, disks):
+    registry.graph("mine", [Resource("Guest", name, name) for name in ("one", "two", "three")])
+    assert disks.pages == [3]

@@ -124,3 +124,12 @@ def test_what_was_saved_may_lie_in_another_domain_than_what_is_written(control, 
     assert not streams.exists(info.id)
     assert vault.domain("project").has_stream(streams.write("more", BytesStream(b"there")).id)
     vault.close()
+
+
+def test_a_job_without_a_right_in_a_cloud_has_none(control, domain):
+    with pytest.raises(errors.NotSupported):
+        _ = _work(control, domain, VDA).cloud
+
+
+def test_a_job_has_the_cloud_of_its_tenant(control, domain):
+    assert _work(control, domain, VDA, open_cloud=lambda: "the cloud").cloud == "the cloud"

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do declared calls reach a server over the in-memory transport, and only they?"""
 
+import logging
 import socket
 import threading
 
@@ -31,6 +32,14 @@ class Echo:
     def whose(self) -> dict[str, str]:
         raise NotImplementedError
 
+    @interface.method("call", for_user=True)
+    def as_user(self) -> list[str | None]:
+        raise NotImplementedError
+
+    @interface.method("call")
+    def as_nobody(self) -> str | None:
+        raise NotImplementedError
+
     @interface.method("cast")
     def wake(self, name: str) -> None:
         raise NotImplementedError
@@ -51,6 +60,13 @@ class Server:
     def whose(self):
         now = current.get_current()
         return {"request_id": now.request_id, "global_request_id": now.global_request_id}
+
+    def as_user(self):
+        self.context = current.get_current()
+        return [self.context.auth_token, str(self.context.get_logging_values())]
+
+    def as_nobody(self):
+        return current.get_current().auth_token
 
     def wake(self, name):
         self.woken.set()
@@ -83,6 +99,21 @@ def test_the_ids_of_a_request_go_with_its_calls(echo):
     ids = {"request_id": "req-1", "global_request_id": "req-2"}
     context.begin(**ids)
     assert echo[0].whose() == ids
+
+
+def test_the_token_of_a_request_goes_with_calls_made_for_its_user_and_no_others(echo, caplog):
+    caplog.set_level(logging.DEBUG)
+    context.begin(request_id="req-1", auth_token="gAAAA-token")
+    token, logged = echo[0].as_user()
+    assert token == "gAAAA-token"
+    assert "gAAAA-token" not in logged + caplog.text
+    assert echo[0].as_nobody() is None
+
+
+def test_the_token_is_forgotten_when_the_call_was_answered(echo):
+    context.begin(request_id="req-1", auth_token="gAAAA-token")
+    echo[0].as_user()
+    assert echo[1].context.auth_token is None
 
 
 def test_a_cast_reaches_the_server(echo):

@@ -37,11 +37,11 @@ class Databases(Service):
         """Behind the marker, in order of id, whether or not there is such a one."""
         marker, limit = request.query.get("marker", ""), min(int(request.query.get("limit") or 20), self.page_limit)
         items = [one for one in self.cloud.of_project(kind, request.project_id) if one["id"] > marker]
-        links = [{"rel": "next", "href": f"{self.endpoint(request.project_id)}/{key}?marker={items[limit - 1]['id']}"}]
-        return Answer(
-            200,
-            {key: [_shown(one) for one in items[:limit]], **({"links": links} if len(items) > limit else {})},
-        )
+        body: dict[str, Any] = {key: [_shown(one) for one in items[:limit]]}
+        if len(items) > limit:
+            href = f"{self.endpoint(request.project_id)}/{key}?marker={items[limit - 1]['id']}"
+            body["links"] = [{"rel": "next", "href": href}]
+        return Answer(200, body)
 
     @route("GET", "/instances")
     def list_instances(self, request: Request) -> Answer:
