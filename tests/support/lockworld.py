@@ -37,7 +37,7 @@ class LockWorld(World):
             domain.put_record(KIND, job.id, document, lease=lease, lock=lock)
         except errors.InvalidInput:  # it was stopped until its lock had ended
             domain.put_record(KIND, job.id, document, lease=lease)
-        self._promise(job.id, domain.settle_locks(KIND, job.id).until)
+        self._promise(job.id, domain.settle_locks(KIND, job.id).compliance_until)
 
     def more_actors(self, act, rng, stage):
         for _ in range(rng.choice((1, 1, 2))):
@@ -64,7 +64,7 @@ class LockWorld(World):
                 raise
             return  # it was deleted while its objects were looked for
         if wish == "lock":
-            self._promise(record_id, found.until)
+            self._promise(record_id, found.compliance_until)
         if wish == "hold":
             self.held.add(record_id)
 
