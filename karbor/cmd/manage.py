@@ -16,7 +16,7 @@ from typing import Any
 
 from karbor.app import roles, wiring
 from karbor.app.jobs import Jobs
-from karbor.cmd import daemon, files, keys, serve, storecheck, support
+from karbor.cmd import boot, daemon, files, keys, serve, storecheck, support
 from karbor.common.clock import iso
 from karbor.model import errors
 from karbor.protection import cleaner
@@ -125,6 +125,8 @@ def _add_bank_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
 def _add_checkpoint_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     text = "Offer the streams of a checkpoint, read-only, over NBD. Prints how to use them; ends when it is told to."
     serve.add_arguments(verb("serve", serve.serve, text))
+    text = "Run a guest from a checkpoint at once, and copy its disks while it runs. Given again, goes on with it."
+    boot.add_arguments(verb("boot", boot.boot, text))
     text = "Read single files of a checkpoint, without a restore: list a directory, get a file, or all below as a tar."
     files.add_arguments(verb("files", files.files, text))
 

@@ -20,7 +20,8 @@ from karbor.virt.files.lockdown import lock_down
 
 _PIECE = 1 << 20
 _PAGE = 200  # entries of one message
-_DEEPEST = 200  # directories below each other: a damaged disk may have a circle
+_TIMES = 16  # the size of the disk, that all files together may have: some are sparse, or share what they hold
+_MANY = 10_000_000  # entries of a directory
 
 
 #: What the libraries raise for what is damaged, and what follows from values that make no sense.
@@ -75,7 +76,9 @@ class Reader:
             wire.send(self._peer, {"entries": [{"name": question["path"][-1], **system.entry(node)}]})
             return
         page: list[dict[str, Any]] = []
-        for name, child in system.children(node):
+        for count, (name, child) in enumerate(system.children(node)):
+            if count > _MANY:
+                raise _Refused("The directory holds too much.")
             page.append(self._shown(system, name, child))
             if len(page) == _PAGE:
                 wire.send(self._peer, {"entries": page})
@@ -93,23 +96,34 @@ class Reader:
     def _tar(self, question: dict[str, Any]) -> None:
         system = self._system(question["volume"])
         node = self._find(system, question["path"])
-        for path, child, depth in self._walk(system, node, "", 0):
+        left = _TIMES * self._disk.size
+        for path, child in self._walk(system, node):
             entry = self._shown(system, path, child)
-            if "unreadable" not in entry and stat.S_ISREG(entry["mode"]):
-                self._send_file(system, child, path, entry)
-            else:
+            if "unreadable" in entry or not stat.S_ISREG(entry["mode"]):
                 wire.send(self._peer, {"file": entry})
-            if depth > _DEEPEST:
-                raise _Refused("The directories lie too deep below each other.")
+            elif entry["size"] > self._disk.size:
+                wire.send(self._peer, {"file": {"name": path, "unreadable": "it would be larger than the disk"}})
+            else:
+                left -= entry["size"]
+                if left < 0:
+                    raise _Refused("The files together would be many times as large as the disk.")
+                self._send_file(system, child, path, entry)
 
-    def _walk(self, system: formats.Format, node: Any, path: str, depth: int) -> Iterator[tuple[str, Any, int]]:
-        """Everything below a directory: parents first."""
-        for name, child in system.children(node):
-            below = f"{path}/{name}" if path else str(name)
-            yield below, child, depth
-            with contextlib.suppress(OSError):  # shown as unreadable
-                if stat.S_ISDIR(system.entry(child)["mode"]) and depth <= _DEEPEST:
-                    yield from self._walk(system, child, below, depth + 1)
+    def _walk(self, system: formats.Format, top: Any) -> Iterator[tuple[str, Any]]:
+        """Everything below a directory: parents first, and each directory once, as a damaged disk may have circles."""
+        seen = {system.identity(top)}
+        waiting = [("", top)]
+        while waiting:
+            path, node = waiting.pop()
+            for count, (name, child) in enumerate(system.children(node)):
+                if count > _MANY:
+                    raise _Refused(f"The directory {path or '/'} holds too much.")
+                below = f"{path}/{name}" if path else str(name)
+                yield below, child
+                with contextlib.suppress(OSError):  # it was shown as unreadable
+                    if stat.S_ISDIR(system.entry(child)["mode"]) and system.identity(child) not in seen:
+                        seen.add(system.identity(child))
+                        waiting.append((below, child))
 
     def _send_file(self, system: formats.Format, node: Any, name: str, entry: dict[str, Any]) -> None:
         wire.send(self._peer, {"file": {**entry, "name": name}})

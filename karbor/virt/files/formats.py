@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How are file systems of each format read? One class for each, with the same four methods.
+"""How are file systems of each format read? One class for each, with the same methods.
 
-``root``, ``children``, ``entry`` (what is shown of a node) and ``read``. Nodes belong to the format. The libraries are
-C, and what they read may have been made to break them: they are imported by the process that can do nothing else only.
+``root``, ``children``, ``entry`` (what is shown of a node), ``identity`` and ``read``. Nodes belong to the format. The
+libraries are C, and what they read may have been made to break them: they are imported by the process that can do
+nothing else only.
 """
 
 import importlib
@@ -62,6 +63,10 @@ class Format:
             "target": node.symbolic_link_target if link else None,
         }
 
+    def identity(self, node: Any) -> Any:
+        """What tells a node from all others of the file system."""
+        return node.inode_number
+
     def read(self, node: Any, offset: int, length: int) -> bytes:
         """Some bytes of a file."""
         found: bytes = node.read_buffer_at_offset(length, offset)
@@ -113,6 +118,9 @@ class Ntfs(_WithoutOwners):
     def _is_folder(self, node: Any) -> bool:
         return bool(node.has_directory_entries_index())
 
+    def identity(self, node: Any) -> Any:
+        return node.file_reference
+
     def _target(self, node: Any) -> str | None:
         found: str | None = node.symbolic_link_target
         return found
@@ -125,6 +133,9 @@ class Fat(_WithoutOwners):
     """FAT12, FAT16, FAT32 and exFAT."""
 
     name, library = "fat", "pyfsfat"
+
+    def identity(self, node: Any) -> Any:
+        return node.identifier
 
     def _seconds(self, value: int) -> float:
         return 0.0  # the library tells them a month late
