@@ -11,10 +11,10 @@ from oslo_upgradecheck import upgradecheck
 from sqlalchemy.exc import SQLAlchemyError
 
 from karbor import conf as settings
+from karbor.app.keysettings import key_loader
 from karbor.common.clock import Clock
 from karbor.db.database import Database
 from karbor.model import errors
-from karbor.vault.keys import MasterKey
 
 Code = upgradecheck.Code
 
@@ -33,7 +33,7 @@ class Checks(upgradecheck.UpgradeCommands):  # type: ignore[misc]
 
     def _master_key(self) -> upgradecheck.Result:
         try:
-            MasterKey.load(Path(cfg.CONF.vault.master_key_file))
+            key_loader(cfg.CONF)()
         except errors.KarborError as fault:
             return upgradecheck.Result(Code.FAILURE, fault.operator_text())
         return upgradecheck.Result(Code.SUCCESS)
