@@ -84,7 +84,8 @@ class Grip:
             if not begun and until is not None and until < now:
                 self._end(rows, run, "missed", f"It could not begin within its window: {fault.message}")
                 return "missed"
-            if not begun and now - since > _GIVE_UP_MS:
+            forbidden = isinstance(fault, errors.Forbidden)  # nobody may look, and the user may never come back
+            if (forbidden or not begun) and now - since > _GIVE_UP_MS:
                 self._end(rows, run, "failed", fault.message)
                 return "failed"
             tries = int(kept.result.get("tries", 0))

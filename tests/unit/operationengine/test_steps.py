@@ -110,6 +110,15 @@ class TestLostAnswers:
         run = house.schedule().until("missed")
         assert "nobody there" in run.reason and north.made() == []
 
+    def test_one_that_nobody_may_watch_any_more_ends_after_a_day(self, house, north):
+        north.ends = "protecting"
+        house.schedule().step()
+        north.faults = [errors.Forbidden("the user is gone")] * 1000
+        house.step(10 * 3600)
+        assert house.run().status == "running"
+        house.step(11 * 3600)
+        assert (house.run().status, house.run().reason) == ("failed", "the user is gone")
+
     def test_one_that_was_begun_is_watched_however_long_nobody_answers(self, house, north):
         north.ends = "protecting"
         house.schedule().step()
