@@ -13,6 +13,7 @@ from karbor.model.checkpoint import CheckpointRecord, Reason, SavedResource
 from karbor.model.graph import ResourceGraph
 from karbor.model.plan import options_for
 from karbor.model.resource import ResourceKey
+from karbor.model.restore import Restore
 from karbor.protection import flows
 from karbor.protection.flows import Step
 from karbor.protection.operation import Operation, reason_of
@@ -20,6 +21,8 @@ from karbor.protection.protect import require_record
 from karbor.protection.stackstep import StackStep, parts_of
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import Protection, Restored
+
+_REPLACED = "It was replaced in place; what it held before is gone."
 
 
 class RestoreOperation(Operation):
@@ -45,9 +48,12 @@ class RestoreOperation(Operation):
     def resource_step(self, step: Step, plugin: Protection, work: StepWork) -> Any:
         if step.phase != "restore":
             return getattr(plugin, step.phase)(work)
+        replaces = plugin.restore_replaces(work)
+        if replaces:
+            self._show(work.key.type, work.key.id, "restoring", replaces)
         done: Restored = plugin.restore(work)
         if done.new_id:
-            self._show(work.key.type, done.new_id, "available")
+            self._show(work.key.type, done.new_id, "available", _REPLACED if replaces else "")
         parts = [part.to_dict() for part in done.template]
         return {"new_id": done.new_id, "result": dict(done.result), **({"template": parts} if parts else {})}
 
@@ -98,7 +104,10 @@ class RestoreOperation(Operation):
         super().failed(step, fault)
         if step.key is not None:
             reason = reason_of(fault, resource="", step=step.phase)
-            self._show(step.key.type, step.key.id, "error", _text(reason.cause, reason))
+            text = _text(reason.cause, reason)
+            with self.parts.database.read() as rows:
+                replaces = _standing(rows.restores.get(self.restore_id), f"{step.key.type}#{step.key.id}")
+            self._show(step.key.type, step.key.id, "error", f"{text} {replaces}" if replaces else text)
 
     def ended_well(self, rows: Transaction) -> None:
         rows.restores.transition(self.restore_id, "success", finished_at=self.parts.clock.now())
@@ -106,10 +115,13 @@ class RestoreOperation(Operation):
     def ended_badly(self, rows: Transaction, reason: Reason) -> None:
         text = _text(f"{reason.step}: {reason.cause}", reason)
         what = "It was kept as it was" if self._keeps else "It was removed again"
-        for key, status in rows.restores.get(self.restore_id).resources_status.items():
+        restore = rows.restores.get(self.restore_id)
+        for key, status in restore.resources_status.items():
             if status in ("available", "restoring"):  # it was, until everything was undone
-                text = f"{what}, because {reason.resource or 'the restore'} failed."
-                rows.restores.set_resource(self.restore_id, key, "error", text)
+                because = f"because {reason.resource or 'the restore'} failed."
+                replaced = _standing(restore, key)
+                fate = f"{replaced} The restore did not end well, {because}" if replaced else f"{what}, {because}"
+                rows.restores.set_resource(self.restore_id, key, "error", fate)
         if not reason.resource:
             rows.restores.set_resource(self.restore_id, f"Checkpoint#{self.checkpoint_id}", "error", text)
         rows.restores.transition(self.restore_id, "fail", finished_at=self.parts.clock.now())
@@ -118,6 +130,12 @@ class RestoreOperation(Operation):
         with self.parts.database.write() as rows:
             rows.jobs.check(self.job)
             rows.restores.set_resource(self.restore_id, f"{type_}#{id_}", status, reason)
+
+
+def _standing(restore: Restore, key: str) -> str:
+    """What is shown of a resource that is replaced for good, or was; empty for others."""
+    shown = restore.resources_status.get(key) in ("restoring", "available")
+    return restore.resources_reason.get(key, "") if shown else ""
 
 
 def _text(cause: str, reason: Reason) -> str:

@@ -200,6 +200,12 @@ class Hypervisor(abc.ABC):
         it starts over. ``advance`` is called with the number of bytes dealt with."""
 
     @abc.abstractmethod
+    def overwrite_disk(self, path: str, format: str, reader: StreamReader, advance: Advance) -> None:
+        """Make an image that is there equal to ``reader``, durable when it returns: it is read, and only what differs
+        is written. Trackers in it count what is written. Killed in the middle it is neither old nor new; called again
+        it ends right. Raises ResourceNotFound, and Conflict where a guest uses it or its size is another one."""
+
+    @abc.abstractmethod
     def remove_disk(self, path: str) -> None:
         """Remove an image that ``write_disk`` made (or had begun to make) in a restore that failed."""
 
@@ -209,6 +215,10 @@ class Hypervisor(abc.ABC):
 
         Raises Conflict where name or uuid belong to another domain.
         """
+
+    @abc.abstractmethod
+    def start(self, domain_id: str) -> None:
+        """Start a domain. No error where it runs already. Raises ResourceNotFound."""
 
     @abc.abstractmethod
     def undefine(self, domain_id: str) -> None:

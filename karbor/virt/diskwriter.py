@@ -9,14 +9,14 @@ import errno
 import os
 import queue
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from karbor.common import durable
 from karbor.model import errors
 from karbor.sdk.streams import Advance, Put, StreamReader
-from karbor.virt import qemuimg
+from karbor.virt import nbd, qemuimg
 from karbor.virt.nbd import NbdConnection, NbdRefused
 from karbor.virt.nbdserver import qemu_nbd
 
@@ -43,17 +43,22 @@ def write_image(
         temporary.rename(place)
         durable.sync_directory(place.parent)
     except (OSError, NbdRefused) as fault:
-        if fault.errno in _NO_ROOM:
-            raise errors.Unavailable(
-                "There is no room left for the restored disk.",
-                detail=f"{place}: {fault}",
-                next_action=f"free some room on the file system of {place.parent}, or restore to another place",
-            ) from fault
-        if isinstance(fault, NbdRefused):
-            raise
-        raise errors.StepFailed("The restored disk could not be written.", detail=f"{place}: {fault}") from fault
+        raise told(fault, place) from fault
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def told(fault: OSError | NbdRefused, place: Path) -> errors.KarborError:
+    """What to say where an image cannot be written."""
+    if fault.errno in _NO_ROOM:
+        return errors.Unavailable(
+            "There is no room left for the restored disk.",
+            detail=f"{place}: {fault}",
+            next_action=f"free some room on the file system of {place.parent}, or restore to another place",
+        )
+    if isinstance(fault, NbdRefused):
+        return fault
+    return errors.StepFailed("The restored disk could not be written.", detail=f"{place}: {fault}")
 
 
 def remove_image(path: str) -> None:
@@ -96,26 +101,63 @@ def _raw_file(path: Path, size: int, _socket_dir: str, _threads: int) -> Iterato
 def _qcow2_image(path: Path, size: int, socket_dir: str, threads: int) -> Iterator[Put]:
     qemuimg.create(str(path), "qcow2", size)
     path.chmod(0o600)
+    with opened_for_writing(str(path), "qcow2", socket_dir=socket_dir, connections=threads) as target:
+        yield target.put
+        target.flush()
+
+
+class NbdTarget:
+    """An image behind a qemu-nbd of ours that is written from several threads. Raises Unavailable where that dies,
+    NbdRefused where the disk says no."""
+
+    def __init__(self, connections: Sequence[NbdConnection]) -> None:
+        self.size = connections[0].size
+        self._idle: queue.SimpleQueue[NbdConnection] = queue.SimpleQueue()
+        for connection in connections:
+            self._idle.put(connection)
+
+    def put(self, offset: int, data: bytes | memoryview) -> None:
+        """Write; durable after ``flush``."""
+        with self._connection() as mine:
+            mine.write(offset, data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """What is there now."""
+        with self._connection() as mine:
+            return mine.read(offset, length)
+
+    def clear(self, offset: int, length: int) -> None:
+        """Make a range read as zeroes. Nothing is written where it does already."""
+        with self._connection() as mine:
+            for start, step, flags in mine.block_status(nbd.BASE_ALLOCATION, offset, length):
+                if not flags & nbd.ZERO_BIT:
+                    mine.zero(start, step)
+
+    def flush(self) -> None:
+        """All that was written is durable."""
+        with self._connection() as mine:
+            mine.flush()
+
+    @contextmanager
+    def _connection(self) -> Iterator[NbdConnection]:
+        mine = self._idle.get()  # waits where more threads write than there are connections
+        try:
+            yield mine
+        except errors.CaptureLost as fault:
+            raise errors.Unavailable("The restored disk could not be written.", detail=fault.detail) from fault
+        finally:
+            self._idle.put(mine)
+
+
+@contextmanager
+def opened_for_writing(path: str, format: str, *, socket_dir: str, connections: int = 2) -> Iterator[NbdTarget]:
+    """An image that no guest uses; none can be started on it meanwhile. Raises StepFailed where one does."""
     with ExitStack() as stack:
         socket_path = stack.enter_context(
-            qemu_nbd(str(path), "qcow2", export=_EXPORT, socket_dir=socket_dir, read_only=False)
+            qemu_nbd(path, format, export=_EXPORT, socket_dir=socket_dir, read_only=False)
         )
-        idle: queue.SimpleQueue[NbdConnection] = queue.SimpleQueue()
-        connections = [stack.enter_context(NbdConnection(socket_path, _EXPORT, contexts=())) for _ in range(threads)]
-        for connection in connections:
-            idle.put(connection)
-
-        def put(offset: int, data: bytes | memoryview) -> None:
-            mine = idle.get()  # waits where more threads write than there are connections
-            try:
-                mine.write(offset, data)
-            except errors.CaptureLost as fault:
-                raise errors.Unavailable("The restored disk could not be written.", detail=fault.detail) from fault
-            finally:
-                idle.put(mine)
-
-        yield put
-        connections[0].flush()
+        found = [stack.enter_context(NbdConnection(socket_path, _EXPORT)) for _ in range(connections)]
+        yield NbdTarget(found)
 
 
 def _sync(path: Path) -> None:

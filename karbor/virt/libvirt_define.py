@@ -123,6 +123,13 @@ class Definer:
                 domain.create()
             return str(domain.UUIDString())
 
+    def start(self, domain_id: str) -> None:
+        """See sdk.hypervisor.Hypervisor.start."""
+        with translated(f"start domain {domain_id}"):
+            domain = self._connection.domain(domain_id)
+            if not domain.isActive():
+                domain.create()
+
     def undefine(self, domain_id: str) -> None:
         """See sdk.hypervisor.Hypervisor.undefine. A domain that the restore replaced comes back."""
         with translated(f"undefine domain {domain_id}"):

@@ -25,6 +25,20 @@ from tests.samples.sample_file import TYPE
 from tests.support.libvirt_twin import make_guest
 
 
+class BreakableHypervisor(MemoryHypervisor):
+    """Raises ``broken`` in the middle of a disk that it overwrites."""
+
+    broken: errors.KarborError | None = None
+
+    def overwrite_disk(self, path, format, reader, advance):
+        def count(nbytes):
+            advance(nbytes)
+            if self.broken is not None:
+                raise self.broken
+
+        super().overwrite_disk(path, format, reader, count)
+
+
 class GuestHouse(House):
     """A worker with guests instead of files; ``place`` is where disks are restored to."""
 
@@ -32,7 +46,7 @@ class GuestHouse(House):
         super().__init__(root)
         self.worker.stop(5)
         self.place = str(root / "files")
-        self.driver = MemoryHypervisor()
+        self.driver = BreakableHypervisor()
         self.guest = make_guest(self.driver, "web")
         environment = Environment("here", str(root), hypervisors={"libvirt": self.driver})
         plugins = {
@@ -105,6 +119,32 @@ def test_a_guest_is_replaced_in_place_as_it_was_told_and_its_old_disks_stay(hous
     assert len(made) == len(places) == 2
     assert all(fnmatch.fnmatch(path, place) for path, place in zip(made, places, strict=True))
     assert all(entry["place"] in house.driver.files for entry in plan["keeps"])
+
+
+def test_disks_are_overwritten_as_it_was_told_and_a_cut_off_is_shown(house):
+    checkpoint = house.checkpoint()
+    saved = dict(house.driver.files)
+    for path in house.guest.disks.values():
+        house.driver.files[path] = b"since then".ljust(len(saved[path]), b".")
+    house.guest.state = "shut off"
+    parameters = {DOMAIN: {"new_uuid": False, "overwrite_disks": True}}
+    plan = told(house, checkpoint.id, parameters)
+    assert plan["creates"] == plan["keeps"] == plan["conflicts"] == []
+    assert {entry["place"] for entry in plan["replaces"] if entry["type"] == DISK} == set(saved)
+    assert "lost" in plan["warnings"][0]["reason"]
+
+    house.driver.broken = errors.StepFailed("The disk is broken.")
+    restore = house.restore(checkpoint.id, parameters)
+    shown = {key: text for key, text in restore.resources_reason.items() if key.startswith(DISK)}
+    assert restore.status == "fail" and any("neither old nor new" in text for text in shown.values()), restore
+    assert any("broken" in text for text in shown.values())
+    assert house.driver.files.keys() == saved.keys() and house.guest.id in house.driver.guests
+
+    house.driver.broken = None
+    restore = house.restore(checkpoint.id, parameters)
+    assert restore.status == "success"
+    assert set(restore.resources_status.values()) == {"available"}
+    assert house.driver.files == saved
 
 
 def test_whatever_is_told_to_be_in_the_way_is_what_the_restore_fails_for(house):

@@ -10,6 +10,7 @@ from karbor.sdk.hypervisor import Capture, CaptureRequest, DomainInfo, Hyperviso
 from karbor.sdk.options import Options, option
 from karbor.sdk.streams import Advance, Source, StreamReader
 from karbor.virt import libvirt_inspect, libvirt_recovery
+from karbor.virt.diskoverwriter import overwrite_image
 from karbor.virt.diskwriter import remove_image, write_image
 from karbor.virt.libvirt_capture import Captures
 from karbor.virt.libvirt_connection import Connection
@@ -90,11 +91,17 @@ class LibvirtHypervisor(Hypervisor):
     def write_disk(self, path: str, format: str, reader: StreamReader, advance: Advance) -> None:
         write_image(self._places.check_path(path), format, reader, advance, socket_dir=self._socket_dir)
 
+    def overwrite_disk(self, path: str, format: str, reader: StreamReader, advance: Advance) -> None:
+        overwrite_image(path, format, reader, advance, socket_dir=self._socket_dir)
+
     def remove_disk(self, path: str) -> None:
         remove_image(self._places.check_path(path))
 
     def define(self, definition: str, new: NewDomain) -> str:
         return self._definer.define(definition, new)
+
+    def start(self, domain_id: str) -> None:
+        self._definer.start(domain_id)
 
     def undefine(self, domain_id: str) -> None:
         self._definer.undefine(domain_id)

@@ -137,7 +137,7 @@ class DiskProtection(Protection):
     def restore_prepare(self, work: Work) -> None:
         """Refuse a place without room for the data. Holes take none."""
         place = _place(work)
-        if place is not None:
+        if place is not None and not place.get("overwrite"):
             _, refusals = _room(work, place["path"])
             if refusals:
                 raise refusals[0]
@@ -147,11 +147,21 @@ class DiskProtection(Protection):
         place = _place(work)
         if place is None:
             return RestorePlan()
+        if place.get("overwrite"):
+            entry = {"name": work.resource.name, "place": place["path"]}
+            return RestorePlan((), (entry,), bytes=_data(work))
         needed, refusals = _room(work, place["path"])
         # In place, the name of a file ends with digits of the restore, which has none yet.
         stem, mark, extension = place["path"].rpartition(f"-{work.operation_id[:8]}.")
         shown = f"{stem}-????????.{extension}" if mark and "/" not in extension else place["path"]
         return RestorePlan(({"name": work.resource.name, "place": shown},), bytes=needed, conflicts=refusals)
+
+    def restore_replaces(self, work: Work) -> str:
+        """A disk that is overwritten cannot be put back."""
+        place = _place(work)
+        if place is None or not place.get("overwrite"):
+            return ""
+        return f"The disk {place['path']} is being overwritten: until a restore ends well, it is neither old nor new."
 
     def restore(self, work: Work) -> Restored:
         """Write the image to the place that the domain's restore chose."""
@@ -161,20 +171,28 @@ class DiskProtection(Protection):
         reader = work.streams.read(STREAM)
         work.expect(reader.size)
         driver = self.environment.hypervisor(DRIVER)
+        if place.get("overwrite"):
+            driver.overwrite_disk(place["path"], place["format"], reader, work.advance)
+            return Restored(work.resource.id, {"path": place["path"], "format": place["format"]})
         driver.write_disk(place["path"], place["format"], reader, work.advance)
         return Restored(place["path"], {"path": place["path"], "format": place["format"]})
 
     def restore_abandon(self, work: Work) -> None:
-        """Remove what this restore wrote. The place was empty when the domain's restore chose it."""
+        """Remove what this restore wrote. The place was empty when the domain's restore chose it; a disk that is
+        overwritten stays as it is: it may be restored again."""
         place = _place(work)
-        if place is not None:
+        if place is not None and not place.get("overwrite"):
             self.environment.hypervisor(DRIVER).remove_disk(place["path"])
+
+
+def _data(work: Work) -> int:
+    """Bytes of the saved disk that are not zero."""
+    return sum(extent.length for extent in work.streams.read(STREAM).extents() if extent.kind is Kind.DATA)
 
 
 def _room(work: Work, path: str) -> tuple[int, Sequence[errors.KarborError]]:
     """How many bytes will be written, and why they do not fit."""
-    reader = work.streams.read(STREAM)
-    needed = sum(extent.length for extent in reader.extents() if extent.kind is Kind.DATA)
+    needed = _data(work)
     found = os.statvfs(Path(path).parent)
     free = found.f_bavail * found.f_frsize
     if needed <= free:

@@ -19,6 +19,7 @@ from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, 
 
 DOMAIN, DISK = "Libvirt::Domain", "Libvirt::Disk"
 DRIVER = "libvirt"
+_LOST = "What the disks hold now is lost. While the restore runs, and if it is cut off, they are neither old nor new."
 _EXTENSIONS = {"qcow2": "qcow2", "raw": "img"}
 
 
@@ -73,6 +74,11 @@ class DomainProtection(Protection):
         directory: str | None = option(None, "Directory of this host for the restored disks.")
         pool: str | None = option(None, "Storage pool for the restored disks, instead of a directory.")
         start: bool = option(False, "Start the guest when it is restored.")
+        overwrite_disks: bool = option(
+            False,
+            "In place, into the disks that the stopped guest has: only what differs is written, and no room is needed. "
+            "What they hold now is lost; the definition of the guest stays as it is.",
+        )
         disk_format: Literal["same", "qcow2", "raw"] = option("same", "Format of the restored disks.")
 
     class Saved(Options):
@@ -144,6 +150,8 @@ class DomainProtection(Protection):
         """Tell which domain would be defined, and what the name, the UUID or a place stands against."""
         decided, refusals = self._decide(work)
         entry = {"name": str(decided["name"])}
+        if work.options.overwrite_disks:
+            return RestorePlan((), (entry,), conflicts=refusals, warnings=(_LOST,), decided=decided)
         if work.options.new_uuid:
             return RestorePlan((entry,), conflicts=refusals, warnings=self._shared_macs(work), decided=decided)
         try:
@@ -156,6 +164,10 @@ class DomainProtection(Protection):
     def restore(self, work: Work) -> Restored:
         """Define the domain over its restored disks."""
         decided = work.results["restore_prepare"]
+        if work.options.overwrite_disks:
+            if work.options.start:
+                self._driver().start(decided["uuid"])
+            return Restored(decided["uuid"], {"name": decided["name"]})
         disks = {target: (place["path"], place["format"]) for target, place in decided["disks"].items()}
         new = NewDomain(
             disks,
@@ -170,8 +182,8 @@ class DomainProtection(Protection):
     def restore_abandon(self, work: Work) -> None:
         """Undefine the domain, if it stands over the disks of this restore; what it had replaced comes back."""
         decided = work.results.get("restore_prepare")
-        if decided is None:
-            return
+        if decided is None or work.options.overwrite_disks:
+            return  # the domain is as it was; its disks tell for themselves
         try:
             info = self._driver().domain(decided["uuid"])
         except errors.ResourceNotFound:
@@ -185,6 +197,8 @@ class DomainProtection(Protection):
     def _decide(self, work: Work) -> tuple[dict[str, Any], list[errors.KarborError]]:
         """What the restored domain shall be, and every reason why it cannot be so now. Changes nothing."""
         options, saved = work.options, _saved(work)
+        if options.overwrite_disks:
+            return self._decide_overwriting(work)
         name = options.restore_name or str(saved["name"])
         domain_id = str(uuid.uuid4()) if options.new_uuid else work.resource.id
         refusals: list[errors.KarborError] = list(self._conflicts(work, name, domain_id))
@@ -200,6 +214,38 @@ class DomainProtection(Protection):
                 continue
             disks[disk["target"]] = {"path": path, "format": image_format}
         return {"name": name, "uuid": domain_id, "disks": disks}, refusals
+
+    def _decide_overwriting(self, work: Work) -> tuple[dict[str, Any], list[errors.KarborError]]:
+        """The same for the disks that the domain has."""
+        options, saved = work.options, _saved(work)
+        decided: dict[str, Any] = {"name": str(saved["name"]), "uuid": work.resource.id, "disks": {}}
+        elsewhere = (options.restore_name, options.directory, options.pool, options.new_uuid)
+        if any(elsewhere) or options.disk_format != "same":
+            refusal = errors.InvalidInput(
+                "Disks are overwritten where they are.",
+                next_action="give new_uuid: false, and neither name, nor place, nor format",
+            )
+            return decided, [refusal]
+        try:
+            info = self._driver().domain(work.resource.id)
+        except errors.ResourceNotFound:
+            gone = errors.Conflict("The domain is not there any more.", next_action="restore without overwrite_disks")
+            return decided, [gone]
+        refusals: list[errors.KarborError] = list(self._conflicts(work, decided["name"], info.id))
+        there = {disk.target: disk for disk in info.disks}
+        for disk in json.loads(saved["disks"]):
+            found = there.get(disk["target"])
+            if found is None or (found.format, found.size) != (disk["format"], disk["size"]):
+                what = "is not there" if found is None else "has another size or format"
+                refusals.append(
+                    errors.Conflict(
+                        f"The disk {disk['target']} of {info.name} {what}.",
+                        next_action="restore without overwrite_disks",
+                    )
+                )
+                continue
+            decided["disks"][disk["target"]] = {"path": found.path, "format": found.format, "overwrite": True}
+        return decided, refusals
 
     def _conflicts(self, work: Work, name: str, domain_id: str) -> Iterator[errors.Conflict]:
         """Where name or UUID are taken by what this restore may not replace."""

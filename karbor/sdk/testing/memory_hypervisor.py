@@ -158,6 +158,25 @@ class MemoryHypervisor(Hypervisor):
             advance(extent.length)
         self.files[path] = bytes(found)
 
+    def overwrite_disk(self, path: str, format: str, reader: StreamReader, advance: Advance) -> None:
+        if path not in self.files:
+            raise errors.ResourceNotFound("The disk image does not exist.")
+        if any(path in guest.disks.values() and guest.state != "shut off" for guest in self.guests.values()):
+            raise errors.Conflict("A guest uses the disk.")
+        if len(self.files[path]) != reader.size:
+            raise errors.Conflict("The disk has another size.")
+        found = bytearray(self.files[path])
+        for extent in reader.extents():
+            if extent.kind is Kind.ZERO:
+                found[extent.offset : extent.offset + extent.length] = bytes(extent.length)
+
+        def put(offset: int, data: bytes | memoryview) -> None:
+            found[offset : offset + len(data)] = data
+            self.files[path] = bytes(found)
+
+        self.files[path] = bytes(found)
+        reader.scatter(put, advance, old=lambda offset, length: bytes(found[offset : offset + length]))
+
     def remove_disk(self, path: str) -> None:
         self.files.pop(path, None)
 
@@ -171,6 +190,10 @@ class MemoryHypervisor(Hypervisor):
         raw = frozenset(target for target, (_path, format_) in new.disks.items() if format_ == "raw")
         self.guests[domain_id] = MemoryDomain(name, disks, domain_id, state=state, raw=raw)
         return domain_id
+
+    def start(self, domain_id: str) -> None:
+        self.domain(domain_id)
+        self.guests[domain_id].state = "running"
 
     def undefine(self, domain_id: str) -> None:
         self.guests.pop(domain_id, None)

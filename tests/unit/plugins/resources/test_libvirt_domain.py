@@ -105,6 +105,46 @@ def test_an_abandoned_restore_removes_what_it_made_and_nothing_else(cycle):
     assert cycle.driver.files == before and cycle.driver.guests == {cycle.guest.id: cycle.guest}
 
 
+def overwriting(cycle, point, **options):
+    return cycle.restore(point, new_uuid=False, overwrite_disks=True, **options)
+
+
+def test_the_disks_of_a_stopped_guest_can_be_set_back_where_they_are(cycle):
+    point, before = cycle.protect("cp-1"), dict(cycle.driver.files)
+    cycle.write("vda", 4096, b"since then")
+    cycle.write("vdb", 8192, bytes(4096))
+    with pytest.raises(errors.Conflict, match="running"):
+        overwriting(cycle, point)
+    cycle.guest.state = "shut off"
+    assert overwriting(cycle, point) == cycle.guest.id
+    assert cycle.driver.files == before
+    assert cycle.driver.guests == {cycle.guest.id: cycle.guest} and cycle.guest.state == "shut off"
+    overwriting(cycle, point, start=True)
+    assert cycle.guest.state == "running"
+
+
+def test_disks_that_are_overwritten_outlive_a_failed_restore(cycle):
+    point, before = cycle.protect("cp-1"), dict(cycle.driver.files)
+    cycle.guest.state = "shut off"
+    overwriting(cycle, point, abandon=True)
+    assert cycle.driver.files == before and cycle.driver.guests == {cycle.guest.id: cycle.guest}
+
+
+def test_disks_are_overwritten_by_those_of_their_size_and_format_only(cycle):
+    point = cycle.protect("cp-1")
+    cycle.guest.state = "shut off"
+    for wrong in ({"restore_name": "copy"}, {"directory": "/restored"}, {"disk_format": "raw"}, {"new_uuid": True}):
+        with pytest.raises(errors.InvalidInput):
+            cycle.restore(point, **{"new_uuid": False, "overwrite_disks": True, **wrong})
+    cycle.driver.files["/images/a"] += bytes(4096)
+    cycle.guest.disks.pop("vdb")
+    work = cycle.restore_work(point, new_uuid=False, overwrite_disks=True)
+    conflicts = cycle.domain.restore_plan(work).conflicts
+    assert ["vda" in conflicts[0].message, "vdb" in conflicts[1].message, len(conflicts)] == [True, True, 2]
+    with pytest.raises(errors.Conflict, match="vda"):
+        overwriting(cycle, point)
+
+
 def test_the_format_of_restored_disks_can_be_chosen(cycle):
     new_id = cycle.restore(cycle.protect("cp-1"), restore_name="copy", disk_format="raw")
     assert cycle.driver.guests[new_id].raw == {"vda", "vdb"}
@@ -158,6 +198,7 @@ STATES = st.sampled_from(["running", "shut off", "paused"])
             "keep_macs": st.booleans(),
             "directory": st.sampled_from([None, "/restored", "/full"]),
             "disk_format": st.sampled_from(["same", "qcow2", "raw"]),
+            "overwrite_disks": st.booleans(),
         }
     ),
     state=STATES,
