@@ -4,7 +4,9 @@
 import enum
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+from karbor.model import errors
 
 
 class Kind(enum.Enum):
@@ -50,6 +52,26 @@ Put = Callable[[int, bytes | memoryview], None]
 Old = Callable[[int, int], bytes]
 
 _PORTION = 4 << 20
+
+
+@runtime_checkable
+class FillingSource(Source, Protocol):
+    """A source that can also put its bytes where they are wanted; that spares a copy."""
+
+    def read_into(self, offset: int, into: memoryview) -> None:
+        """The same as ``read`` of ``len(into)`` bytes. Where it raises, ``into`` holds anything."""
+        ...
+
+
+def fill(source: Source, offset: int, into: memoryview) -> None:
+    """Read ``len(into)`` bytes of any source. Raises CaptureLost, also where the source gives too few."""
+    if isinstance(source, FillingSource):
+        source.read_into(offset, into)
+        return
+    data = source.read(offset, len(into))
+    if len(data) != len(into):
+        raise errors.CaptureLost(detail=f"{len(data)} of {len(into)} bytes at {offset}")
+    into[:] = data
 
 
 class StreamReader(Protocol):

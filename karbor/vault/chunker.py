@@ -15,7 +15,7 @@ from xxhash import xxh3_64_intdigest
 from karbor.vault.format import PAGE
 
 #: (bytes, offset of their first byte in the stream) -> ascending spans (start, stop) of the bytes, without zero pages
-Cut = Callable[[bytes, int], Sequence[tuple[int, int]]]
+Cut = Callable[[bytes | memoryview, int], Sequence[tuple[int, int]]]
 
 MINIMUM = 4  # pages
 MAXIMUM = 64
@@ -24,7 +24,7 @@ _ZEROS = bytes(PAGE)
 _ZERO_HASH = xxh3_64_intdigest(_ZEROS)
 
 
-def cut_at_pages(data: bytes, offset: int) -> Sequence[tuple[int, int]]:
+def cut_at_pages(data: bytes | memoryview, offset: int) -> Sequence[tuple[int, int]]:
     """Spans of 16 to 256 KiB, about 75 KiB on average; shorter before zeroes and at the end."""
     spans: list[tuple[int, int]] = []
     borders = page_borders(len(data), offset)
@@ -34,7 +34,7 @@ def cut_at_pages(data: bytes, offset: int) -> Sequence[tuple[int, int]]:
     for at, stop in pairwise(borders):
         digest = xxh3_64_intdigest(view[at:stop])
         # The hash spares most comparisons; pages that are cut off at the ends are compared in any case.
-        if (digest == _ZERO_HASH or stop - at != PAGE) and data[at:stop] == _ZEROS[: stop - at]:
+        if (digest == _ZERO_HASH or stop - at != PAGE) and bytes(view[at:stop]) == _ZEROS[: stop - at]:
             if start >= 0:
                 spans.append((start, at))
                 start = -1

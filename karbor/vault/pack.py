@@ -167,8 +167,9 @@ def open_pack(codec: Codec, pack_id: bytes, data: bytes) -> Iterator[tuple[Entry
     if end != offset:
         raise errors.IntegrityError(detail=f"pack {pack_id.hex()}: directory and length disagree")
     cipher = codec.cipher(pack_id)
+    view = memoryview(data)
     for entry in directory.entries:
-        sealed = data[entry.offset : entry.offset + entry.stored]
+        sealed = view[entry.offset : entry.offset + entry.stored]
         plain = open_chunk(cipher, entry.id, flags=entry.flags, size=entry.size, offset=entry.offset, sealed=sealed)
         yield entry, plain
 

@@ -10,9 +10,10 @@ from collections import deque
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
+from typing import NamedTuple
 
 from karbor.model import errors
-from karbor.sdk.streams import Advance, Source
+from karbor.sdk.streams import Advance, Source, fill
 from karbor.vault.builder import RecipeBuilder
 from karbor.vault.chunker import Cut, changed_spans, cut_at_pages
 from karbor.vault.format import MAX_CHUNK
@@ -23,6 +24,15 @@ from karbor.vault.session import TICK, NewChunk, Session
 from karbor.vault.store import ChunkStore
 
 _PLANNED = 256  # ranges of the base that may wait between windows
+_AHEAD = 2  # windows that are read while others are compressed: a disk and a processor need not wait for each other
+
+
+class _Run(NamedTuple):
+    """Bytes of the source from ``offset`` on, and the spans of them that must be stored."""
+
+    offset: int
+    data: memoryview
+    spans: Sequence[tuple[int, int]]
 
 
 class Narrower:
@@ -32,7 +42,7 @@ class Narrower:
     it does not pay, and tried again now and then. Thread-safe.
     """
 
-    _LARGEST = 1 << 20  # longer runs were written as a whole
+    _FIRST = 256 << 10  # a run that differs so far was written as a whole
     _TRIAL = 16 << 20
     _AGAIN = 16
 
@@ -43,19 +53,28 @@ class Narrower:
         self._spared = 0
         self._skipped = 0
 
-    def changed(self, offset: int, data: bytes) -> Sequence[tuple[int, int]]:
+    def changed(self, offset: int, data: memoryview) -> Sequence[tuple[int, int]]:
         """The spans of ``data`` that must be stored; the rest is as in the base."""
-        if len(data) > self._LARGEST or offset + len(data) > self._base.size or not self._worth_it():
+        if offset + len(data) > self._base.size or not self._worth_it():
             return [(0, len(data))]
+        first = min(self._FIRST, len(data))
+        spans = self._compared_with_base(offset, data, 0, first)
+        if spans == [(0, first)]:
+            return [(0, len(data))]
+        return [*spans, *self._compared_with_base(offset, data, first, len(data))]
+
+    def _compared_with_base(self, offset: int, data: memoryview, start: int, stop: int) -> Sequence[tuple[int, int]]:
+        if start == stop:
+            return []
         try:
-            old = self._base.read(offset, len(data))
+            old = self._base.read(offset + start, stop - start)
         except errors.IntegrityError:
-            return [(0, len(data))]  # the base is damaged here: store what we have
-        spans = changed_spans(data, old, offset)
+            return [(start, stop)]  # the base is damaged here: store what we have
+        spans = changed_spans(bytes(data[start:stop]), old, offset + start)
         with self._lock:
-            self._compared += len(data)
-            self._spared += len(data) - sum(stop - start for start, stop in spans)
-        return spans
+            self._compared += stop - start
+            self._spared += stop - start - sum(last - first for first, last in spans)
+        return [(start + first, start + last) for first, last in spans]
 
     def _worth_it(self) -> bool:
         with self._lock:
@@ -78,22 +97,24 @@ class StreamWriter:
         self._cut = cut
         self._narrower = Narrower(ChunkedReader(store, base)) if base is not None and base.size else None
         self._builder = RecipeBuilder(source.size, session.put_node)
+        self._per_thread = threading.local()
         self.bytes_read = 0
 
     def write(self, advance: Advance, *, threads: int) -> bytes | None:
         """Store everything and return the root of the recipe. Ends its threads, whatever is raised."""
         base_size = None if self._base is None else self._base.size
         waiting: deque[tuple[Future[list[Piece | Same]] | Same, int]] = deque()
-        reading = 0
-        with ThreadPoolExecutor(threads, thread_name_prefix="vault-write") as pool:
+        reading, workers = 0, threads + _AHEAD
+        computing = threading.Semaphore(threads)
+        with ThreadPoolExecutor(workers, thread_name_prefix="vault-write") as pool:
             try:
                 for portion in plan(self._source.extents(), size=self._source.size, base_size=base_size):
                     if isinstance(portion, Same):
                         waiting.append((portion, 0))
                     else:
-                        waiting.append((pool.submit(self._window, portion), portion.length))
+                        waiting.append((pool.submit(self._window, portion, computing), portion.length))
                         reading += 1
-                    while reading > threads + 1 or len(waiting) > _PLANNED:
+                    while reading > workers + 1 or len(waiting) > _PLANNED:
                         reading -= self._take(*waiting.popleft(), advance)
                 while waiting:
                     self._take(*waiting.popleft(), advance)
@@ -126,41 +147,51 @@ class StreamWriter:
         elif self._base is not None:
             self._builder.base_range(self._base, part.start, part.stop)
 
-    def _window(self, window: Window) -> list[Piece | Same]:
+    def _window(self, window: Window, computing: threading.Semaphore) -> list[Piece | Same]:
         """In a worker: read, cut, name, and store what is new."""
+        runs = self._read(window)
         parts: list[Piece | Same] = []
         plain: dict[bytes, memoryview] = {}
-        for offset, length in window.runs:
-            data = self._source.read(offset, length)
-            if len(data) != length:
-                raise errors.CaptureLost(detail=f"{len(data)} of {length} bytes at {offset}")
-            at = 0
-            for start, stop in self._narrower.changed(offset, data) if self._narrower else [(0, length)]:
-                if at < start:
-                    parts.append(Same(offset + at, offset + start))
-                self._chunks(offset, data, start, stop, parts, plain)
-                at = stop
-            if at < length:
-                parts.append(Same(offset + at, offset + length))
-        fresh = self._session.claim(list(plain))
-        shrink = self._store.codec.compressor.shrink
-        self._session.store(
-            [NewChunk(key, *_flagged(shrink(view), view)) for key, view in plain.items() if key in fresh]
-        )
+        with computing:
+            for run in runs:
+                self._cut_up(run, parts, plain)
+            fresh = self._session.claim(list(plain))
+            shrink = self._store.codec.compressor.shrink
+            self._session.store(
+                [NewChunk(key, *_flagged(shrink(view), view)) for key, view in plain.items() if key in fresh]
+            )
         return parts
 
-    def _chunks(
-        self, offset: int, data: bytes, start: int, stop: int, parts: list[Piece | Same], plain: dict[bytes, memoryview]
-    ) -> None:
-        view = memoryview(data)[start:stop]
-        piece_of = data if stop - start == len(data) else data[start:stop]
-        for first, last in self._cut(piece_of, offset + start):
-            content = view[first:last]
-            if len(content) > MAX_CHUNK:
-                raise errors.InvalidInput("The chunker made a chunk larger than the format allows.")
-            chunk_id = self._store.codec.chunk_id(content, flags=0)
-            plain.setdefault(chunk_id, content)
-            parts.append(Piece(offset + start + first, last - first, chunk_id, 0))
+    def _read(self, window: Window) -> list[_Run]:
+        """The runs of a window, in memory that this thread keeps until its next window."""
+        room: bytearray | None = getattr(self._per_thread, "room", None)
+        if room is None or len(room) < window.length:
+            room = self._per_thread.room = bytearray(window.length)
+        left = memoryview(room)
+        runs = []
+        for offset, length in window.runs:
+            data, left = left[:length], left[length:]
+            fill(self._source, offset, data)
+            spans = self._narrower.changed(offset, data) if self._narrower else [(0, length)]
+            runs.append(_Run(offset, data, spans))
+        return runs
+
+    def _cut_up(self, run: _Run, parts: list[Piece | Same], plain: dict[bytes, memoryview]) -> None:
+        """Append what a run consists of, and gather its chunks by their names."""
+        at = 0
+        for start, stop in run.spans:
+            if at < start:
+                parts.append(Same(run.offset + at, run.offset + start))
+            for first, last in self._cut(run.data[start:stop], run.offset + start):
+                content = run.data[start + first : start + last]
+                if len(content) > MAX_CHUNK:
+                    raise errors.InvalidInput("The chunker made a chunk larger than the format allows.")
+                chunk_id = self._store.codec.chunk_id(content, flags=0)
+                plain.setdefault(chunk_id, content)
+                parts.append(Piece(run.offset + start + first, last - first, chunk_id, 0))
+            at = stop
+        if at < len(run.data):
+            parts.append(Same(run.offset + at, run.offset + len(run.data)))
 
 
 def _flagged(shrunk: tuple[int, bytes | memoryview], view: memoryview) -> tuple[int, int, bytes | memoryview]:

@@ -13,7 +13,7 @@ import libvirt
 
 from karbor.model import errors
 from karbor.sdk.hypervisor import Capture, CaptureRequest, DiskInfo
-from karbor.sdk.streams import Extent, Source
+from karbor.sdk.streams import Extent, Source, fill
 from karbor.virt import libvirt_nvram, libvirt_xml
 from karbor.virt.libvirt_connection import Connection, translated
 from karbor.virt.libvirt_names import CaptureFiles
@@ -138,6 +138,10 @@ class CheckedSource:
         data = self._inner.read(offset, length)
         self._check()
         return data
+
+    def read_into(self, offset: int, into: memoryview) -> None:
+        fill(self._inner, offset, into)
+        self._check()
 
 
 @contextmanager

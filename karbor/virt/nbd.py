@@ -107,11 +107,15 @@ class NbdConnection:
         """Exactly ``length`` bytes."""
         with self._lock:
             view = self._room(length)
-            self._exchange(
-                _Request(wire.READ, offset + at, min(REQUEST_SIZE, length - at), into=view[at : at + REQUEST_SIZE])
-                for at in range(0, length, REQUEST_SIZE)
-            )
+            self.read_into(offset, view)
             return bytes(view)
+
+    def read_into(self, offset: int, into: memoryview) -> None:
+        """The same into memory of the caller."""
+        self._exchange(
+            _Request(wire.READ, offset + at, min(REQUEST_SIZE, len(into) - at), into=into[at : at + REQUEST_SIZE])
+            for at in range(0, len(into), REQUEST_SIZE)
+        )
 
     def write(self, offset: int, data: bytes | memoryview) -> None:
         """Write all of ``data``; durable after ``flush``."""

@@ -61,13 +61,19 @@ class NbdSource:
 
     def read(self, offset: int, length: int) -> bytes:
         """Exactly ``length`` bytes. Waits while all connections are in use."""
+        data = bytearray(length)
+        self.read_into(offset, memoryview(data))
+        return bytes(data)
+
+    def read_into(self, offset: int, into: memoryview) -> None:
+        """The same into memory of the caller."""
         try:
             connection = self._idle.get(timeout=self._timeout)
         except queue.Empty:
             raise errors.CaptureLost(detail="all NBD connections were busy for too long") from None
         try:
             connection = connection or self._connect()
-            data = connection.read(offset, length)
+            connection.read_into(offset, into)
         except errors.CaptureLost:
             if connection:
                 self._forget(connection)
@@ -75,7 +81,6 @@ class NbdSource:
             raise
         finally:
             self._idle.put(connection)
-        return data
 
     def close(self) -> None:
         """Close all connections; a read that waits ends with CaptureLost. May be called again."""

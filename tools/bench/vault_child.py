@@ -23,6 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from karbor.common.clock import Clock
+from karbor.common.memory import give_back_early
 from karbor.plugins.banks.filesystem import FilesystemBank
 from karbor.sdk.streams import Extent, Kind, Source
 from karbor.vault.keys import MasterKey
@@ -56,6 +57,9 @@ class RawDisk:
     def read(self, offset: int, length: int) -> bytes:
         return os.pread(self._handle, length, offset)
 
+    def read_into(self, offset: int, into: memoryview) -> None:
+        os.preadv(self._handle, [into], offset)
+
 
 class Dirty:
     """An NBD source of which only some ranges changed."""
@@ -63,6 +67,7 @@ class Dirty:
     def __init__(self, source: NbdSource, path: Path, data: Sequence[tuple[int, int]]) -> None:
         self.size = source.size
         self.read = source.read
+        self.read_into = source.read_into
         self.extents = RawDisk(path, data, Kind.SAME).extents
 
 
@@ -111,6 +116,7 @@ def main() -> None:
     parser.add_argument("--unproven", action="store_true")
     parser.add_argument("--threads", type=int, default=2)
     given = parser.parse_args()
+    give_back_early()  # as all daemons do
     found: dict[str, object] = {}
     vault = vault_of(given.bank, given.threads)
     domain = vault.domain(PROJECT)

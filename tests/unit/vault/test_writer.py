@@ -42,6 +42,19 @@ def test_small_writes_inside_large_granules_store_what_differs(domain):
     assert content_of(domain, info.id) == data
 
 
+def test_small_writes_everywhere_store_what_differs(domain):
+    """So many that all granules are dirty, and the bitmap reports one run."""
+    data = bytearray(NOISE)
+    base = domain.write_stream(BytesSource(data), advance=nothing)
+    numbers = random.Random(4)
+    for granule in range(0, len(data), 64 * KIB):
+        at = granule + numbers.randrange(16) * 4 * KIB
+        data[at : at + 4 * KIB] = numbers.randbytes(4 * KIB)
+    info = increment(domain, base, data, [(0, len(data))])
+    assert info.bytes_stored < 1.3 * len(data) // 16
+    assert content_of(domain, info.id) == data
+
+
 def test_comparing_is_given_up_where_everything_differs(domain):
     base = domain.write_stream(BytesSource(NOISE), advance=nothing)
     other = random.Random(3).randbytes(len(NOISE))
