@@ -15,6 +15,7 @@ from tests.support.clock import TwinClock
 from tests.unit.db.test_checkpoints import TestCheckpoints, TestSavedResources  # noqa: F401
 from tests.unit.db.test_columns import TestValues  # noqa: F401
 from tests.unit.db.test_database import TestTransactions  # noqa: F401
+from tests.unit.db.test_events import TestOnce  # noqa: F401
 from tests.unit.db.test_figures import TestFigures  # noqa: F401
 from tests.unit.db.test_fires import TestBroken, TestClaim, TestDue, TestNextOfPlans  # noqa: F401
 from tests.unit.db.test_flowstore import TestDrop, TestFence, TestResume, executor, job  # noqa: F401

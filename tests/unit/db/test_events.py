@@ -133,12 +133,11 @@ class TestSoonAfterEachOther:
             clock.pass_time(61)
             assert len(rows.scheduled_runs.begin(**begin)) == 1
 
-
-def test_what_is_old_is_removed(database, clock):
-    with database.write() as rows:
-        scheduled(rows, "a")
-        _take(rows)
-        assert rows.events.purge(rows.fires.now(), 10) == 0
-        clock.pass_time(1)
-        assert rows.events.purge(rows.fires.now() - timedelta(days=1), 10) == 0
-        assert rows.events.purge(rows.fires.now(), 10) == 1
+    def test_what_is_old_is_removed(self, database, clock):
+        with database.write() as rows:
+            scheduled(rows, "a")
+            _take(rows)
+            assert rows.events.purge(rows.fires.now(), 10) == 0
+            clock.pass_time(1)
+            assert rows.events.purge(rows.fires.now() - timedelta(days=1), 10) == 0
+            assert rows.events.purge(rows.fires.now(), 10) == 1

@@ -6,6 +6,7 @@ import threading
 import oslo_messaging
 import pytest
 from oslo_config import cfg
+from oslo_context.context import RequestContext
 
 from karbor import conf as settings
 from karbor.rpc.listener import Told, open_listener, read
@@ -94,7 +95,7 @@ def test_what_was_not_taken_comes_again_under_the_same_id_and_what_was_taken_doe
     transport = oslo_messaging.get_notification_transport(conf)
     notifier = oslo_messaging.Notifier(transport, publisher_id="compute.host", driver="messagingv2", topics=["told"])
     notifier.info({}, "compute.instance.delete.start", {"tenant_id": "p1", "state": "active"})
-    notifier.error({"project_id": "p2"}, "volume.create.end", {"size": 1})
+    notifier.error(RequestContext(project_id="p2", overwrite=False), "volume.create.end", {"size": 1})
     assert enough.wait(120)
     listener.stop()
     first = [told for told in heard if told.type.startswith("compute")]
