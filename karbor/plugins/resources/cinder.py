@@ -81,9 +81,24 @@ class Cinder:
         self._ready("backups", "backup", backup_id, "the backup that is restored", _SOON)
         self._api.post(f"/volumes/{volume_id}/metadata", json={"metadata": {"karbor_filled": backup_id}})
 
-    def set_bootable(self, volume_id: str, image_metadata: Mapping[str, str]) -> None:
-        """Let servers boot from a volume, with the properties of the image its original was made of."""
-        self._api.post(f"/volumes/{volume_id}/action", json={"os-set_bootable": {"bootable": True}})
+    def own_volume(self, purpose: str) -> Item | None:
+        """The volume that this job made for its resource and that purpose."""
+        found = self._own("volumes")
+        return found if found is not None and found["metadata"][PURPOSE] == purpose else None
+
+    def settled_volume(self, volume_id: str) -> Item:
+        """A volume as soon as it is ready, which takes as long as Cinder needs to fill it."""
+        return self._ready("volumes", "volume", volume_id, f"the volume {volume_id}", _SECONDS)
+
+    def upload(self, volume_id: str, name: str) -> str:
+        """Begin to make a raw image of a volume that nothing uses; the id of the image."""
+        given = {"image_name": name, "disk_format": "raw", "container_format": "bare", "force": False}
+        answer = self._api.post(f"/volumes/{volume_id}/action", json={"os-volume_upload_image": given})
+        return str(answer.json()["os-volume_upload_image"]["image_id"])
+
+    def set_bootable(self, volume_id: str, image_metadata: Mapping[str, str], *, bootable: bool = True) -> None:
+        """Let servers boot from a volume, or not, with the properties of the image its original was made of."""
+        self._api.post(f"/volumes/{volume_id}/action", json={"os-set_bootable": {"bootable": bootable}})
         own = {key: value for key, value in image_metadata.items() if key not in _SIZES}
         if own:
             body = {"os-set_image_metadata": {"metadata": own}}
@@ -155,7 +170,7 @@ class Cinder:
                 self.remove("backups", one["id"])
 
     def _own(self, kind: str, **named: str) -> Item | None:
-        marks = {JOB: self._work.operation_id, "karbor_resource": self._work.key.id}
+        marks = {key: value for key, value in self._marks("").items() if key != PURPOSE}
         for one in self._all(kind, **named):
             metadata = one.get("metadata") or {}
             if all(metadata.get(key) == value for key, value in marks.items()):
@@ -163,7 +178,7 @@ class Cinder:
         return None
 
     def _marks(self, purpose: str) -> dict[str, str]:
-        return {PURPOSE: purpose, JOB: self._work.operation_id, "karbor_resource": self._work.key.id}
+        return marks_of(self._work, purpose)
 
     def _ready(self, kind: str, single: str, id_: str, what: str, seconds: float) -> Item:
         def look() -> Item:
@@ -192,6 +207,11 @@ class Cinder:
     def _post(self, path: str, single: str, body: Mapping[str, Any]) -> Item:
         found: Item = self._api.post(path, json={single: body}).json()[single]
         return found
+
+
+def marks_of(work: Work, purpose: str) -> dict[str, str]:
+    """What tells whose and what for a thing is that was made in a cloud."""
+    return {PURPOSE: purpose, JOB: work.operation_id, "karbor_resource": work.key.parent_id or work.key.id}
 
 
 def _is_free(backup: Item) -> bool:

@@ -17,6 +17,7 @@ from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, 
 from karbor.sdk.template import HeatParameter
 
 _GIB = 1 << 30
+_SECONDS = 12 * 3600.0  # longest wait for a volume that Cinder fills
 
 
 class VolumeBackupProtection(Protection):
@@ -164,7 +165,7 @@ def new_volume(work: Work, cinder: Cinder, old: Mapping[str, Any], **source: Any
         "multiattach": old["multiattach"] or None,
         "metadata": old["metadata"],
     }
-    return cinder.made_volume(purpose=RESTORED, **{**given, **source})
+    return cinder.made_volume(purpose=RESTORED, seconds=_SECONDS, **{**given, **source})
 
 
 def remove_restored(work: Work) -> None:
@@ -188,7 +189,7 @@ def planned_volume(work: Work, old: Mapping[str, Any], there: Any) -> RestorePla
     try:
         there()
         conflicts: tuple[errors.KarborError, ...] = ()
-    except errors.NotFound as gone:
+    except (errors.NotFound, errors.IntegrityError) as gone:
         conflicts = (gone,)
     place = str(work.mapped("volume_type", old["volume_type"]))
     return RestorePlan([{"name": name, "place": place}], bytes=int(old["size"]) * _GIB, conflicts=conflicts)

@@ -117,6 +117,11 @@ class MemoryCloud:
         with self._lock:
             self._faults.append(_Fault(service, method, re.compile(path), times, sent, after))
 
+    def forgive(self) -> None:
+        """From now on nothing is made to fail."""
+        with self._lock:
+            self._faults.clear()
+
     def expire_tokens(self) -> None:
         """From now on every token that was given is no good."""
         with self._lock:

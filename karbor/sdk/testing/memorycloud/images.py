@@ -2,6 +2,7 @@
 """Glance in memory."""
 
 import hashlib
+import re
 from typing import Any
 
 from karbor.sdk.testing.memorycloud.wire import HOST, Answer, Refusal, Request, Service, route
@@ -67,7 +68,12 @@ class Images(Service):
         query, shown = request.query, []
         for image in self.cloud.things["image"].values():
             visible = image["owner"] == request.project_id or image["visibility"] == "public"
-            if visible and all(_fits(image[name], query.get(name)) for name in ("id", "name", "owner", "status")):
+            tagged = query.get("tag") is None or query["tag"] in image["tags"]
+            if (
+                visible
+                and tagged
+                and all(_fits(image[name], query.get(name)) for name in ("id", "name", "owner", "status"))
+            ):
                 shown.append(image)
         if query.get("sort_key") == "id":
             shown.sort(key=lambda image: str(image["id"]))
@@ -97,10 +103,13 @@ class Images(Service):
 
     @route("GET", "/images/{id_}/file")
     def download(self, request: Request, id_: str) -> Answer:
-        """204 where there is no data."""
+        """204 where there is no data, 206 for a part of it."""
         image = self._one(request, id_)
         if image["status"] != "active":
             return Answer(204)
+        part = re.fullmatch(r"bytes=(\d+)-(\d+)", request.headers.get("Range", ""))
+        if part:
+            return Answer(206, self.cloud.contents[id_][int(part[1]) : int(part[2]) + 1])
         return Answer(200, self.cloud.contents[id_], {"Content-MD5": image["checksum"]})
 
     @route("PATCH", "/images/{id_}")

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does the data of an image get into the vault, and out of it into a new image?
+
+An image of Glance never changes once it is active, so it can be read anywhere and in any order, by ranges.
+"""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from karbor.model import errors
+from karbor.plugins.resources.cinder import Item
+from karbor.sdk.protection import Work
+from karbor.sdk.streams import Extent, Kind, StreamReader
+
+_SECONDS = 12 * 3600.0  # longest wait for an image that something else fills
+_PIECE = 4 << 20
+#: Properties that Glance gives itself, or that say what the data is and not how it is used.
+_NOT_KEPT = frozenset([
+    "id", "self", "file", "schema", "created_at", "updated_at", "status", "checksum", "os_hash_algo",
+    "os_hash_value", "size", "virtual_size", "owner", "direct_url", "locations", "stores", "visibility", "tags",
+    "name", "disk_format", "container_format", "min_disk", "min_ram", "protected", "os_hidden",
+    "owner_specified.openstack.md5", "owner_specified.openstack.sha256", "owner_specified.openstack.object",
+    "base_image_ref", "boot_roles", "owner_id", "owner_project_name", "owner_user_name", "user_id",
+    "image_type", "instance_uuid", "image_location", "image_state",
+])  # fmt: skip
+
+
+class ImageSource:
+    """The data of an active image as a stream. Used by several threads. ``known``: it is that of the base."""
+
+    def __init__(self, work: Work, image: Item, *, known: bool = False) -> None:
+        self.size = int(image["size"] or 0)
+        self._kind = Kind.SAME if known else Kind.DATA
+        self._api = work.cloud.image
+        self._path = f"/images/{image['id']}/file"
+
+    def extents(self) -> Iterable[Extent]:
+        """All of it; Glance does not tell where holes are."""
+        return [Extent(0, self.size, self._kind)] if self.size else []
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly ``length`` bytes. Raises CaptureLost where the image is gone, NotSupported where the store of the
+        cloud cannot give a part of an image."""
+        try:
+            answer = self._api.get(self._path, headers={"Range": f"bytes={offset}-{offset + length - 1}"})
+        except errors.NotFound as gone:
+            raise errors.CaptureLost("The image was removed while it was read.", detail=str(gone)) from gone
+        data: bytes = answer.content
+        if answer.status_code != 206 and len(data) != self.size:
+            raise errors.NotSupported("The image service of this cloud gives no parts of images.")
+        if answer.status_code != 206:
+            data = data[offset : offset + length]
+        if len(data) != length:
+            raise errors.CaptureLost(
+                "The image service gave less than there is.", detail=f"at {offset} of {self._path}"
+            )
+        return data
+
+
+class Glance:
+    """Glance as one step of a work sees it; see karbor.plugins.resources.cinder for what is promised."""
+
+    def __init__(self, work: Work) -> None:
+        self._work = work
+        self._cloud = work.cloud
+        self._api = work.cloud.image
+
+    def image(self, image_id: str) -> Item:
+        """One image. Raises NotFound."""
+        found: Item = self._api.get(f"/images/{image_id}").json()
+        return found
+
+    def active(self, image_id: str) -> Item:
+        """One image, as soon as all its data is there. Raises StepFailed where that cannot come."""
+
+        def reached(one: Item) -> bool:
+            if one["status"] in ("killed", "deleted", "pending_delete", "deactivated"):
+                raise errors.StepFailed(f"The image {image_id} has the status {one['status']}.")
+            return bool(one["status"] == "active")
+
+        what = f"the image {image_id} is being filled"
+        return self._cloud.wait(lambda: self.image(image_id), reached, what=what, deadline=_SECONDS)
+
+    def own(self, purpose: str) -> Item | None:
+        """The image that this job made for its resource and that purpose: by its tag, or by its name where another
+        service made it for us, which gives no tags."""
+        for key in ("tag", "name"):
+            wanted: dict[str, Any] = {key: self.name(purpose)}
+            named = self._api.each("/images", "images", sort_key="id", sort_dir="asc", **wanted)
+            found: Item | None = next(iter(named), None)
+            if found is not None:
+                return found
+        return None
+
+    def name(self, purpose: str) -> str:
+        """The name of what this job makes for that purpose: by it, it is found again."""
+        return f"karbor-{purpose}-{self._work.operation_id}-{self._work.key.parent_id or self._work.key.id}"
+
+    def uploaded(self, purpose: str, reader: StreamReader, kept: Mapping[str, Any]) -> Item:
+        """An image of this job with the data of ``reader``, active. One that an earlier try did not fill is removed."""
+        found = self.own(purpose)
+        if found is not None and found["status"] != "active":
+            self.remove(found["id"])
+            found = None
+        if found is None:
+            body = {"name": self.name(purpose), "container_format": "bare", "disk_format": "raw", **kept}
+            found = self._api.post("/images", json={**body, "tags": [self.name(purpose)]}).json()
+            self._api.put(
+                f"/images/{found['id']}/file",
+                data=_pieces(reader, self._work),
+                headers={"Content-Type": "application/octet-stream"},
+            )
+        return self.active(found["id"])
+
+    def rename(self, image_id: str, name: str) -> None:
+        """Give an image of this job the name that its user wants; its tag stays."""
+        patch = json.dumps([{"op": "replace", "path": "/name", "value": name}])
+        kind = {"Content-Type": "application/openstack-images-v2.1-json-patch"}
+        self._api.patch(f"/images/{image_id}", data=patch, headers=kind)
+
+    def remove_own(self, *purposes: str) -> None:
+        """Remove what this job made for these purposes."""
+        for purpose in purposes:
+            found = self.own(purpose)
+            if found is not None:
+                self.remove(found["id"])
+
+    def remove(self, image_id: str) -> None:
+        """Remove one image; one that is gone is fine."""
+        try:
+            self._api.delete(f"/images/{image_id}")
+        except errors.NotFound:
+            return
+
+
+def kept_of(image: Item) -> dict[str, Any]:
+    """What must be kept of an image to make another like it: formats, needs, and the properties that people set."""
+    found = {name: image.get(name) for name in ("disk_format", "container_format", "min_disk", "min_ram")}
+    own = {key: value for key, value in image.items() if key not in _NOT_KEPT and not key.startswith("karbor")}
+    return {**{key: value for key, value in own.items() if isinstance(value, str)}, **found}
+
+
+def _pieces(reader: StreamReader, work: Work) -> Iterator[bytes]:
+    """All bytes of a stream in order, zeroes with them."""
+    for offset in range(0, reader.size, _PIECE):
+        piece = reader.read(offset, min(_PIECE, reader.size - offset))
+        work.advance(len(piece))
+        yield piece

@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How does the data of a volume of Cinder get into our own vault, so that any other cloud can have it back?
+
+On any back end, and with no rights but the tenant's: a snapshot, a passing volume of it, a passing image of that, which
+is read by parts. What did not change is stored once, whatever is read. All that passes is marked, and removed.
+"""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from karbor.model import errors
+from karbor.plugins.resources.cinder import PASSING, RESTORED, Cinder, described, saved_of
+from karbor.plugins.resources.cloudtypes import VOLUME
+from karbor.plugins.resources.glance import Glance, ImageSource
+from karbor.plugins.resources.volume_backup import new_volume, planned_volume, remove_restored, volume_restored
+from karbor.sdk.options import Options, option, required
+from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
+
+STREAM = "volume"
+_GIB = 1 << 30
+
+
+class VolumeDataProtection(Protection):
+    """Data of volumes in the vault."""
+
+    resource_types = (VOLUME,)
+    acts_in_cloud = True
+    through_heat = True
+
+    class Protect(Options):
+        """Parameters of a plan. The names are those of the old service."""
+
+        backup_name: str = option("", "Name of what passes in the cloud. Empty: karbor- and the checkpoint.")
+        description: str = option("", "Description of what passes in the cloud.")
+
+    class Restore(Options):
+        """Parameters of a restore."""
+
+        restore_name: str = option("", "Name of the new volume. Empty: CHECKPOINT@ORIGINAL.")
+        restore_description: str = option("", "Description of the new volume. Empty: as the old one.")
+
+    class Saved(Options):
+        """What the checkpoint keeps beside the data."""
+
+        volume_id: str = required("The volume it was read from.")
+        size: int = option(0, "Size of the volume.", unit="GiB")
+        taken_at: str = option("", "When the snapshot was taken (UTC).")
+        volume: str = required("What another volume like it needs (JSON).")
+
+    def prepare_finish(self, work: Work) -> Mapping[str, Any]:
+        """Take the snapshot, while the server that uses the volume holds still."""
+        cinder = Cinder(work)
+        volume = cinder.volume(work.key.id)
+        if volume["encrypted"]:
+            raise errors.NotSupported(
+                f"The volume {work.resource.name} is encrypted by Cinder: its key would stay in this cloud.",
+                next_action="protect it by backups of Cinder",
+            )
+        name = work.options.backup_name or f"karbor-{work.checkpoint_id}"
+        found = cinder.made_snapshot(work.key.id, name, purpose=PASSING, description=work.options.description)
+        return {"snapshot_id": found["id"], "taken_at": found["created_at"], "volume": described(volume)}
+
+    def protect(self, work: Work) -> Protected:
+        """Read all of it; what earlier checkpoints have is not stored again."""
+        cinder, glance, begun = Cinder(work), Glance(work), work.results["prepare_finish"]
+        size = int(begun["volume"]["size"])
+        work.expect(size * _GIB)
+        image = glance.own(PASSING)
+        if image is None or image["status"] == "killed":
+            glance.remove_own(PASSING)
+            copy = cinder.made_volume(
+                purpose=PASSING,
+                name=f"karbor-{work.checkpoint_id}",
+                size=size,
+                snapshot_id=begun["snapshot_id"],
+            )
+            image = {"id": cinder.upload(copy["id"], glance.name(PASSING))}
+        source = ImageSource(work, glance.active(image["id"]))
+        info = work.streams.write(STREAM, source)
+        saved = {
+            "volume_id": work.key.id,
+            "size": size,
+            "taken_at": begun["taken_at"],
+            "volume": json.dumps(begun["volume"], sort_keys=True),
+        }
+        return Protected(saved, {STREAM: info}, logical_bytes=source.size, mode="full")
+
+    def complete(self, work: Work) -> None:
+        """Nothing of what passed stays."""
+        self.abandon(work)
+
+    def abandon(self, work: Work) -> None:
+        Glance(work).remove_own(PASSING)
+        cinder = Cinder(work)
+        cinder.remove_own("volumes")
+        cinder.remove_own("snapshots", volume_id=work.key.id)
+
+    def restore(self, work: Work) -> Restored:
+        """A passing image, and of that a new volume like the old one."""
+        cinder, glance, old = Cinder(work), Glance(work), json.loads(saved_of(work)["volume"])
+        reader = work.streams.read(STREAM)
+        work.expect(reader.size)
+        volume = cinder.own_volume(RESTORED)
+        if volume is None:
+            properties = {key: value for key, value in old["image_metadata"].items() if key in _BOOT}
+            image = glance.uploaded(PASSING, reader, properties)
+            volume = new_volume(work, cinder, old, imageRef=image["id"])
+        volume = cinder.settled_volume(volume["id"])
+        if not old["bootable"]:
+            cinder.set_bootable(volume["id"], {}, bootable=False)
+        elif old["image_metadata"]:
+            cinder.set_bootable(volume["id"], old["image_metadata"])
+        glance.remove_own(PASSING)
+        return volume_restored(work, volume["id"])
+
+    def restore_abandon(self, work: Work) -> None:
+        Glance(work).remove_own(PASSING)
+        remove_restored(work)
+
+    def restore_plan(self, work: Work) -> RestorePlan:
+        """A new volume; a conflict where its data is gone."""
+        return planned_volume(work, json.loads(saved_of(work)["volume"]), lambda: work.streams.read(STREAM))
+
+
+#: Properties that Cinder must see when it makes the volume.
+_BOOT = ("hw_disk_bus", "hw_firmware_type", "os_type", "hw_machine_type")
