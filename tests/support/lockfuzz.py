@@ -17,7 +17,7 @@ from karbor.api.app import make_app
 from karbor.app.jobs import Jobs
 from karbor.common.clock import Clock
 from karbor.model import errors
-from karbor.model.lock import shown
+from karbor.model.lock import MODES, shown
 from karbor.model.operation import Job, OperationLog
 from karbor.plugins.banks.filesystem import FilesystemBank
 from karbor.protection.catalog import Rebuild
@@ -147,7 +147,7 @@ class Attack:
             ("POST", f"{path}/action", {"release": {}}),
             ("POST", f"{path}/action", {"cancel": {}}),
             ("POST", f"{path}/action", {"hold": {"reason": "x"}}),
-            ("POST", f"{path}/action", {"lock": {"mode": self.random.choice(("governance", "compliance")), "until": when}}),
+            ("POST", f"{path}/action", {"lock": {"mode": self.random.choice(MODES), "until": when}}),
         )  # fmt: skip
         method, place, body = self.random.choice(wishes)
         request = webob.Request.blank(f"/v1/{PROJECT}{place}", method=method)

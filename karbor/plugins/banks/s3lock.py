@@ -7,7 +7,7 @@ nothing. So objects are removed by their version, which the service refuses whil
 taken away when they are met.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -74,26 +74,41 @@ class ObjectLock:
             return
 
     def uncover(self, name: str) -> None:
-        """Take away the marks of deletion in front of one object."""
-        for key, version in self._marks(name):
-            if key == name:
+        """Take away what others laid in front of an object: marks of deletion, and, where a version is kept, all that are
+        not. An object is written once: whatever came later is not ours."""
+        self._uncover(name, only=name)
+
+    def uncover_all(self) -> None:
+        """The same for all objects."""
+        self._uncover("", only=None)
+
+    def _uncover(self, prefix: str, *, only: str | None) -> None:
+        marks, versions = self._listed(prefix)
+        for key, version in marks:
+            if only in (None, key):
+                self._call("delete_object", Key=key, VersionId=version)
+        for key, found in versions.items():
+            if only in (None, key) and len(found) > 1:
+                self._keep_kept(key, found)
+
+    def _keep_kept(self, key: str, found: Sequence[str]) -> None:
+        modes = {one: self._call("head_object", Key=key, VersionId=one).get("ObjectLockMode") for one in found}
+        if COMPLIANCE in modes.values():
+            for version in (one for one, mode in modes.items() if mode != COMPLIANCE):
                 self._call("delete_object", Key=key, VersionId=version)
 
-    def uncover_all(self) -> int:
-        """The same for all objects; how many marks there were."""
-        marks = list(self._marks(""))
-        for key, version in marks:
-            self._call("delete_object", Key=key, VersionId=version)
-        return len(marks)
-
-    def _marks(self, prefix: str) -> Iterator[tuple[str, str]]:
+    def _listed(self, prefix: str) -> tuple[list[tuple[str, str]], dict[str, list[str]]]:
+        """Marks of deletion, and the versions of each object."""
+        marks: list[tuple[str, str]] = []
+        versions: dict[str, list[str]] = {}
         more: dict[str, str] = {}
         while True:
             page = self._call("list_object_versions", Prefix=prefix, **more)
-            for mark in page.get("DeleteMarkers", ()):
-                yield mark["Key"], mark["VersionId"]
+            marks += [(mark["Key"], mark["VersionId"]) for mark in page.get("DeleteMarkers", ())]
+            for one in page.get("Versions", ()):
+                versions.setdefault(one["Key"], []).append(one["VersionId"])
             if not page.get("IsTruncated"):
-                return
+                return marks, versions
             more = {"KeyMarker": page["NextKeyMarker"], "VersionIdMarker": page["NextVersionIdMarker"]}
 
 
