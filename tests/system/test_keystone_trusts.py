@@ -108,8 +108,8 @@ def identity(keystone, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def service(keystone, tmp_path_factory):
-    """API, engine and worker, which ask Keystone about every token."""
-    settings = QUICK + keystone.settings() + "token_cache_time = -1\n"
+    """API, engine and worker."""
+    settings = QUICK + keystone.settings()
     with Embedded(tmp_path_factory.mktemp("k") / "karbor", libvirt_uri="test:///default", settings=settings) as running:
         yield running
 
@@ -141,10 +141,13 @@ def _schedule(rest, **more):
 
 
 @pytest.fixture
-def schedule(rest):
+def schedule(rest, tenant):
     status, made = _schedule(rest)
     assert status == 200, made
-    return f"/scheduled_operations/{made['scheduled_operation']['id']}"
+    path = f"/scheduled_operations/{made['scheduled_operation']['id']}"
+    yield path
+    rest.headers["X-Auth-Token"] = tenant.token()
+    rest.send("DELETE", path)  # or its permission would be tried on and on
 
 
 def _permission(rest, schedule):
@@ -189,9 +192,9 @@ def test_a_changed_password_stops_nothing(rest, tenant, schedule):
 def test_a_lost_role_is_shown_and_the_run_goes_on_when_it_is_given_back(keystone, tenant, rest, schedule):
     looker = Rest(rest.url, {"X-Auth-Token": keystone.token("ann")})
     tenant.take_role()
-    path = _begin(looker, schedule)
     shown = _wait(looker, schedule, "lost")
     assert "lost a role in the project" in shown["reason"] and shown["since"], shown
+    path = _begin(looker, schedule)
     looker.wait_for(lambda: "lost a role" in (looker.get(path)["run"]["reason"] or ""))
     tenant.give_role()
     assert looker.wait(path, "run", ENDED)["status"] == "success"
@@ -216,6 +219,7 @@ def test_a_trust_that_somebody_deleted_is_renewed_by_any_change(rest, tenant):
     assert (changed["name"], changed["permission"]["state"]) == ("again", "ok")
     assert len(tenant.trusts() - known) == 1
     assert _run(rest, schedule)["status"] == "success"
+    assert rest.send("DELETE", schedule)[0] == 204
 
 
 def test_whoever_changes_a_schedule_gives_it_the_own_permission(keystone, rest, tenant, schedule):
