@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does each due time start exactly one operation, or is it told of, while engines are killed and stopped all the time?
 
-For the long run: KARBOR_ENGINE_SECONDS=300 (seconds for which triggers fire), KARBOR_ENGINE_TRIGGERS=50.
+For the long runs: KARBOR_ENGINE_SECONDS=300 (seconds for which triggers fire), KARBOR_ENGINE_TRIGGERS=50;
+KARBOR_ENGINE_DAYS=10 with KARBOR_ENGINE_SCHEDULES=1000 (simulated days, a day in KARBOR_ENGINE_DAY=60 seconds);
+KARBOR_ENGINE_MINUTES=5 (real minutes of triggers that fire every minute); KARBOR_ENGINE_URL=mysql+pymysql://... of an
+empty database (SQLite without it).
 """
 
+import collections
 import os
 import random
 import shutil
@@ -12,13 +16,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import sqlalchemy as sa
 
 from karbor.common.clock import Clock
 from karbor.db.database import Database
+from karbor.db.tables import METADATA
 from karbor.model.page import PageRequest
 from tests.support import rows as make
 from tests.support.engines import LEASE_MS, Herd, times
-from tests.support.northbound import NorthTwin
+from tests.support.northbound import MADE, NorthTwin
 from tests.support.rest import PAUSE
 from tests.unit.db.conftest import template  # noqa: F401
 
@@ -26,25 +32,65 @@ pytestmark = pytest.mark.timeout(1200)
 SECONDS = int(os.environ.get("KARBOR_ENGINE_SECONDS", "6"))
 TRIGGERS = int(os.environ.get("KARBOR_ENGINE_TRIGGERS", "10"))
 EVERY = 2
+DAYS, SCHEDULES = int(os.environ.get("KARBOR_ENGINE_DAYS", "2")), int(os.environ.get("KARBOR_ENGINE_SCHEDULES", "20"))
+DAY = float(os.environ.get("KARBOR_ENGINE_DAY", "3"))
+MINUTES = int(os.environ.get("KARBOR_ENGINE_MINUTES", "0"))
+PATTERNS = ("30 2 * * *", "0 */6 * * *", "15 22 * * 1-5", "0 3,15 * * *", "45 1 * * *")
+ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "UTC")
+HOUR_WRONG = (0, 3600, -3600)
 
 
 @pytest.fixture
 def url(tmp_path, template):  # noqa: F811
+    if given := os.environ.get("KARBOR_ENGINE_URL"):
+        _empty(given)
+        return given
     path = tmp_path / "karbor.sqlite"
     shutil.copy(template, path)
     return f"sqlite:///{path}"
 
 
-def prepare(database, *, seconds=SECONDS):
-    """Triggers that fire every two seconds, one operation on each."""
+def _empty(url):
+    """The database of a long run, as if it were new."""
+    database = Database(url, clock=Clock())
+    database.upgrade()
+    with database.write() as rows:
+        for table in [*reversed(METADATA.sorted_tables), MADE]:
+            if sa.inspect(rows.connection).has_table(table.name):
+                rows.connection.execute(sa.delete(table))
+    database.dispose()
+
+
+def beats(number):
+    """Every two seconds."""
+    return "beat", {"every": EVERY, "count": SECONDS // EVERY, "window": 20}
+
+
+def days(number):
+    """Nights, hours and weekdays in several zones, while the clocks change."""
+    rule = {"format": "crontab", "pattern": PATTERNS[number % 5], "timezone": ZONES[number % 4], "jitter": 900}
+    return "fast", {**rule, "days": DAYS, "pace": 86_400 / DAY, "window": 20}
+
+
+def minutes(number):
+    """Every real minute."""
+    return "time", {"format": "crontab", "pattern": "* * * * *", "window": 30}
+
+
+def prepare(database, kind=beats, *, triggers=TRIGGERS):
+    """So many triggers, one operation on each."""
     NorthTwin.prepare(database)
     with database.write() as rows:
-        now = rows.fires.now() + timedelta(seconds=2)  # everything is there before the first of them
+        now = rows.fires.now() + timedelta(seconds=2 + triggers / 100)  # all is there before the first of them
+        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
         rows.plans.create(make.plan())
-        properties = {"every": EVERY, "count": seconds // EVERY, "window": 20}
-        for number in range(TRIGGERS):
+        for number in range(triggers):
             name = f"t{number}"
-            trigger = make.trigger(name, type="beat", properties=properties, created_at=now)
+            type_, properties = kind(number)
+            if type_ == "time":
+                end = (now + timedelta(minutes=MINUTES)).strftime("%Y-%m-%d %H:%M:%S")
+                properties["end_time"] = end
+            trigger = make.trigger(name, type=type_, properties=properties, created_at=now)
             rows.triggers.create(replace(trigger, next_fire=times(trigger)[0]))
             rows.scheduled_operations.create(
                 make.scheduled_operation(
@@ -55,19 +101,21 @@ def prepare(database, *, seconds=SECONDS):
             )
 
 
-def check(database, *, seconds=SECONDS, wait=120):
+def check(database, *, triggers=TRIGGERS, wait=120):
     """Wait until everything has ended; then every time has its one row, and every row that began its one checkpoint."""
-    deadline = time.monotonic() + seconds + wait
+    with database.read() as rows:
+        expected = {f"o{number}": times(rows.triggers.get(f"t{number}")) for number in range(triggers)}
+    deadline = time.monotonic() + wait
     while True:
         runs = _runs(database)
-        if len(runs) == TRIGGERS * (seconds // EVERY) and all(run.ended_at for run in runs):
+        if len(runs) == sum(map(len, expected.values())) and all(run.ended_at for run in runs):
             break
-        assert time.monotonic() < deadline, [run for run in runs if not run.ended_at][:5]
-        PAUSE.wait(0.3)
-    with database.read() as rows:
-        for number in range(TRIGGERS):
-            found = sorted(run.scheduled_for for run in runs if run.scheduled_operation_id == f"o{number}")
-            assert found == times(rows.triggers.get(f"t{number}"))
+        assert time.monotonic() < deadline, (len(runs), [run for run in runs if not run.ended_at][:5])
+        PAUSE.wait(0.3 + len(runs) / 3000)
+    found = collections.defaultdict(list)
+    for run in runs:
+        found[run.scheduled_operation_id].append(run.scheduled_for)
+    assert {name: sorted(moments) for name, moments in found.items()} == expected
     made = [run_id for _operation, run_id, _status in NorthTwin(database).made()]
     assert len(made) == len(set(made)), "an operation was started twice"
     assert set(made) == {run.id for run in runs if run.status == "success"}
@@ -96,21 +144,33 @@ def disturb(herd, seconds, *, every):
     herd.wake()
 
 
-def go_through(url, count, *, skews=(0,)):
+def go_through(url, count, *, skews=(0,), kind=beats, triggers=TRIGGERS, seconds=SECONDS):
     """So many engines over the database at ``url``, whose clocks are so wrong, killed and stopped until all is done."""
     database = Database(url, clock=Clock())
     database.upgrade()
-    prepare(database)
+    prepare(database, kind, triggers=triggers)
     herd = Herd(url, count, skews=skews)
     try:
-        disturb(herd, SECONDS, every=LEASE_MS / 1000 + 0.5)
-        runs = check(database)
+        disturb(herd, seconds, every=LEASE_MS / 1000 + 0.5)
+        runs = check(database, triggers=triggers, wait=180 + seconds)
     finally:
         herd.stop()
         database.dispose()
     assert any(run.status == "success" for run in runs)
+    print(kind.__name__, f"engines={count}", collections.Counter(run.status for run in runs))
 
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_nothing_is_lost_and_nothing_done_twice(url, count):
     go_through(url, count)
+
+
+def test_days_of_schedules_in_several_zones_while_clocks_change(url):
+    """Two engines whose clocks are an hour wrong, over time triggers in a time that runs fast."""
+    go_through(url, 2, skews=HOUR_WRONG, kind=days, triggers=SCHEDULES, seconds=DAYS * DAY)
+
+
+@pytest.mark.skipif(not MINUTES, reason="takes minutes: KARBOR_ENGINE_MINUTES")
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_every_real_minute(url, count):
+    go_through(url, count, skews=HOUR_WRONG, kind=minutes, triggers=SCHEDULES, seconds=MINUTES * 60)

@@ -2,7 +2,7 @@
 """An engine as a process of its own, which tests kill and stop: ``python -m tests.support.engines URL OWNER SKEW``.
 
 SKEW is how many seconds its clock goes wrong. The API is a twin (northbound.py) in the same database. The triggers are
-of a kind that fires every few seconds.
+of a kind that fires every few seconds, time triggers in a time that runs fast, or time triggers.
 """
 
 import itertools
@@ -11,13 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from karbor.common.clock import Clock
 from karbor.db.database import Database
 from karbor.operationengine.engine import Engine, EngineSettings
 from karbor.operationengine.steps import Steps, StepSettings
-from karbor.sdk.trigger import Limits, TriggerType
+from karbor.sdk.trigger import Limits, TriggerType, load_types
 from tests.support.northbound import NorthTwin
 
 LEASE_MS = 2000
@@ -40,13 +40,39 @@ class Beat(TriggerType):
         return properties["window"]
 
 
+class Fast(TriggerType):
+    """A time trigger in a time that runs ``pace`` times as fast, for ``days`` of it; it began when the trigger was
+    made. Its window is in real seconds."""
+
+    def accept(self, given, *, stored, created_at, now):
+        return {**stored, **given}
+
+    def fires(self, properties, *, created_at, after, seed):
+        pace, begin = properties["pace"], SIMULATED
+        seen = begin + (max(after, created_at) - created_at) * pace
+        rule = {name: properties[name] for name in ("format", "pattern", "timezone", "jitter") if name in properties}
+        for fire in _TIME.fires(rule, created_at=begin, after=seen - timedelta(seconds=pace), seed=seed):
+            if fire > begin + timedelta(days=properties["days"]):
+                return
+            at = created_at + (fire - begin) / pace
+            if at > after:
+                yield at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+    def window(self, properties):
+        return properties["window"]
+
+
 def times(trigger):
     """Every time of such a trigger."""
-    long_ago = datetime.min.replace(tzinfo=trigger.created_at.tzinfo)
-    return list(Beat(_LIMITS).fires(trigger.properties, created_at=trigger.created_at, after=long_ago, seed=trigger.id))
+    kind, long_ago = KINDS[trigger.type], datetime(2000, 1, 1, tzinfo=trigger.created_at.tzinfo)
+    return list(kind.fires(trigger.properties, created_at=trigger.created_at, after=long_ago, seed=trigger.id))
 
 
 _LIMITS = Limits(3600, 900, 1800)
+_TIME = load_types(_LIMITS)["time"]
+#: When a time that runs fast begins: some days before the clocks of Berlin change.
+SIMULATED = datetime(2026, 3, 25, tzinfo=UTC)
+KINDS = {"beat": Beat(_LIMITS), "fast": Fast(_LIMITS), "time": load_types(Limits(60, 10, 30))["time"]}
 
 
 class _Wrong(Clock):
@@ -66,7 +92,7 @@ def make_engine(database, clock, owner):
     """An engine that is quick to take over and to look."""
     steps = Steps(database, NorthTwin(database), StepSettings(lease=LEASE_MS, watch=100, retry=200))
     settings = EngineSettings(lease_ms=LEASE_MS, poll=0.1, threads=4, project_runs=0, provider_runs=0)
-    return Engine(database, steps, {"beat": Beat(_LIMITS)}, settings, clock=clock, owner=owner, host=owner)
+    return Engine(database, steps, KINDS, settings, clock=clock, owner=owner, host=owner)
 
 
 class Herd:
