@@ -71,7 +71,7 @@ class Operation(abc.ABC):
 
     def cloud_opener(self, check: Callable[[], None]) -> "Callable[[], Cloud] | None":
         """The same, with waits that call ``check``."""
-        clouds, trust_id = self.parts.clouds, getattr(self.job, "trust_id", None)
+        clouds, trust_id = self.parts.clouds, self.job.trust_id
         if clouds is None or not trust_id:
             return None
         return lambda: clouds.of_trust(trust_id).watched(check)
