@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What tests expect to find, created once as admin: seed.py types NAME... | network | flavors | image DISK VMLINUZ INITRD."""
+"""What tests expect to find, created once as admin.
+
+seed.py types NAME... | network | flavors | image DISK VMLINUZ INITRD
+"""
 
 import sys
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import openstack
 from cinderclient import client as cinder_client
@@ -63,7 +64,8 @@ def backup(volume_id, name, **more):
     trash.append(("backup " + name, lambda: drop(cinder.backups, made.id)))
     done = wait(lambda: cinder.backups.get(made.id), "available", 300)
     say(
-        f"backup {name} available after {time.monotonic() - t:.1f}s: incremental={done.is_incremental} objects={done.object_count}"
+        f"backup {name} available after {time.monotonic() - t:.1f}s: "
+        f"incremental={done.is_incremental} objects={done.object_count}"
     )
     return made
 
@@ -79,7 +81,7 @@ def snapshot(volume_id, name, **more):
 def guest(server, *command):
     """Run a command in the guest through its qemu-guest-agent; its standard output."""
     return subprocess.run(
-        [sys.executable, os.path.join(os.path.dirname(__file__), "guest.py"), server.instance_name, *command],
+        [sys.executable, str(Path(__file__).parent / "guest.py"), server.instance_name, *command],
         check=True,
         stdout=subprocess.PIPE,
         text=True,
@@ -221,7 +223,7 @@ def test_heat():
         },
     }
     t = time.monotonic()
-    stack = heat.stacks.create(stack_name="selftest-%d" % os.getpid(), template=template)["stack"]["id"]
+    stack = heat.stacks.create(stack_name=f"selftest-{os.getpid()}", template=template)["stack"]["id"]
 
     def remove():
         heat.stacks.delete(stack)
@@ -247,5 +249,5 @@ finally:
             except BaseException as error:
                 failed = True
                 say(f"clean-up of {what}: {str(error)[:200]}")
-        say("cleaned up %d things" % len(trash))
+        say(f"cleaned up {len(trash)} things")
 sys.exit(failed)
