@@ -101,7 +101,8 @@ def test_no_try_removes_what_is_locked(locked):
     assert refused
 
 
-def test_what_was_hidden_can_be_read_again(locked):
+def test_what_was_hidden_can_be_read_again(moto, tmp_path):
+    locked = Locked(s3_bank(moto.url, bank_s3_object_lock=True), tmp_path)
     for key, _version in locked.versions:
         locked.client.put_object(Bucket=locked.bucket, Key=key, Body=b"else")
         locked.client.delete_object(Bucket=locked.bucket, Key=key)

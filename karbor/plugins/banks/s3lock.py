@@ -74,8 +74,8 @@ class ObjectLock:
             return
 
     def uncover(self, name: str) -> None:
-        """Take away what others laid in front of an object: marks of deletion, and, where a version is kept, all that are
-        not. An object is written once: whatever came later is not ours."""
+        """Take away what others laid in front of an object: marks of deletion, and where a version is kept, those that
+        are not. An object is written once: whatever came later is not ours."""
         self._uncover(name, only=name)
 
     def uncover_all(self) -> None:
