@@ -16,9 +16,8 @@ from karbor.app import roles, wiring
 from karbor.common.clock import iso
 from karbor.model import errors
 from karbor.protection import export
+from karbor.protection.filelisting import KINDS
 from karbor.virt.files.box import Box, Entry
-
-_KINDS = {stat.S_IFDIR: "directory", stat.S_IFREG: "file", stat.S_IFLNK: "link"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("do", choices=("volumes", "list", "get", "tar"), help="what to do with the path")
     parser.add_argument("path", nargs="?", default="/", help="a directory or file on the disk; / where left out")
     parser.add_argument("--checkpoint", required=True, help="id of the checkpoint")
-    parser.add_argument(
-        "--resource", metavar="KEY", help="the disk, such as Libvirt::Disk#ID; if there are several"
-    )
+    parser.add_argument("--resource", metavar="KEY", help="the disk, such as Libvirt::Disk#ID; if there are several")
     parser.add_argument("--stream", metavar="NAME", help="the stream of that name")
     parser.add_argument("--volume", metavar="NAME", help="the volume, as `volumes` tells it; if there are several")
     parser.add_argument("--output", metavar="FILE", help="get, tar: where to, a new file; - for standard output")
@@ -68,7 +65,7 @@ def _told(entry: Entry, *, as_json: bool) -> dict[str, Any]:
     if entry.unreadable:
         return {"name": name, "unreadable": printable(entry.unreadable)}
     found = {
-        "kind": _KINDS.get(stat.S_IFMT(entry.mode), "other"),
+        "kind": KINDS.get(stat.S_IFMT(entry.mode), "other"),
         "mode": f"{stat.S_IMODE(entry.mode):04o}",
         "owner": f"{entry.uid}:{entry.gid}",
         "size": entry.size,

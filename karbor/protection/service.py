@@ -8,10 +8,10 @@ from karbor.clients.openstack import Cloud
 from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.model.resource import Resource
-from karbor.protection import restoreplan
+from karbor.protection import filelisting, restoreplan
 from karbor.protection.clouds import Clouds
 from karbor.protection.protectables import ProtectableRegistry
-from karbor.protection.providers import ProviderRegistry
+from karbor.protection.providers import Provider, ProviderRegistry
 from karbor.protection.worker import Worker
 from karbor.rpc import interface
 
@@ -84,12 +84,7 @@ class ProtectionService(interface.Protection):
     def plan_restore(
         self, project_id: str, provider_id: str, checkpoint_id: str, parameters: Mapping[str, Mapping[str, Any]]
     ) -> Mapping[str, Any]:
-        try:
-            provider = self._providers.get(provider_id)
-        except errors.NotFound as fault:
-            raise errors.Unavailable(
-                "The worker that was asked does not have this provider.", detail=fault.operator_text()
-            ) from fault
+        provider = self._provider(provider_id)
         return restoreplan.plan_restore(
             provider,
             project_id=project_id,
@@ -98,6 +93,20 @@ class ProtectionService(interface.Protection):
             clock=self._clock,
             open_cloud=self._open_cloud(project_id),
         )
+
+    def list_files(
+        self, project_id: str, provider_id: str, checkpoint_id: str, wish: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        provider = self._provider(provider_id)
+        return filelisting.list_files(provider, wish, project_id=project_id, checkpoint_id=checkpoint_id)
+
+    def _provider(self, provider_id: str) -> Provider:
+        try:
+            return self._providers.get(provider_id)
+        except errors.NotFound as fault:
+            raise errors.Unavailable(
+                "The worker that was asked does not have this provider.", detail=fault.operator_text()
+            ) from fault
 
     def _open_cloud(self, project_id: str) -> Callable[[], Cloud] | None:
         """Opens the cloud as the user who asks just now sees it; None where this worker has none."""

@@ -40,7 +40,7 @@ class Protection:
     """What karbor-protection does for the others."""
 
     TOPIC = "karbor-protection"
-    VERSION = "1.1"
+    VERSION = "1.2"
 
     @method("cast")
     def run(self, job_id: str) -> None:
@@ -93,5 +93,16 @@ class Protection:
         ``warnings``, ``untold`` (lists of ``{"type", "id", ...}``) and ``bytes``. Changes nothing.
 
         Raises Unavailable where this worker does not have the provider, or bank, key or hypervisor cannot be used.
+        """
+        raise NotImplementedError
+
+    @method("call")
+    def list_files(
+        self, project_id: str, provider_id: str, checkpoint_id: str, wish: Mapping[str, Any]
+    ) -> Mapping[str, Any]:
+        """What lies on a disk of this checkpoint: ``volumes``, ``files`` of one directory, and a ``note``. ``wish`` has
+        ``resource``, ``stream``, ``volume``, ``path`` (each may be None), ``after`` and ``limit``.
+
+        Raises InvalidInput for what is not there or cannot be read, NotSupported where this worker cannot read files.
         """
         raise NotImplementedError

@@ -113,6 +113,14 @@ class WorkersTwin:
         lists = dict.fromkeys(("replaces", "keeps", "conflicts", "warnings", "untold"), [])
         return {**lists, "creates": [entry], "bytes": 7}
 
+    def list_files(self, project_id, provider_id, checkpoint_id, wish):
+        self._answer()
+        self.asked_with = wish
+        common = {"uid": 0, "gid": 0, "modified": 1.7e9, "target": None}
+        files = [{"name": "etc", "kind": "directory", "mode": 0o755, "size": 0, **common}]
+        volume = {"volume": "p1", "size": 1 << 30, "format": "ext", "readable": True}
+        return {"volumes": [volume], "files": files if wish["path"] else [], "note": ""}
+
     def _answer(self):
         self.questions += 1
         if self.silent:

@@ -32,15 +32,18 @@ file_system_bank_path = {root}/bank
 
 
 class ReadingHouse:
-    """Settings, bank and database below ``root``, with one checkpoint of ``disks``: (resource key, bytes)."""
+    """Settings, bank and database below ``root``, with one checkpoint of ``disks``: (resource key, bytes).
 
-    def __init__(self, root, disks):
+    ``others`` are saved resources without streams, ``graph`` tells how all belong together.
+    """
+
+    def __init__(self, root, disks, *, others=(), graph=None):
         self.root = root
         self.settings = root / "karbor.conf"
         (root / "providers.d").mkdir()
         (root / "providers.d" / "kvm.conf").write_text(PROVIDER_FILE.format(root=root, id=PROVIDER))
         self.settings.write_text(SETTINGS.format(root=root))
-        self._protect(disks)
+        self._protect(disks, others, graph or {})
         self.database = Database(f"sqlite:///{root}/karbor.sqlite", clock=Clock())
         self.database.upgrade()
         with self.database.write() as rows:
@@ -50,7 +53,7 @@ class ReadingHouse:
     def close(self):
         self.database.dispose()
 
-    def _protect(self, disks):
+    def _protect(self, disks, others, graph):
         bank = FilesystemBank(FilesystemBank.Settings(file_system_bank_path=str(self.root / "bank")))
         bank.initialise()
         key = MasterKey.create(self.root / "master.key")
@@ -62,6 +65,8 @@ class ReadingHouse:
             )
             for key, data in disks
         )
-        record = CheckpointRecord(CHECKPOINT, make.PROJECT, PROVIDER, {}, {}, saved, "2024-01-01T00:00:00")
+        record = CheckpointRecord(
+            CHECKPOINT, make.PROJECT, PROVIDER, {}, graph, (*saved, *others), "2024-01-01T00:00:00"
+        )
         domain.put_record("checkpoint", CHECKPOINT, record.to_dict())
         vault.close()

@@ -15,6 +15,7 @@ from karbor.api.operation import Answer, operation
 from karbor.api.v1 import checkpoint_states as states
 from karbor.api.v1 import exports, locks, views
 from karbor.api.v1.copies import CheckpointsAction
+from karbor.api.v1.files import Files
 from karbor.conf import quota
 from karbor.db.database import Transaction
 from karbor.model import errors
@@ -117,7 +118,7 @@ _ACTIONS: Mapping[str, Callable[[Call], Answer]] = {
 class Checkpoint(Node):
     """``/providers/{id}/checkpoints/{id}``"""
 
-    below = {"action": CheckpointAction}
+    below = {"action": CheckpointAction, "files": Files}
 
     @operation("provider:checkpoint_get", response=CHECKPOINT.show, errors=(400, 404))
     def get(self, call: Call) -> Answer:

@@ -27,6 +27,7 @@ THINGS = {
         resources_reason={f"T#{number}": "password=hunter22" for number in range(1000)},
     ),
     "verification": rows.verification(),
+    "export": rows.export(),
     "job": rows.job(payload={"x": "hunter22"}),
 }
 each_noun = pytest.mark.parametrize("noun", WORDS)
