@@ -16,7 +16,7 @@ from typing import Any
 
 from karbor.app import roles, wiring
 from karbor.app.jobs import Jobs
-from karbor.cmd import boot, daemon, files, keys, serve, storecheck, support
+from karbor.cmd import boot, daemon, files, keys, locks, serve, storecheck, support
 from karbor.common.clock import iso
 from karbor.model import errors
 from karbor.protection import cleaner
@@ -129,6 +129,7 @@ def _add_checkpoint_verbs(verb: Callable[..., argparse.ArgumentParser]) -> None:
     boot.add_arguments(verb("boot", boot.boot, text))
     text = "Read single files of a checkpoint, without a restore: list a directory, get a file, or all below as a tar."
     files.add_arguments(verb("files", files.files, text))
+    locks.add_arguments(verb)
 
 
 def _parser() -> argparse.ArgumentParser:

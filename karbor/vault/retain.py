@@ -25,8 +25,11 @@ _TRIES = 5
 class Retainer:
     """Keeps what one record of a domain needs."""
 
-    def __init__(self, store: ChunkStore, references: References, *, scratch: Path, clock: Clock) -> None:
-        self._store, self._references = store, references
+    def __init__(
+        self, store: ChunkStore, references: References, *, scratch: Path, clock: Clock, keys_of: str
+    ) -> None:
+        """``keys_of``: the domain whose key opens this one."""
+        self._store, self._references, self._keys_of = store, references, keys_of
         self._scratch, self._clock = scratch, clock
 
     def keep(self, record: str, until: datetime) -> int:
@@ -50,7 +53,7 @@ class Retainer:
 
     def _keys(self) -> list[str]:
         """Without its keys nothing can be read."""
-        places = (format.VAULT_KEYS, f"{self._store.prefix}key/")
+        places = {format.VAULT_KEYS, f"{self._store.prefix}key/", format.key_place(self._keys_of)}
         return [info.name for place in places for info in listing.objects(self._store.bank, place)]
 
     def _packs(self, streams: Set[str]) -> set[bytes]:

@@ -420,7 +420,9 @@ class Domain:
         if found.compliance_until is None or not bank.capabilities.object_lock:
             return
         references = References(bank, prefix=store.prefix, codec=store.codec, records=opened.records)
-        work = Retainer(store, references, scratch=self._vault.cache_dir, clock=self._vault.clock)
+        work = Retainer(
+            store, references, scratch=self._vault.cache_dir, clock=self._vault.clock, keys_of=opened.project_domain
+        )
         work.keep(record, found.compliance_until)
 
     def _tree(self, store: ChunkStore, stream_id: str) -> tuple[Tree, str | None]:

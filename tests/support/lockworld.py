@@ -20,7 +20,7 @@ class LockWorld(World):
 
     def __init__(self, seed, directory, **rules):
         self.promised = {}  # record id -> until when, told to users
-        self.held = set()
+        self.held, self.released = set(), set()
         self.seed = seed
         super().__init__(seed, directory, **rules)
         self.margin = timedelta(seconds=max(self.off))  # a fast clock of a host, where the bank has none
@@ -40,6 +40,7 @@ class LockWorld(World):
         self._promise(job.id, domain.settle_locks(KIND, job.id).compliance_until)
 
     def more_actors(self, act, rng, stage):
+        self.released = set()  # in this round: which came later, a hold or its release, nobody can tell
         for _ in range(rng.choice((1, 1, 2))):
             known = sorted({*self.available, *self.deleted})
             if not known:
@@ -47,6 +48,7 @@ class LockWorld(World):
             chosen, wish = rng.choice(known), rng.choice(("lock", "lock", "lock", "hold", "release", "unlock"))
             if wish == "release":
                 self.held.discard(chosen)
+                self.released.add(chosen)
             actor = act(f"{wish} {chosen}", lambda domain, _vault, c=chosen, w=wish: self.wish(domain, c, w))
             self._disturb(actor, stage, rng, 30)
         if self.deleted and rng.random() < 0.5:
@@ -65,7 +67,7 @@ class LockWorld(World):
             return  # it was deleted while its objects were looked for
         if wish == "lock":
             self._promise(record_id, found.compliance_until)
-        if wish == "hold":
+        if wish == "hold" and record_id not in self.released:
             self.held.add(record_id)
 
     def look(self):
