@@ -200,6 +200,15 @@ def test_restored_disks_become_a_domain(bench):
     new = NewDomain({"vda": (path, "qcow2")}, name="copy", uuid=str(uuid.uuid4()))
     assert bench.driver.define(capture.definition, new) == new.uuid
     assert [(disk.target, disk.path) for disk in bench.driver.domain(new.uuid).disks] == [("vda", path)]
+    changed = data[:4096] + b"set back" + data[4104:]
+    bench.driver.overwrite_disk(path, "qcow2", guestlab.BytesReader(changed), done.append)
+    assert qemuimg.info(path, "qcow2").virtual_size == len(changed) and sum(done) == 3 * len(data)
+    for _ in range(2):
+        bench.driver.start(new.uuid)
+    assert bench.driver.domain(new.uuid).state == "running"
+    with pytest.raises(errors.Conflict, match="in use"):
+        bench.driver.overwrite_disk(path, "qcow2", guestlab.BytesReader(data), done.append)
+    bench.connection.lookupByUUIDString(new.uuid).destroy()
     bench.connection.lookupByUUIDString(new.uuid).undefine()
     bench.driver.remove_disk(path)
     assert not (bench.directory / "new.qcow2").exists()
