@@ -53,6 +53,13 @@ class TestClaims:
             with pytest.raises(errors.Conflict):
                 rows.jobs.create(full)
 
+    def test_a_worker_that_does_some_operations_takes_no_others(self, database):
+        _queue(database, make.job(operation="restore"))
+        given = {"owner": "me", "provider_ids": [make.job().provider_id], "host": "here", "lease_ms": 1000}
+        with database.write() as rows:
+            assert rows.jobs.claim(**given, operations=("protect",)) is None
+            assert rows.jobs.claim(**given, operations=("protect", "restore")).operation == "restore"
+
     def test_the_oldest_is_taken_first_and_each_once(self, database, clock):
         for id in ("z", "y", "x"):
             _queue(database, make.job(id))
