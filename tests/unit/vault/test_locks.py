@@ -8,6 +8,7 @@ import pytest
 from karbor.model import errors
 from karbor.model.lock import Lock
 from karbor.sdk.testing.memory_bank import MemoryBank
+from tests.support import bankworld, lockworld, wronglocks
 from tests.support.cleanroom import KIND, CleanRoom
 from tests.support.clock import TwinClock
 
@@ -174,3 +175,15 @@ def test_where_the_bank_locks_objects_it_keeps_the_words_too(tmp_path):
             bank.delete(prefix + name)
         assert bank.retained(prefix + name) == found.until
     room.close()
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_what_was_promised_stays_whatever_happens_at_the_same_time(seed):
+    bankworld.run(seed, world=lockworld.LockWorld, lag=20 * (seed == 0))
+
+
+@pytest.mark.parametrize(("wrong", "first"), [(wronglocks.LooksOnce, 10), (wronglocks.NeverLooksBack, 8)])
+def test_wrong_locks_are_caught(wrong, first):
+    with pytest.raises(bankworld.Broken, match="gone, but told"):
+        for seed in range(first, first + 40):
+            bankworld.run(seed, world=wrong)
