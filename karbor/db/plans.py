@@ -102,6 +102,8 @@ def _values(plan: Plan) -> dict[str, Any]:
         "parameters": {name: dict(values) for name, values in plan.parameters.items()},
         "created_at": plan.created_at,
         "updated_at": plan.updated_at,
+        "rpo": plan.rpo,
+        "policy_id": plan.policy_id,
     }
 
 

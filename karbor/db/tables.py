@@ -41,6 +41,9 @@ PLANS = table(
     _json("resources"),
     _json("parameters"),
     *_times(),
+    sa.Column("rpo", sa.Integer),  # seconds that its last good checkpoint may be old; NULL: as its schedules promise
+    sa.Column("policy_id", identifier()),  # the published policy that makes its schedules
+    sa.Index("plans_policy", "policy_id", "id"),
     sa.Index("plans_created", "created_at", "id"),
     sa.Index("plans_project_created", "project_id", "created_at", "id"),
     sa.Index("plans_project_name", "project_id", "name", "id"),
@@ -414,6 +417,56 @@ BREAKERS = table(
     sa.Column("scheduled_operation_id", identifier(), primary_key=True),
     _count("failures", sa.Integer),
     _count("paused_until_ms"),
+)
+# What an administrator offers to all projects.
+POLICIES = table(
+    "policies",
+    sa.Column("id", identifier(), primary_key=True),
+    sa.Column("name", text(255), nullable=False),
+    sa.Column("description", text(255)),
+    _json("schedules"),
+    *_times(),
+    sa.Index("policies_name", "name", unique=True),
+    sa.Index("policies_created", "created_at", "id"),
+)
+# What a policy made for a plan, by the name (``entry``) that the schedule has in the policy.
+POLICY_SCHEDULES = table(
+    "policy_schedules",
+    sa.Column("scheduled_operation_id", identifier(), primary_key=True),
+    sa.Column("trigger_id", identifier(), nullable=False),
+    sa.Column("plan_id", identifier(), nullable=False),
+    sa.Column("policy_id", identifier(), nullable=False),
+    sa.Column("entry", text(64), nullable=False),
+    sa.Index("policy_schedules_plan", "plan_id"),
+    sa.Index("policy_schedules_policy", "policy_id", "entry"),
+    sa.Index("policy_schedules_trigger", "trigger_id"),
+)
+# How plans stand against what was promised. ``begins_at``: nothing was promised before that.
+PLAN_ALARMS = table(
+    "plan_alarms",
+    sa.Column("plan_id", identifier(), primary_key=True),
+    sa.Column("project_id", identifier(), nullable=False),
+    sa.Column("state", text(32), nullable=False),
+    sa.Column("due_at", Moment),
+    sa.Column("since", Moment, nullable=False),
+    sa.Column("begins_at", Moment),
+    sa.Column("reason", long_text()),
+    sa.Index("plan_alarms_state", "state", "plan_id"),
+)
+# What has to be sent by a channel (mail, webhook), until it is sent.
+ALARM_MESSAGES = table(
+    "alarm_messages",
+    sa.Column("id", identifier(), primary_key=True),
+    sa.Column("channel", text(32), nullable=False),
+    _count("created_ms"),
+    _json("message"),
+    sa.Index("alarm_messages_channel", "channel", "created_ms", "id"),
+)
+ALARM_CHANNELS = table(
+    "alarm_channels",
+    sa.Column("id", text(32), primary_key=True),
+    _count("not_before_ms"),
+    _count("failures", sa.Integer),
 )
 # Plans that somebody suspended after they had been started. A plan that was never started is no such one: clients of
 # old leave every plan as it was made, and expect its schedules to run.

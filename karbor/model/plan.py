@@ -12,7 +12,11 @@ from karbor.model.resource import Resource
 
 @dataclass(frozen=True)
 class Plan:
-    """``parameters`` maps ``TYPE`` or ``TYPE#ID`` to option values; the second overrides the first."""
+    """``parameters`` maps ``TYPE`` or ``TYPE#ID`` to option values; the second overrides the first.
+
+    ``rpo``: seconds that its last good checkpoint may be old (None: as its schedules promise). ``policy_id``: the
+    published policy that makes its schedules.
+    """
 
     id: str
     project_id: str
@@ -24,6 +28,8 @@ class Plan:
     parameters: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     created_at: datetime | None = None
     updated_at: datetime | None = None
+    rpo: int | None = None
+    policy_id: str | None = None
 
     def snapshot(self) -> dict[str, Any]:
         """What a checkpoint keeps of its plan (``protection_plan`` in the API)."""
