@@ -35,6 +35,7 @@ class NorthTwin(Northbound):
         self.ends = ends
         self.faults, self.late, self.asked = [], [], []
         self.verified, self.targets, self.conflicts = {}, {}, []
+        self.locks = {}  # run id -> what its checkpoint shows of locks
 
     @staticmethod
     def prepare(database):
@@ -96,9 +97,9 @@ class NorthTwin(Northbound):
             if filters.get("status", row.status) == row.status:
                 yield self._shown(row)
 
-    @staticmethod
-    def _shown(row):
+    def _shown(self, row):
         return {
+            **self.locks.get(row.run_id, {}),
             "id": row.id,
             "status": row.status,
             "created_at": row.at,

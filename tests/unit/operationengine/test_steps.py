@@ -190,6 +190,16 @@ class TestRetention:
         assert [run.result.get("deleted") for run in runs] == [0, 1, 1]
         assert [run_id for _operation, run_id, _status in north.made()] == [runs[1].id, runs[2].id]
 
+    def test_what_is_locked_or_held_stays(self, house, north):
+        first = house.schedule("retention_protect", max_backups=1).until("success")
+        north.locks[first.id] = {"held": False, "locked_until": "2999-01-01T00:00:00.000000"}
+        second = self._again(house)
+        north.locks[second.id] = {"held": True, "locked_until": None}
+        third = self._again(house)
+        north.locks[third.id] = {"held": False, "locked_until": "2001-01-01T00:00:00.000000"}  # that has passed
+        last = self._again(house)
+        assert [run_id for _operation, run_id, _status in north.made()] == [first.id, second.id, last.id]
+
     def test_nothing_goes_where_the_new_one_failed(self, house, north):
         house.schedule("retention_protect", max_backups=1).until("success")
         north.ends = "error"
