@@ -6,7 +6,8 @@ for 32 children of equal span. Nodes are chunks like any other, named by content
 share its node. What is not mentioned is zero. Both spans were chosen by arithmetic: see format.rst, "Spans".
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice, repeat
 from typing import NamedTuple, Protocol
 
 from karbor.model import errors
@@ -18,6 +19,7 @@ FANOUT = 1 << FANOUT_BITS
 _LEAF = 1
 _INNER = 2
 _MAX_SHIFT = 12
+_AT_ONCE = (8, 64, 256)  # leaves that are read together: few at first, for those who want the first piece soon
 
 
 class Piece(NamedTuple):
@@ -109,6 +111,9 @@ class Nodes(Protocol):
 
     def node(self, node_id: bytes) -> bytes: ...
 
+    def load_nodes(self, ids: Iterable[bytes]) -> None:
+        """Have these at hand: together they take fewer requests than one by one. Raises as ``node`` does."""
+
 
 class Tree(NamedTuple):
     """A recipe that can be walked. ``root`` None: all zeroes."""
@@ -142,21 +147,42 @@ class Tree(NamedTuple):
 
     def pieces(self, start: int, stop: int) -> Iterator[Piece]:
         """What lies between two offsets, ascending, cut to fit; gaps are zeroes. Reads only nodes that it must."""
-        stop = min(stop, self.size)
-        if self.root is not None:
-            yield from self._pieces(self.level, 0, self.root, start, stop)
-
-    def _pieces(self, level: int, index: int, node_id: bytes, start: int, stop: int) -> Iterator[Piece]:
-        if level:
-            below = span(level - 1)
-            for child, child_id in self.children(level, index, node_id):
-                if child * below < stop and (child + 1) * below > start:
-                    yield from self._pieces(level - 1, child, child_id, start, stop)
+        if self.root is None:
             return
-        for piece in self.leaf(index, node_id):
-            clipped = clip(piece, start, stop)
-            if clipped:
-                yield clipped
+        leaves = self._leaves(self.level, 0, self.root, start, min(stop, self.size))
+        for count in chain(_AT_ONCE, repeat(_AT_ONCE[-1])):
+            batch = list(islice(leaves, count))
+            if not batch:
+                return
+            self._load([node_id for _, node_id in batch])
+            for index, node_id in batch:
+                for piece in self.leaf(index, node_id):
+                    clipped = clip(piece, start, min(stop, self.size))
+                    if clipped:
+                        yield clipped
+
+    def _leaves(self, level: int, index: int, node_id: bytes, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
+        """(index, id) of the leaves between two offsets, ascending."""
+        if not level:
+            yield index, node_id
+            return
+        below = span(level - 1)
+        children = [
+            (child, child_id)
+            for child, child_id in self.children(level, index, node_id)
+            if child * below < stop and (child + 1) * below > start
+        ]
+        if level > 1:
+            self._load([child_id for _, child_id in children])
+        for child, child_id in children:
+            yield from self._leaves(level - 1, child, child_id, start, stop)
+
+    def _load(self, ids: Sequence[bytes]) -> None:
+        try:
+            if len(ids) > 1:
+                self.nodes.load_nodes(ids)
+        except errors.IntegrityError:
+            return  # whoever asks for the damaged one is told, and has had what lies before it
 
 
 def clip(piece: Piece, start: int, stop: int) -> Piece | None:

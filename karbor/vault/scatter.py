@@ -6,7 +6,6 @@ packs, several requests at a time; each is opened once and handed to every place
 window is worked on, the nodes and places of the next are looked up.
 """
 
-import itertools
 import os
 import threading
 from collections.abc import Iterator, Sequence
@@ -17,13 +16,12 @@ from karbor.model import errors
 from karbor.sdk.streams import Advance, Old, Put
 from karbor.vault.chunker import changed_spans
 from karbor.vault.index import Location
-from karbor.vault.recipe import Piece, Tree, span
+from karbor.vault.recipe import Piece, Tree
 from karbor.vault.store import ChunkStore, grouped
 
 #: Requests under way, each of 4 MiB at most: enough to hide the round trip of an object store.
 _IN_FLIGHT = 8
 _PIECES = 8192  # of a window, about 600 MiB of a disk that was written in one go
-_LEAVES = 256  # of the recipe, that are read together
 _TICK = 1.0  # seconds between two questions whether the work is still wanted
 
 Group = Sequence[tuple[Location, bytes]]
@@ -75,7 +73,7 @@ class Scatter:
         at = start = 0
         pieces: dict[bytes, list[Piece]] = {}
         count = 0
-        for piece in _joined(self._pieces()):
+        for piece in _joined(self._tree.pieces(0, self._tree.size)):
             if count >= _PIECES:
                 yield self._window(pieces, piece.offset - start)
                 start, pieces, count = piece.offset, {}, 0
@@ -91,28 +89,6 @@ class Scatter:
         places = sorted((place, chunk_id) for chunk_id, place in self._store.locate(pieces).items())
         groups = sorted(grouped(places), key=lambda group: pieces[group[0][1]][0].offset)
         return Window(covered, pieces, groups)
-
-    def _pieces(self) -> Iterator[Piece]:
-        """All pieces, ascending. Leaves are read many at a time."""
-        if self._tree.root is None:
-            return
-        leaves = self._leaves(self._tree.level, 0, self._tree.root)
-        while batch := list(itertools.islice(leaves, _LEAVES)):
-            self._store.load_nodes(node_id for _, node_id in batch)
-            for index, node_id in batch:
-                # A node that sticks out over the end of the stream holds nothing there.
-                yield from self._tree.leaf(index, node_id)
-
-    def _leaves(self, level: int, index: int, node_id: bytes) -> Iterator[tuple[int, bytes]]:
-        if level == 0:
-            yield index, node_id
-            return
-        children = list(self._tree.children(level, index, node_id))
-        if level > 1:
-            self._store.load_nodes(child_id for _, child_id in children)
-        for child, child_id in children:
-            if child * span(level - 1) < self._tree.size:
-                yield from self._leaves(level - 1, child, child_id)
 
     def _group(self, group: Group, pieces: dict[bytes, list[Piece]]) -> int:
         """In a worker: one run of chunks. The bytes of the stream they make up."""

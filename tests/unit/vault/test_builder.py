@@ -27,6 +27,9 @@ class Nodes:
         self.loaded.append(node_id)
         return self.stored[node_id]
 
+    def load_nodes(self, ids):
+        assert self.stored.keys() >= set(ids)
+
 
 def built(nodes, size, pieces):
     builder = RecipeBuilder(size, nodes.put)

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from karbor.sdk.streams import Extent, Kind
+from karbor.sdk.testing.faults import FaultyBank
 from tests.support.vaults import KIB, MIB, BytesSource, memory_bank, nothing, open_vault
 
 DATA = (
@@ -43,6 +44,16 @@ def test_extents_tell_data_from_zeroes(reader):
         Extent(3 * MIB, 2 * MIB, Kind.ZERO),
         Extent(5 * MIB, len(DATA) - 5 * MIB, Kind.DATA),
     ]
+
+
+def test_what_a_long_stream_consists_of_is_told_in_few_requests(tmp_path):
+    bank = FaultyBank(memory_bank())
+    domain = open_vault(bank, tmp_path).domain("project")
+    content = b"".join(random.Random(n).randbytes(4096) + bytes(MIB - 4096) for n in range(40))
+    reader = domain.open_stream(domain.write_stream(BytesSource(content), advance=nothing).id)
+    bank.calls.clear()
+    assert sum(extent.length for extent in reader.extents() if extent.kind is Kind.DATA) == 40 * 4096
+    assert bank.calls.count("get") <= 6  # for 40 leaves and the nodes above
 
 
 def test_an_empty_stream_has_no_extents(tmp_path):
