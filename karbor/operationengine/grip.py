@@ -10,6 +10,7 @@ from typing import Any
 
 from karbor.db.database import Database, Transaction
 from karbor.db.fires import milliseconds
+from karbor.db.together import Together
 from karbor.model import errors
 from karbor.model.scheduled_run import ScheduledRun
 from karbor.operationengine.happenings import Happenings
@@ -40,29 +41,29 @@ class Grip:
     """What the steps write. Used by many threads."""
 
     def __init__(self, database: Database, settings: StepSettings, happenings: Happenings) -> None:
-        self._database = database
+        self._together = Together(database)
         self._settings = settings
         self._happenings = happenings
 
     def hold(self, run: ScheduledRun) -> None:
         """Right before a request that changes something: still ours, and for long enough."""
-        self._database.retrying(lambda rows: rows.scheduled_runs.check(run, lease_ms=self._settings.lease))
+        self._together.do(lambda rows: rows.scheduled_runs.check(run, lease_ms=self._settings.lease))
 
     def note(self, run: ScheduledRun, **result: Any) -> ScheduledRun:
         """Add to its result; returns it as it is then."""
-        return self._database.retrying(lambda rows: rows.scheduled_runs.note(run, **result))
+        return self._together.do(lambda rows: rows.scheduled_runs.note(run, **result))
 
     def pause(
         self, run: ScheduledRun, *, delay_ms: int | None = None, reason: str | None = None, **result: Any
     ) -> None:
         """Give it back, to be looked at again after a while."""
         delay = self._settings.watch if delay_ms is None else delay_ms
-        self._database.retrying(lambda rows: rows.scheduled_runs.pause(run, delay_ms=delay, reason=reason, **result))
+        self._together.do(lambda rows: rows.scheduled_runs.pause(run, delay_ms=delay, reason=reason, **result))
 
     def again(self, run: ScheduledRun, reason: str) -> None:
         """Let it be begun anew, after a pause that grows with each attempt."""
         delay = self._settings.retry * 2 ** min(run.attempts - 1, DOUBLINGS)
-        self._database.retrying(lambda rows: rows.scheduled_runs.again(run, delay_ms=delay, reason=reason))
+        self._together.do(lambda rows: rows.scheduled_runs.again(run, delay_ms=delay, reason=reason))
 
     def end(self, run: ScheduledRun, status: str, *, reason: str | None = None, **result: Any) -> None:
         """It ended so; whatever waits for its end begins in the same transaction."""
@@ -70,7 +71,7 @@ class Grip:
         def end(rows: Transaction) -> None:
             self._end(rows, run, status, reason, tries=None, **result)
 
-        self._database.retrying(end)
+        self._together.do(end)
         _tell(run, status, reason)
 
     def later(self, run: ScheduledRun, fault: errors.KarborError) -> None:
@@ -96,7 +97,7 @@ class Grip:
             rows.scheduled_runs.pause(run, delay_ms=delay, reason=fault.message)
             return ""
 
-        if ended := self._database.retrying(later):
+        if ended := self._together.do(later):
             _tell(run, ended, fault.message)
 
     def _end(self, rows: Transaction, run: ScheduledRun, status: str, reason: str | None, **result: Any) -> None:
