@@ -13,9 +13,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from karbor.db.database import Database
-from karbor.model import errors
+from karbor.model import errors, retention
 from karbor.model.scheduled_run import ScheduledRun
-from karbor.operationengine import retention
 from karbor.operationengine.grip import Grip
 from karbor.operationengine.grip import StepSettings as StepSettings
 from karbor.operationengine.happenings import Happenings
@@ -133,7 +132,7 @@ class Steps:
         """Delete what the policy lets go, some at a time."""
         policy = retention.policy_of(run.definition)
         now = self._now()
-        points = [_point(run, shown, now) for shown in self._north.checkpoints(run)]
+        points = [_point(run, policy, shown) for shown in self._north.checkpoints(run)]
         busy = set(run.result.get("busy", ()))
         _stay, going = retention.choose(points, policy, now)
         left = [id for id in reversed(going) if id not in busy]  # the oldest first
@@ -224,20 +223,18 @@ def _reason(checkpoint: Shown) -> str:
     return f"The checkpoint is {checkpoint['status']}. {'; '.join(str(part) for part in parts if part)}".strip()
 
 
-def _locked(shown: Shown, now: datetime) -> bool:
-    until = shown.get("locked_until")
-    return until is not None and now < datetime.fromisoformat(until).replace(tzinfo=UTC)
-
-
-def _point(run: ScheduledRun, shown: Shown, now: datetime) -> retention.Point:
+def _point(run: ScheduledRun, policy: retention.Policy, shown: Shown) -> retention.Point:
     notes = json.loads(shown["extra_info"]) if shown.get("extra_info") else {}
+    until, copy = shown.get("locked_until"), bool(shown.get("source_id"))
     return retention.Point(
         id=shown["id"],
         at=datetime.fromisoformat(shown["created_at"]).replace(tzinfo=UTC),
         status=shown["status"],
-        own=notes.get("scheduled_operation_id") == run.scheduled_operation_id and not shown.get("source_id"),
-        held=bool(shown.get("held")) or _locked(shown, now),
+        own=retention.is_own(notes, policy, run.scheduled_operation_id) and not copy,
+        held=bool(shown.get("held")),
         verified_level=shown.get("verified_level"),
+        locked_until=datetime.fromisoformat(until).replace(tzinfo=UTC) if until else None,
+        copy=copy,
     )
 
 

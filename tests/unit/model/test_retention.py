@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from karbor.operationengine.retention import FAILED, GOOD, LEVELS, Point, Policy, choose, policy_of
+from karbor.model.retention import FAILED, GOOD, LEVELS, REASONS, Point, Policy, choose, is_own, policy_of, why
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -82,6 +82,26 @@ class TestProof:
         deep = [*_days(0), *_days(1, verified_level="data"), *_days(2)]
         assert choose(deep, policy, NOW)[1] == ("available-2",)
 
+    def test_a_copy_proves_nothing(self):
+        policy = Policy(max_backups=1, verified="data")
+        copy = Point("copy", NOW, GOOD, own=False, verified_level="data", copy=True)
+        assert choose([copy, *_days(1, 2, 3)], policy, NOW)[1] == ()
+
+
+class TestLocks:
+    def test_a_lock_that_has_ended_keeps_nothing(self):
+        locked = [replace(point, locked_until=NOW + DAY) for point in _days(1)]
+        ended = [replace(point, locked_until=NOW - DAY) for point in _days(2)]
+        assert choose([*_days(0), *locked, *ended], Policy(max_backups=1), NOW)[1] == ("available-2",)
+
+
+class TestScope:
+    def test_a_policy_is_about_its_own_schedule_or_about_the_plan(self):
+        own, other, manual = {"scheduled_operation_id": "a"}, {"scheduled_operation_id": "b"}, {"note": "by hand"}
+        assert [is_own(notes, policy_of({}), "a") for notes in (own, other, manual)] == [True, False, False]
+        wide = policy_of({"scope": "plan"})
+        assert [is_own(notes, wide, "a") for notes in (own, other, manual)] == [True, True, False]
+
 
 class TestGenerations:
     def test_days_weeks_and_months(self):
@@ -110,10 +130,11 @@ def _oracle(history, policy, now):
     going = set()
     good = [point for point in history if point.status == GOOD]
     for point in history:
-        if not point.own or point.held:
+        if not point.own or _stays(point, now):
             continue
         if point.status == FAILED:
-            newer = [one for one in history if one.status == FAILED and one.own and not one.held and _newer(one, point)]
+            failed = [one for one in history if one.status == FAILED and one.own and not _stays(one, now)]
+            newer = [one for one in failed if _newer(one, point)]
             if len(newer) >= policy.keep_failed:
                 going.add(point.id)
             continue
@@ -122,7 +143,9 @@ def _oracle(history, policy, now):
         newer = [one for one in good if _newer(one, point)]
         own_newer = [one for one in newer if one.own]
         levels = [None, *LEVELS]
-        proven = [one for one in newer if levels.index(one.verified_level) >= levels.index(policy.verified)]
+        proven = [
+            one for one in newer if not one.copy and levels.index(one.verified_level) >= levels.index(policy.verified)
+        ]
         if not own_newer or not proven:
             continue
         count = bool(policy.max_backups) and len(own_newer) >= policy.max_backups
@@ -131,6 +154,10 @@ def _oracle(history, policy, now):
         if (count or age or (promises and not bounded)) and not _kept(point, own_newer, good, policy):
             going.add(point.id)
     return going
+
+
+def _stays(point, now):
+    return point.held or (point.locked_until or now) > now
 
 
 def _newer(one, other):
@@ -158,7 +185,9 @@ _POINTS = st.builds(
     own=st.sampled_from([True, True, True, False]),
     held=st.sampled_from([False, False, False, True]),
     verified_level=st.sampled_from([None, "quick", "data"]),
-)
+    locked_until=st.sampled_from([None, None, None, NOW - DAY, NOW + DAY]),
+    copy=st.sampled_from([False, False, False, True]),
+).map(lambda point: replace(point, own=point.own and not point.copy))
 _NUMBERS = st.sampled_from([0, 0, 1, 2, 3, 7])
 _POLICIES = st.builds(
     Policy,
@@ -185,7 +214,10 @@ def test_it_does_what_plain_words_say_and_keeps_its_promises(history, policy):
     if good:
         assert max(good, key=lambda point: (point.at, point.id)).id in stay
     for id in going:
-        assert by_id[id].own and not by_id[id].held and by_id[id].status in (GOOD, FAILED)
+        assert by_id[id].own and not _stays(by_id[id], NOW) and by_id[id].status in (GOOD, FAILED)
     left = [by_id[id] for id in stay if by_id[id].status == GOOD and by_id[id].own]
     if policy.max_backups and not policy.max_days:
         assert len(left) >= min(policy.max_backups, len([point for point in good if point.own]))
+    reasons = why(history, policy, NOW)
+    assert list(reasons) == list(stay)
+    assert all(given and set(given) <= set(REASONS) for given in reasons.values())
