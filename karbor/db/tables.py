@@ -5,6 +5,7 @@ Every list has an index for each of its sort orders, and for each of its filters
 is the last column of each, because it breaks ties. A filter that leaves few rows (a plan, a checkpoint) needs no index
 together with the project: see ``Listing.narrow``.
 """
+# Long because it is one list, and whoever changes the schema must see all of it.
 
 import sqlalchemy as sa
 
