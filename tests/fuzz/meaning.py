@@ -95,10 +95,20 @@ def _scheduled_operation(body, number):
         body["operation_definition"] = given if number % 2 else as_text
 
 
+def _export(body, number):
+    """Everything of the checkpoint, on any host, within the bound of the settings."""
+    for name in ("resource", "stream", "host"):
+        if name in body:
+            body[name] = None
+    if "seconds" in body:
+        body["seconds"] = 1 + number % 3600
+
+
 #: Envelope to what makes sense of its content where ids alone do not.
 _SENSE = {
     "trigger_info": _trigger,
     "copy": _copy,
+    "export": _export,
     "restore": _restore,
     "scheduled_operation": _scheduled_operation,
 }

@@ -91,7 +91,7 @@ def _checkpoints(rows, owner):
             )
         )
         if status == "available":
-            rows.checkpoints.save_resources(id_, [SavedResource(f"OS::Nova::Server#{SERVER}", "p", {}, {})])
+            rows.checkpoints.save_resources(id_, [SavedResource(f"OS::Nova::Server#{SERVER}", "p", {}, {"disk": "1"})])
     _job(rows, owner, "protect", checkpoint_id=owner.id("checkpoint", 3))
 
 

@@ -42,6 +42,7 @@ COLLECTIONS = {
     "restores": "restore",
     "verifications": "verification",
     "exports": "export",
+    "files": None,
     "operation_logs": "operation_log",
     "triggers": "trigger",
     "scheduled_operations": "scheduled_operation",

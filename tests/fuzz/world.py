@@ -38,5 +38,6 @@ def make_world(directory, *projects, **settings):
     unbounded = {"project_work_per_minute": 0, "failed_logins_per_minute": 0}  # the clock stands still
     login_settings = {"auth_strategy": "http_basic", "http_basic_auth_user_file": str(users)}
     api = Api(directory, content=population.database(*projects), **login_settings, **unbounded, **settings)
+    api.conf.set_override("per_project", 1_000_000, group="export")
     population.add_inventory(api.workers, *projects)
     return api

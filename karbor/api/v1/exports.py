@@ -144,6 +144,8 @@ def _create(rows: Transaction, call: Call, checkpoint: Checkpoint, id: str) -> V
 
 def _check_streams(rows: Transaction, checkpoint: Checkpoint, resource: str | None, stream: str | None) -> None:
     there = [(saved.key, name) for saved in rows.checkpoints.resources(checkpoint.id) for name in saved.streams]
+    if not there:
+        raise errors.Conflict("The checkpoint has no streams, so nothing of it can be exported.")
     if not any(resource in (None, key) and stream in (None, name) for key, name in there):
         shown = ", ".join(f"{key} ({name})" for key, name in there[:20]) or "none"
         raise errors.InvalidInput(f"The checkpoint has no such stream; it has: {shown}.")
