@@ -73,6 +73,7 @@ class StepWork(protection.Work):
         self.key, self.resource, self.options = key, node.resource, options
         self.parent = graph[parents[0]].resource if parents else None
         self.children = [(child, graph[child].resource) for child in node.children]
+        self.types = frozenset(other.key.type for other in graph)
         self.saved, self.earlier = saved, earlier
         self.results = _phases(results, key)
         self.parent_results = _phases(results, parents[0]) if parents else {}

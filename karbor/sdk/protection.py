@@ -135,6 +135,7 @@ class Work(abc.ABC):
     parent_results: Mapping[str, Any]  # phase -> what the parent's phases returned so far
     child_results: Mapping[ResourceKey, Any]  # restore: child -> Restored.result
     streams: Streams
+    types: frozenset[str] = frozenset()  # resource types of everything in this operation
 
     @property
     def cloud(self) -> "Cloud":

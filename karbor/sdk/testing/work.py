@@ -90,12 +90,14 @@ class TwinWork(Work):
         stored: dict[str, bytes] | None = None,
         checkpoint_id: str = "11111111-1111-4111-8111-111111111111",
         cloud: "Cloud | None" = None,
+        types: Iterable[str] = (),
     ) -> None:
         self.operation, self.operation_id, self.checkpoint_id = operation, f"job-{checkpoint_id}", checkpoint_id
         self.provider_id, self.project_id = "22222222-2222-4222-8222-222222222222", project_id
         self.key = ResourceKey(resource.type, resource.id, parent.id if parent and resource.per_parent else "")
         self.resource, self.parent, self.children = resource, parent, children
         self.options, self.saved, self.earlier = options, saved, earlier
+        self.types = frozenset((resource.type, *types))
         self.results: dict[str, Any] = dict(results or {})
         self.parent_results, self.child_results = dict(parent_results or {}), dict(child_results or {})
         self.stored: dict[str, bytes] = {} if stored is None else stored

@@ -208,6 +208,19 @@ class Compute(Service):
             raise Refusal(404, f"Flavor {id_} could not be found.")
         return Answer(200, {"flavor": self.cloud.things["flavor"][id_]})
 
+    @route("GET", "/os-keypairs/{name}")
+    def show_keypair(self, request: Request, name: str) -> Answer:
+        """``cloud.things["keypair"]`` has them by name."""
+        if name not in self.cloud.things["keypair"]:
+            raise Refusal(404, f"Keypair {name} not found for user {USER}")
+        return Answer(200, {"keypair": self.cloud.things["keypair"][name]})
+
+    @route("GET", "/os-server-groups/{id_}")
+    def show_group(self, request: Request, id_: str) -> Answer:
+        if id_ not in self.cloud.things["server_group"]:
+            raise Refusal(404, f"Instance group {id_} could not be found.")
+        return Answer(200, {"server_group": self.cloud.things["server_group"][id_]})
+
     @route("GET", "/os-server-groups")
     def list_groups(self, request: Request) -> Answer:
         """Those of the project; the twin makes none by itself."""
