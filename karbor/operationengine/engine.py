@@ -24,7 +24,7 @@ from karbor.sdk.trigger import TriggerType
 LOG = logging.getLogger(__name__)
 BINARY = "karbor-operationengine"
 DUE_AT_ONCE = 500
-_TAKEN_PER_THREAD = 4
+_TAKEN_PER_THREAD = 8  # each has its lease while it waits for a thread
 _PURGE_EVERY, _PURGE_AT_ONCE = 600.0, 1000  # seconds; rows
 
 
