@@ -107,6 +107,11 @@ def test_a_list_that_is_late_is_declared(front, bank):
     assert with_settings(bank, bank_swift_list_lag=600.0).capabilities.list_lag == 600
 
 
+def test_it_tells_the_time_by_the_clock_of_the_service(bank):
+    bank.put_own("a", b"1")
+    assert abs(bank.now().timestamp() - bank.stat("a").modified) < 3600
+
+
 def test_a_token_that_ended_is_renewed_once(store, bank):
     store.tokens.clear()
     assert bank.put_own("a", b"1") is True

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from karbor.common.retrying import Passing, Policy
 from karbor.model import errors
-from karbor.plugins.banks.objectstore import ObjectStoreBank
+from karbor.plugins.banks.objectstore import IDENTITY, ObjectStoreBank
 from karbor.plugins.banks.swiftdoor import Answer, Door
 from karbor.sdk.bank import Capabilities, ObjectInfo
 from karbor.sdk.options import Options, option, required
@@ -160,6 +160,9 @@ class SwiftBank(ObjectStoreBank):
 
     def _remove(self, name: str) -> None:
         self._door.send("DELETE", name)
+
+    def now(self) -> datetime | None:
+        return parsedate_to_datetime(self._again(lambda: self._door.send("HEAD", IDENTITY)).headers["Date"])
 
 
 def _age(answer: Answer) -> float:
