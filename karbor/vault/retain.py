@@ -25,9 +25,7 @@ _TRIES = 5
 class Retainer:
     """Keeps what one record of a domain needs."""
 
-    def __init__(
-        self, store: ChunkStore, references: References, *, scratch: Path, clock: Clock, keys_of: str
-    ) -> None:
+    def __init__(self, store: ChunkStore, references: References, *, scratch: Path, clock: Clock, keys_of: str) -> None:
         """``keys_of``: the domain whose key opens this one."""
         self._store, self._references, self._keys_of = store, references, keys_of
         self._scratch, self._clock = scratch, clock
