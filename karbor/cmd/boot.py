@@ -145,7 +145,9 @@ def _decide(home: Path, given: argparse.Namespace, _domain: Any, record: Checkpo
         disks=disks,
     )
     place = home / made.uuid
-    place.mkdir(mode=0o711, parents=True)
+    place.mkdir(parents=True)
+    for directory in (home, place):
+        directory.chmod(0o711)  # QEMU, which runs as another user, passes through to its socket; it sees nothing else
     durable.write_file(place / _STATE, json.dumps(asdict(made)).encode())
     return made
 

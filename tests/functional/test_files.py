@@ -7,13 +7,15 @@ from argparse import Namespace
 
 import pytest
 
-from karbor.app import wiring
+from karbor.app import roles, wiring
 from karbor.cmd import files
 from karbor.model import errors
+from karbor.protection.filelisting import list_files
 from tests.support import images, servers
 from tests.support.api import make_conf
 from tests.support.images import BIG
-from tests.support.readinghouse import CHECKPOINT, ReadingHouse
+from tests.support.readinghouse import CHECKPOINT, PROVIDER, ReadingHouse
+from tests.support.rows import PROJECT
 
 KEYS = ("Libvirt::Disk#vda@guest", "Libvirt::Disk#vdb@guest")
 
@@ -64,6 +66,28 @@ def test_a_directory_comes_out_as_a_tar(application, tmp_path):
     assert told["files"] == len(entries)
     assert (entries["big"].mode, entries["big"].mtime) == (0o640, images.TIME)
     assert (entries["deep/link"].issym(), entries["deep/link"].linkname) == (True, "../../etc/passwd")
+
+
+def test_a_worker_tells_volumes_and_a_page_of_a_directory(application):
+    providers = roles.make_providers(application.shared, roles.make_environment(application.shared))
+    try:
+        provider = providers.get(PROVIDER)
+        wish = {"resource": KEYS[0], "stream": None, "volume": None, "path": "/many", "after": "file-2", "limit": 3}
+
+        def ask(project=PROJECT, **more):
+            return list_files(provider, {**wish, **more}, project_id=project, checkpoint_id=CHECKPOINT)
+
+        told = ask()
+        assert [file["name"] for file in told["files"]] == ["file-20", "file-200", "file-201"]
+        assert ([volume["format"] for volume in told["volumes"]], "not frozen" in told["note"]) == (["ext"], True)
+        assert ask(path=None)["files"] == []
+        for wrong in ({"path": "/nothing"}, {"volume": "p9"}, {"resource": None}):
+            with pytest.raises(errors.InvalidInput):
+                ask(**wrong)
+        with pytest.raises(errors.KarborError):
+            ask(project="another")
+    finally:
+        providers.close()
 
 
 @pytest.mark.parametrize("wish", [{"resource": None}, {"do": "get"}, {"resource": "none"}, {"resource": KEYS[1]}])
