@@ -79,3 +79,6 @@ def test_old_checkpoints_go_and_manual_ones_stay_and_the_newest_is_verified(serv
     assert run["status"] == "success", run
     found = rest.get(f"/verifications/{run['verification_id']}")["verification"]
     assert found["checkpoint_id"] == runs[2]["checkpoint_id"]
+    run = _now(rest, _schedule(rest, "restore_check", **what, level="quick"))
+    assert run["status"] == "success", run
+    assert rest.get(f"/verifications/{run['verification_id']}")["verification"]["status"] == "success"

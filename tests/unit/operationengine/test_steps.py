@@ -272,3 +272,46 @@ class TestCopy:
     def test_where_everything_has_a_copy_there_is_nothing_to_do(self, house):
         house.schedule("copy", target_provider_id="far")
         assert house.until("success").result["copies"] == []
+
+
+class TestRestoreCheck:
+    def _go(self, house, north, **definition):
+        house.schedule(name="b").until("success", "b")
+        house.schedule("restore_check", **definition).step()
+        for made in north.verified.values():
+            made["status"] = "success"
+        return house
+
+    def test_what_a_restore_would_do_is_asked_and_all_of_it_is_read(self, house, north):
+        run = self._go(house, north).until("success")
+        assert run.reason is None
+        assert [what[0] for what in north.asked if what[0] in ("plan_restore", "verify")] == ["plan_restore", "verify"]
+        (asked,) = [what for what in north.asked if what[0] == "verify"]
+        assert asked[2] == {"OS::Nova::Server": {"level": "data"}}
+
+    def test_what_is_in_the_way_of_a_restore_is_told(self, house, north):
+        north.conflicts = ["There is a domain named web1."]
+        run = self._go(house, north).until("success")
+        assert run.reason == "A restore would be refused now: There is a domain named web1."
+
+    def test_or_makes_it_fail_where_that_is_asked_for(self, house, north):
+        north.conflicts = ["There is no room."]
+        run = self._go(house, north, conflicts="fail").until("failed")
+        assert "There is no room." in run.reason and not north.verified
+
+    def test_without_a_checkpoint_it_fails(self, house):
+        assert "no available checkpoint" in house.schedule("restore_check").until("failed").reason
+
+
+class TestFailures:
+    def test_they_are_counted_until_one_ends_well(self, house, north):
+        north.ends = "error"
+        house.schedule().until("failed")
+        with house.database.read() as rows:
+            assert rows.breakers.of(["a"])["a"].failures == 1
+        north.ends = "available"
+        with house.database.write() as rows:
+            rows.scheduled_runs.ask(rows.scheduled_operations.get("a"))
+        house.until("success")
+        with house.database.read() as rows:
+            assert rows.breakers.of(["a"]) == {}
