@@ -3,12 +3,15 @@
 # Is this tree right? On a bare Debian 12, installs what the checks need and runs all of them.
 #
 #   tools/run_tests.sh [--quick] [PYTEST ARGUMENT...]
+#   tools/run_tests.sh openstack [PYTEST ARGUMENT...]
 #
 # In this order: ruff, ruff format, import-linter, mypy, our own lint (tools/lint), generated files, then pytest: unit,
 # tools, contract, functional, fuzz, format, crash, system. A failing check does not keep the later ones from running;
 # the exit code tells whether all passed. Without a terminal and without questions.
 #
 #   --quick           no system tests: neither root nor servers nor guests are needed
+#   openstack         only the tests against a real OpenStack, tests/openstack: brings up tools/ministack (or goes on
+#                     with the one that runs, and leaves it running), and says how long it took and what memory it uses
 #   PYTEST ARGUMENT   handed to pytest; a path among them replaces all tests by that path
 #
 # System tests need root: they install (once) and start RabbitMQ, MariaDB and a libvirt of their own, and boot guests.
@@ -19,18 +22,21 @@ top=$(cd "$(dirname "$(realpath "$0")")/.." && pwd)
 . "$top/tools/lib.sh"
 
 quick=
+openstack=
 case "${1-}" in
     --quick) quick=yes; shift ;;
-    -h | --help) sed -n '5,16s/^# \{0,1\}//p' "$0"; exit 0 ;;
+    openstack) openstack=yes ;;
+    -h | --help) sed -n '5,19s/^# \{0,1\}//p' "$0"; exit 0 ;;
 esac
 [ -n "$quick" ] || need_root "$@"
+[ -z "$openstack" ] || shift # only now: need_root begins this program anew with all its arguments
 export DEBIAN_FRONTEND=noninteractive
 apt_log=$(mktemp)
 exec </dev/null
 cd "$top"
 
 install_packages ca-certificates python3 python3-venv python3-dev gcc libc6-dev pkg-config libvirt-dev qemu-utils
-if [ -z "$quick" ]; then
+if [ -z "$quick$openstack" ]; then
     install_packages libvirt-daemon qemu-system-x86 e2fsprogs cpio mount rabbitmq-server mariadb-server-core \
         mariadb-client-core postgresql libnbd-bin swift-proxy swift-account swift-container swift-object memcached \
         dosfstools mtools ntfs-3g xfsprogs
@@ -50,6 +56,17 @@ if [ "$(cat "$venv/.installed" 2>/dev/null)" != "$wanted" ]; then
 fi
 
 export PATH=$venv/bin:$PATH
+
+if [ -n "$openstack" ]; then
+    begun=$SECONDS
+    MINISTACK_CEPH=1 tools/ministack/ministack up || die "the cloud did not come up; see /var/lib/ministack/log"
+    say "the cloud is up after $((SECONDS - begun)) s"
+    eval "$(tools/ministack/ministack env)"
+    begun=$SECONDS code=0
+    python -m pytest tests/openstack "$@" || code=$?
+    say "tests took $((SECONDS - begun)) s; the cloud has $(tools/ministack/ministack status | tail -n 1)"
+    exit "$code"
+fi
 
 failed=()
 check() { # name, command...
