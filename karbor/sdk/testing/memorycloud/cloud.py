@@ -20,6 +20,7 @@ from karbor.sdk.testing.memorycloud.databases import Databases
 from karbor.sdk.testing.memorycloud.identity import Identity
 from karbor.sdk.testing.memorycloud.images import Images
 from karbor.sdk.testing.memorycloud.networks import Networks
+from karbor.sdk.testing.memorycloud.orchestration import Orchestration
 from karbor.sdk.testing.memorycloud.shares import Shares
 from karbor.sdk.testing.memorycloud.volumes import Volumes
 from karbor.sdk.testing.memorycloud.wire import HOST, Answer, Request, Service, Wire
@@ -62,7 +63,8 @@ class MemoryCloud:
         self.calls: collections.Counter[tuple[str, str, str]] = collections.Counter()
         self.compute, self.volumes, self.images = Compute(self), Volumes(self), Images(self)
         self.networks, self.shares, self.databases = Networks(self), Shares(self), Databases(self)
-        made = (Identity(self), self.compute, self.volumes, self.images, self.networks, self.shares, self.databases)
+        made = (Identity(self), self.compute, self.volumes, self.images, self.networks, self.shares, self.databases,
+                Orchestration(self))  # fmt: skip
         self.services: Mapping[str, Service] = {one.type: one for one in made if one.type not in without}
         self._faults: list[_Fault] = []
         self._due: list[tuple[float, Callable[[], object]]] = []
@@ -141,6 +143,13 @@ class MemoryCloud:
         """Let ``do`` happen when the latency is over."""
         with self._lock:
             self._due.append((self.clock.monotonic() + self.latency, do))
+
+    def settle(self) -> None:
+        """What was begun has come to its end, whatever the latency."""
+        with self._lock:
+            due, self._due = self._due, []
+            for _when, do in due:
+                do()
 
     def of_project(self, kind: str, project_id: str) -> list[dict[str, Any]]:
         """The things of one kind that a project has, in order of id."""
