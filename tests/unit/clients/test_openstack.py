@@ -29,7 +29,7 @@ def test_it_knows_its_project(memory, cloud):
 
 
 def test_it_knows_which_services_there_are(cloud):
-    assert cloud.has("compute") and not cloud.has("database") and not cloud.has("orchestration")
+    assert cloud.has("compute") and not cloud.has("database") and not cloud.has("object_store")
 
 
 def test_another_region_has_none(memory):

@@ -37,8 +37,8 @@ def test_a_service_whose_versions_do_not_fit_is_told_by_name(memory, cloud, offe
 
 
 def test_a_service_that_is_not_there_is_told_by_name(cloud):
-    with pytest.raises(errors.NotSupported, match="orchestration"):
-        list(cloud.orchestration.stacks())
+    with pytest.raises(errors.NotSupported, match="object-store"):
+        list(cloud.object_store.containers())
 
 
 @pytest.mark.parametrize("number", [0, 1, 2, 3, 4])
