@@ -42,7 +42,7 @@ backup_object_number_per_notification = 1000
 backup_mount_point_base = $DIR/data/cinder/backup-mnt
 periodic_interval = 20
 report_interval = 5
-service_down_time = 60
+service_down_time = 3600
 
 [nfs]
 volume_driver = cinder.volume.drivers.nfs.NfsDriver

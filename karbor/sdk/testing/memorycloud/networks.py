@@ -159,6 +159,8 @@ class Networks(Service):
             raise Refusal(409, f"Router {id_} still has ports", "RouterInUse")
         if kind == "security_group_rule":
             self.cloud.things["security_group"][thing["security_group_id"]]["security_group_rules"].remove(thing)
+        for rule in thing.get("security_group_rules", ()):
+            del self.cloud.things["security_group_rule"][rule["id"]]
         del self.cloud.things[kind][id_]
         return Answer(204)
 

@@ -109,6 +109,7 @@ class Orchestration(Service):
                 one.update(resource_status="CREATE_FAILED", resource_status_reason=reason)
                 stack.update(stack_status="CREATE_FAILED", stack_status_reason=f"Resource CREATE failed: {reason}")
             stack["_built"].append(one)
+            self.cloud.settle()  # Heat goes on when what it made is ready
             if stack["stack_status"] == "CREATE_FAILED":
                 return
         stack.update(stack_status="CREATE_COMPLETE", stack_status_reason="Stack CREATE completed successfully")
