@@ -16,7 +16,7 @@ from typing import Any
 
 from karbor.app import roles, wiring
 from karbor.app.jobs import Jobs
-from karbor.cmd import boot, daemon, files, keys, locks, serve, storecheck, support
+from karbor.cmd import boot, daemon, files, keys, locks, outlook, serve, storecheck, support
 from karbor.common.clock import iso
 from karbor.model import errors
 from karbor.protection import cleaner
@@ -159,6 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     rebuild.add_argument("--provider", required=True, help="id of the provider")
     rebuild.add_argument("--dry-run", action="store_true", help="only tell what would be done")
     _add_checkpoint_verbs(functools.partial(verb, category("checkpoint", "points in time")))
+    outlook.add_verbs(functools.partial(verb, category("retention", "what schedules remove and keep")))
     reconcile = verb(
         category("quota", "what projects may have"), "reconcile", _quota_reconcile,
         "Count what projects have anew, and mend what was counted wrong. Finds nothing as a rule.",

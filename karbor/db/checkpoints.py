@@ -17,6 +17,7 @@ from karbor.model import errors, states
 from karbor.model.checkpoint import Checkpoint, Reason, SavedResource, Sizes
 from karbor.model.page import Page, PageRequest
 from karbor.model.progress import Progress
+from karbor.model.retention import Point
 
 _C = CHECKPOINTS.c
 _R = CHECKPOINT_RESOURCES.c
@@ -150,6 +151,20 @@ class Checkpoints(Repository):
             .limit(limit)
         )
         return [(id, SavedResource.from_dict(entry)) for id, entry in self._connection.execute(query)]
+
+    def history(self, *, plan_id: str, provider_id: str, project_id: str) -> Sequence[tuple[Point, Mapping[str, Any]]]:
+        """Every checkpoint of a plan at a provider, as a policy of retention looks at it, with its extra info. Nothing
+        heavy is read. ``own`` says only that it is no copy."""
+        columns = (_C.id, _C.created_at, _C.status, _C.held, _C.verified_level, _C.locked_until, _C.source_id)
+        query = (
+            sa.select(*columns, _C.extra_info)
+            .where(_C.plan_id == plan_id, _C.deleted == 0, *_scope(project_id, provider_id))
+            .order_by(_C.created_at, _C.id)
+        )
+        return [
+            (Point(id, at, status, copy is None, bool(held), level, until, copy is not None), notes)
+            for id, at, status, held, level, until, copy, notes in self._connection.execute(query)
+        ]
 
     def uncopied(
         self, *, project_id: str, provider_id: str, plan_id: str, to: str, limit: int, only: str | None = None

@@ -64,6 +64,11 @@ class ScheduledOperations(Repository):
         rows = self.LISTING.fetch(self._connection, request, {_C.project_id: request.project_id})
         return Page(tuple(map(_operation, rows)), len(rows) >= capped(request))
 
+    def of_plan(self, plan_id: str) -> Sequence[ScheduledOperation]:
+        """All of a plan, the oldest first."""
+        query = sa.select(SCHEDULED_OPERATIONS).where(_C.plan_id == plan_id).order_by(_C.created_at, _C.id)
+        return [_operation(row) for row in self._connection.execute(query)]
+
     def update(self, operation: ScheduledOperation) -> ScheduledOperation:
         """Replace what is kept; returns it with the time of the change.
 

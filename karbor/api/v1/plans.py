@@ -12,6 +12,7 @@ from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
 from karbor.api.v1 import views
+from karbor.api.v1.outlooks import PlanForecast, PlanRetention
 from karbor.conf import quota
 from karbor.db.database import Transaction
 from karbor.model import errors, lock
@@ -71,6 +72,8 @@ def _check_duplicates(given: Sequence[Mapping[str, Any]]) -> None:
 
 class Plan(Node):
     """``/plans/{id}``"""
+
+    below = {"retention": PlanRetention, "forecast": PlanForecast}
 
     @operation("plan:get", response=PLAN.show, errors=(400, 404), tag=tag)
     def get(self, call: Call) -> Answer:

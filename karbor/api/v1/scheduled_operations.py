@@ -15,6 +15,7 @@ from karbor.api import paging, trusts
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
+from karbor.api.v1.outlooks import ScheduleForecast, ScheduleRetention
 from karbor.api.v1.scheduled_runs import Action, Runs, operation_of
 from karbor.api.v1.views import links, moment
 from karbor.db.database import Transaction
@@ -77,7 +78,7 @@ def view(call: Call, value: Value, next_run: datetime | None, health: Health) ->
 class ScheduledOperation(Node):
     """``/scheduled_operations/{id}``"""
 
-    below = {"runs": Runs, "action": Action}
+    below = {"runs": Runs, "action": Action, "retention": ScheduleRetention, "forecast": ScheduleForecast}
 
     @operation("scheduled_operation:get", response=SCHEDULED_OPERATION.show, errors=(400, 404))
     def get(self, call: Call) -> Answer:

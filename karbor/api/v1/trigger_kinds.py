@@ -3,6 +3,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Mapping
 from datetime import datetime
 
 from karbor.api.call import Call, Services
@@ -23,6 +24,11 @@ class Typed(Node):
         super().__init__(services)
         conf = services.conf
         self._types = load_types(Limits(conf.min_interval, conf.min_window_time, conf.max_window_time))
+
+    @property
+    def kinds(self) -> Mapping[str, TriggerType]:
+        """All of them, by name."""
+        return self._types
 
     def kind(self, name: str) -> TriggerType:
         """Raises InvalidInput."""

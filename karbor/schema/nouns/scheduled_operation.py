@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What does a scheduled operation look like in the API, and what may be scheduled how?"""
 
+from karbor.model.retention import LEVELS, SCOPES
 from karbor.model.scheduled_run import OVERLAPS
 from karbor.schema.noun import Field, Noun
 from karbor.schema.types import COUNT, DESCRIPTION, LEAF, LINKS, NAME, PROJECT_ID, TEXT, TIMESTAMP, UUID, Schema
 
-#: Depths of a verification, and spans of time of which the newest checkpoint is kept.
-LEVELS = ("quick", "data")
+#: Spans of time of which the newest checkpoint is kept.
 PERIODS = {"hourly": "hours", "daily": "days", "weekly": "weeks", "monthly": "months", "yearly": "years"}
 #: A whole number; old clients send it as text. Zero and less mean no bound.
 _BOUND: Schema = {"type": ["integer", "null"], "minimum": -1000000, "maximum": 1000000}
@@ -56,6 +56,11 @@ DEFINITIONS: dict[str, Schema] = {
             **{f"keep_{name}": _keep(what) for name, what in PERIODS.items()},
             "keep_failed": {**_RETRIES, "maximum": 1000, "description": "Keep so many that failed; 3 where absent."},
             "verified": {**_LEVEL, "description": "Nothing goes until a newer one was verified so deep."},
+            "scope": {
+                "type": ["string", "null"],
+                "enum": [*SCOPES, None],
+                "description": "About the checkpoints of this schedule (where it is absent), or of all of the plan's.",
+            },
             "timezone": {
                 "type": ["string", "null"],
                 "maxLength": 64,

@@ -1,40 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do triggers, scheduled operations, quotas and services stay with those whom they concern?"""
 
-import base64
-
-import bcrypt
 import pytest
 
-from tests.support.api import OTHER_PROJECT, PROJECT, SERVER, Api
-
-PASSWORD = "correct horse"
-USERS = {
-    "ann": (PROJECT, "member"),
-    "rita": (PROJECT, "reader"),
-    "root": (PROJECT, "admin"),
-    "bob": (OTHER_PROJECT, "member"),
-}
-
-
-class Tenants(Api):
-    """The API with people; ``who`` asks as one of them, in that one's own project."""
-
-    who = "ann"
-
-    def send(self, method, path, body=None, *, who=None, **more):
-        who = who or self.who
-        login = {"Authorization": "Basic " + base64.b64encode(f"{who}:{PASSWORD}".encode()).decode()}
-        return super().send(method, path, body, headers=login, **{"project": USERS[who][0], **more})
+from tests.support.api import OTHER_PROJECT, PROJECT, SERVER
+from tests.support.tenants import Tenants
 
 
 @pytest.fixture
 def api(tmp_path):
-    hashed = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-    path = tmp_path / "users"
-    path.write_text("".join(f"{name}:{hashed}:{project}:{role}\n" for name, (project, role) in USERS.items()))
-    made = Tenants(tmp_path, auth_strategy="http_basic", http_basic_auth_user_file=str(path))
-    made.workers.add(OTHER_PROJECT, "OS::Nova::Server", SERVER)
+    made = Tenants(tmp_path)
     yield made
     made.database.dispose()
 
