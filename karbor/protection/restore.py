@@ -4,6 +4,7 @@
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from karbor.clients.heat import HeatStacks
 from karbor.db.database import Transaction
@@ -87,8 +88,8 @@ class RestoreOperation(Operation):
         cloud = open_cloud()
 
         def put(container: str, name: str, content: bytes) -> None:
-            cloud.object_store.create_container(container)
-            cloud.object_store.upload_object(container, name, data=content)
+            cloud.object_store.put(f"/{quote(container)}")
+            cloud.object_store.put(f"/{quote(container)}/{quote(name)}", data=content)
 
         return StackStep(
             HeatStacks(cloud),

@@ -20,6 +20,7 @@ from karbor.sdk.testing.memorycloud.databases import Databases
 from karbor.sdk.testing.memorycloud.identity import Identity
 from karbor.sdk.testing.memorycloud.images import Images
 from karbor.sdk.testing.memorycloud.networks import Networks
+from karbor.sdk.testing.memorycloud.objects import Objects
 from karbor.sdk.testing.memorycloud.orchestration import Orchestration
 from karbor.sdk.testing.memorycloud.shares import Shares
 from karbor.sdk.testing.memorycloud.volumes import Volumes
@@ -64,7 +65,7 @@ class MemoryCloud:
         self.compute, self.volumes, self.images = Compute(self), Volumes(self), Images(self)
         self.networks, self.shares, self.databases = Networks(self), Shares(self), Databases(self)
         made = (Identity(self), self.compute, self.volumes, self.images, self.networks, self.shares, self.databases,
-                Orchestration(self))  # fmt: skip
+                Orchestration(self), Objects(self))  # fmt: skip
         self.services: Mapping[str, Service] = {one.type: one for one in made if one.type not in without}
         self._faults: list[_Fault] = []
         self._due: list[tuple[float, Callable[[], object]]] = []
