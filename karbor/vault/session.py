@@ -16,7 +16,7 @@ from karbor.vault import format
 from karbor.vault.pack import Directory, PackBuilder
 from karbor.vault.store import ChunkStore
 
-_UPLOADS = 1  # packs under way besides the one that is filled: the bound of memory
+_UPLOADS = 2  # packs under way besides the one that is filled: the bound of memory
 _NODES_HELD = 1 << 20
 TICK = 1.0  # seconds between two questions whether the work is still wanted
 
@@ -33,7 +33,7 @@ class NewChunk(NamedTuple):
 class Session:
     """The writes of one stream. ``claim`` and ``store`` from any thread; the rest from the one that made it.
 
-    Use as a context manager: leaving it ends the upload thread, whatever happened. ``confirm`` is called before each
+    Use as a context manager: leaving it ends the upload threads, whatever happened. ``confirm`` is called before each
     index object is put; it raises LeaseLost where the write lease is lost.
     """
 
@@ -51,8 +51,9 @@ class Session:
         self._nodes: list[NewChunk] = []  # kept together, so that a recipe is read in few requests
         self._nodes_size = 0
         self._room = threading.Semaphore(_UPLOADS)
-        self._uploader = ThreadPoolExecutor(1, thread_name_prefix="vault-upload")
+        self._uploader = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="vault-upload")
         self._uploads: list[Future[None]] = []
+        self._stored_lock = threading.Lock()  # guards what follows; held while an index object is put
         self._unlisted: list[Directory] = []
         self._entries = 0
         self._fault: BaseException | None = None
@@ -139,12 +140,15 @@ class Session:
             # The id is random: where the name is taken, an earlier try of this very call did take effect.
             if not self._store.bank.put_own(name, data) and self._store.bank.stat(name).size != len(data):
                 raise errors.IntegrityError(detail=f"{name} is taken by something else")
-            self.stored += len(data)
+            size = len(data)
+            del data  # others wait for the room
             self._store.index.add([directory])
-            self._unlisted.append(directory)
-            self._entries += len(directory.entries)
-            if self._entries >= format.INDEX_ENTRIES:
-                self._put_index()
+            with self._stored_lock:
+                self.stored += size
+                self._unlisted.append(directory)
+                self._entries += len(directory.entries)
+                if self._entries >= format.INDEX_ENTRIES:
+                    self._put_index()
         except BaseException as fault:
             self._fault = self._fault or fault
             raise
