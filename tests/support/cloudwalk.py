@@ -95,12 +95,11 @@ class Walk:
         return self._note(f"POST {path}", made), (made[key] if key else made)["id"]
 
     def _wait(self, service, path, key, wanted):
-        return self.cloud.wait(
-            lambda: self._json(service, path)[key],
-            lambda found: found["status"].lower() == wanted,
-            what=path,
-            deadline=self.deadline,
-        )
+        def reached(found):
+            assert found["status"].lower() != "error", found
+            return found["status"].lower() == wanted
+
+        return self.cloud.wait(lambda: self._json(service, path)[key], reached, what=path, deadline=self.deadline)
 
     def _remove(self, service, path):
         with contextlib.suppress(errors.NotFound):
