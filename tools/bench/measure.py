@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PERIOD = 0.02
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,10 @@ class Watch(threading.Thread):
 
     def run(self) -> None:
         while not self._over.wait(_PERIOD):
+            members = family(self._pid)
             # A peak between two looks is not lost where one process has it: the kernel remembers.
-            sizes = [_sizes(pid) for pid in family(self._pid)]
-            together, alone = sum(now for now, _ in sizes), max((most for _, most in sizes), default=0)
+            alone = max(_most(pid) for pid in members)
+            together = sum(_share(pid) for pid in members) if len(members) > 1 else 0
             self.peak = max(self.peak, together, alone)
 
     def end(self) -> int:
@@ -96,12 +96,18 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
-def _sizes(pid: int) -> tuple[int, int]:
-    """(resident now, at most so far) in bytes."""
+def _most(pid: int) -> int:
+    """The most bytes that a process had resident since it began its program."""
+    return _kib(Path(f"/proc/{pid}/status"), "VmHWM:") << 10
+
+
+def _share(pid: int) -> int:
+    """What a process has resident now; of pages that it shares with others, its part."""
+    return _kib(Path(f"/proc/{pid}/smaps_rollup"), "Pss:") << 10
+
+
+def _kib(path: Path, word: str) -> int:
     try:
-        now = int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * _PAGE
-        status = Path(f"/proc/{pid}/status").read_text()
+        return next((int(line.split()[1]) for line in path.read_text().splitlines() if line.startswith(word)), 0)
     except OSError:
-        return 0, 0
-    most = next((int(line.split()[1]) << 10 for line in status.splitlines() if line.startswith("VmHWM")), 0)
-    return now, most
+        return 0  # it ended meanwhile

@@ -1,10 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""What does it cost to save one disk, here and with restic and borg?
+"""What does it cost to save one disk, here and with restic and borg? (``vault_guest.py``: that of a running guest.)
 
     tools/bench/vault.py DIR [--size 4096] [--data 2048] [--rounds 3] [--only karbor restic borg]
     tools/bench/vault.py DIR --size 256 --data 128 --rounds 1      # half a minute, to compare two trees
-    tools/bench/vault.py DIR --guest                               # also virtnbdbackup and ours on a running guest
 
 In each round every tool gets a new repository below DIR and the same disk, and they take turns: full backup, the same
 disk again, 5 % rewritten, 164 and then 5,243 random writes of 4 KiB, and a restore. See ``disk.py`` for the disk and
@@ -18,6 +17,7 @@ which the repository grew; ratios to ours; and what one core of this machine can
 """
 
 import argparse
+import dataclasses
 import filecmp
 import json
 import os
@@ -62,6 +62,28 @@ class Row:
 Rows = dict[tuple[str, str], Row]
 
 
+def keep(rows: Rows, given: argparse.Namespace, key: tuple[str, str], cost: Cost, stored: int | None) -> None:
+    """Add a figure to its row, and to the file of results where there is one."""
+    row = rows.setdefault(key, Row())
+    row.costs.append(cost)
+    row.stored += [] if stored is None else [stored]
+    if given.results:
+        with given.results.open("a") as file:
+            cost = dataclasses.replace(cost, output="")
+            file.write(json.dumps([*key, dataclasses.asdict(cost), stored, os.getloadavg()[0]]) + "\n")
+
+
+def kept(path: Path | None) -> Rows:
+    """What earlier runs found."""
+    rows: Rows = {}
+    for line in path.read_text().splitlines() if path and path.exists() else ():
+        operation, name, cost, stored, _ = json.loads(line)
+        row = rows.setdefault((operation, name), Row())
+        row.costs.append(Cost(**cost))
+        row.stored += [] if stored is None else [stored]
+    return rows
+
+
 def states(disk: Path, given: argparse.Namespace) -> Iterator[tuple[str, list[tuple[int, int]] | None]]:
     """Bring the disk from state to state: the name of the state, and what changed."""
     yield FULL, None
@@ -87,22 +109,22 @@ def one_round(place: Path, original: Path, rows: Rows, given: argparse.Namespace
             before = contestant.stored()
             for word, cost in contestant.backup(disk, changed):
                 name = f"{contestant.name}: {word}" if word else contestant.name
-                row = rows.setdefault((state, name), Row())
-                row.costs.append(cost)
-                row.stored += [] if word else [contestant.stored() - before]
+                keep(rows, given, (state, name), cost, None if word else contestant.stored() - before)
     for contestant in contestants:
-        restored(contestant, place / "target", disk, rows)
+        cost = restored(contestant, place / "target", disk)
+        keep(rows, given, (RESTORE, contestant.name), cost, None)
         shutil.rmtree(contestant.repository.parent)
 
 
-def restored(contestant: Contestant, target: Path, disk: Path, rows: Rows) -> None:
+def restored(contestant: Contestant, target: Path, disk: Path) -> Cost:
     """Restore, and compare."""
     target.mkdir()
-    rows.setdefault((RESTORE, contestant.name), Row()).costs.append(contestant.restore(target))
+    cost = contestant.restore(target)
     [found] = [path for path in target.rglob("*") if path.is_file()]
     if not filecmp.cmp(found, disk, shallow=False):
         sys.exit(f"{contestant.name} restored something else")
     shutil.rmtree(target)
+    return cost
 
 
 def report(rows: Rows, read: int) -> None:
@@ -153,6 +175,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--source", type=Path, default=Path("/usr"), help="files to fill the disk with")
     parser.add_argument("--only", nargs="+", default=["karbor", "restic", "borg"], help="beginnings of names")
+    parser.add_argument("--results", type=Path, help="keep all figures here; those of earlier runs with it count too")
     given = parser.parse_args(arguments)
     place = given.directory.resolve() / "vault-bench"
     shutil.rmtree(place, ignore_errors=True)
@@ -161,7 +184,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         original = place / "original.raw"
         disks.create(original, size=given.size * MIB, data=given.data * MIB, seed=1, source=given.source)
         read = sum(length for _, length in disks.data_ranges(original))
-        rows: Rows = {}
+        rows = kept(given.results)
         loads = []
         for turn in range(given.rounds):
             one_round(place, original, rows, given, turn)
