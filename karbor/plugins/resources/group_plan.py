@@ -22,26 +22,37 @@ Reference = Callable[[str], Mapping[str, Any]]
 
 def parts(groups: Sequence[Item], refer: Reference) -> list[HeatResource]:
     """The groups and the rules beside them. ``refer`` makes the reference to a group by its old id."""
-    ids = {group["id"] for group in groups}
-    leads_to: dict[str, set[str]] = {id_: set() for id_ in ids}
-    found, beside = [], []
+    beside = _beside(groups)
+    found, rest = [], []
     for group in groups:
         rules = []
         for rule in group["rules"]:
             if rule.get("remote_address_group_id"):
                 continue
-            other = rule.get("remote_group_id")
-            if _stands_beside(rule) or (other in ids and _reaches(other, group["id"], leads_to)):
-                beside.append(_rule(group["id"], rule, refer))
-                continue
-            if other in ids and other != group["id"]:
-                leads_to[group["id"]].add(other)
-            rules.append(_within(group["id"], rule, refer))
+            if rule["id"] in beside:
+                rest.append(_rule(group["id"], rule, refer))
+            else:
+                rules.append(_within(group["id"], rule, refer))
         if not any(rule["direction"] == "egress" for rule in rules):
             rules.append(NOTHING_LEAVES)
         properties = {"name": group["name"], "description": group.get("description", ""), "rules": rules}
         found.append(HeatResource(group["id"], GROUP, properties))
-    return [*found, *beside]
+    return [*found, *rest]
+
+
+def _beside(groups: Sequence[Item]) -> set[str]:
+    """The rules that stand beside their group. Rules for every protocol are the last to go there, because Heat takes
+    one without a protocol for one of TCP when it stands alone."""
+    leads_to: dict[str, set[str]] = {group["id"]: set() for group in groups}
+    found = set()
+    pairs = [(group["id"], rule) for group in groups for rule in group["rules"]]
+    for id_, rule in sorted(pairs, key=lambda pair: bool(pair[1].get("protocol"))):
+        other = rule.get("remote_group_id")
+        if _is_told_about(rule) or (other in leads_to and _reaches(other, id_, leads_to)):
+            found.add(rule["id"])
+        elif other in leads_to and other != id_:
+            leads_to[id_].add(other)
+    return found
 
 
 def not_the_same(group: Item) -> list[str]:
@@ -51,15 +62,13 @@ def not_the_same(group: Item) -> list[str]:
         told.append(f"The security group {group['name']} remembers connections when it comes back.")
     if any(rule.get("remote_address_group_id") for rule in group["rules"]):
         told.append(f"Rules of {group['name']} for groups of addresses are left out.")
-    if not any(rule["direction"] == "egress" and not _stands_beside(rule) for rule in group["rules"]):
-        told.append(
-            f"The security group {group['name']} gets a rule more, for 127.0.0.1, in the place of Neutron's own."
-        )
+    if not any(rule["direction"] == "egress" for rule in group["rules"]):
+        told.append(f"The security group {group['name']} gets a rule for 127.0.0.1, so that Neutron's own go.")
     return told
 
 
-def _stands_beside(rule: Item) -> bool:
-    """Heat takes a rule without a protocol for one of TCP when it stands alone."""
+def _is_told_about(rule: Item) -> bool:
+    """Whether it has a description that can be kept: rules within a group have none."""
     return bool(rule.get("description") and rule.get("protocol") and rule["direction"] == "ingress")
 
 

@@ -71,7 +71,11 @@ class Networks(Service):
             thing["fixed_ips"] = [self._fixed(one) for one in thing["fixed_ips"] or self._any(thing["network_id"])]
         if kind == "security_group":
             thing["security_group_rules"] = []
+            for version in ("IPv4", "IPv6"):
+                self._new("security-group-rules", project_id, {
+                    "security_group_id": id_, "direction": "egress", "ethertype": version})  # fmt: skip
         if kind == "security_group_rule":
+            del thing["name"], thing["tags"]
             self.cloud.things["security_group"][thing["security_group_id"]]["security_group_rules"].append(thing)
         return thing
 
@@ -164,10 +168,33 @@ class Networks(Service):
         del self.cloud.things[kind][id_]
         return Answer(204)
 
+    @route("PUT", "/{collection}/{id_}/tags")
+    def tag(self, request: Request, collection: str, id_: str) -> Answer:
+        """All tags at once."""
+        self._one(collection, request, id_)["tags"] = sorted(request.body["tags"])
+        return Answer(200, {"tags": request.body["tags"]})
+
+    @route("GET", "/quotas/{id_}/details.json")
+    def quota(self, request: Request, id_: str) -> Answer:
+        """Of the project; -1 is no limit."""
+        told = {
+            kind: {"limit": self.cloud.quotas.get(kind, -1), "reserved": 0,
+                   "used": len(self.cloud.of_project(kind, request.project_id))}
+            for kind, _key, _more in KINDS.values()
+        }  # fmt: skip
+        return Answer(200, {"quota": told})
+
     @route("PUT", "/routers/{id_}/add_router_interface")
     def add_interface(self, request: Request, id_: str) -> Answer:
-        """With the gateway address of a subnet."""
+        """With the gateway address of a subnet, or with a port."""
         router = self._one("routers", request, id_)
+        if "port_id" in request.body:
+            port = self._one("ports", request, request.body["port_id"])
+            port.update(device_id=router["id"], device_owner="network:router_interface", status="ACTIVE")
+            subnet_ids = [one["subnet_id"] for one in port["fixed_ips"]]
+            return Answer(200, {"id": id_, "tenant_id": request.project_id, "port_id": port["id"],
+                                "network_id": port["network_id"], "subnet_id": subnet_ids[0],
+                                "subnet_ids": subnet_ids})  # fmt: skip
         subnet = self._one("subnets", request, request.body["subnet_id"])
         port = self._new("ports", request.project_id, {
             "network_id": subnet["network_id"], "device_id": router["id"],
@@ -182,7 +209,9 @@ class Networks(Service):
     def remove_interface(self, request: Request, id_: str) -> Answer:
         for port in list(self.cloud.things["port"].values()):
             subnets = [one["subnet_id"] for one in port["fixed_ips"]]
-            if port["device_id"] == id_ and request.body["subnet_id"] in subnets:
+            if port["device_id"] == id_ and (
+                request.body.get("port_id") == port["id"] or request.body.get("subnet_id") in subnets
+            ):
                 del self.cloud.things["port"][port["id"]]
-                return Answer(200, {"id": id_, "port_id": port["id"], "subnet_id": request.body["subnet_id"]})
+                return Answer(200, {"id": id_, "port_id": port["id"], "subnet_id": subnets[0]})
         raise Refusal(404, f"Router {id_} does not have an interface with the subnet.", "RouterInterfaceNotFound")
