@@ -20,7 +20,9 @@ import sqlalchemy as sa
 
 from karbor.common.clock import Clock
 from karbor.db.database import Database
+from karbor.db.fires import milliseconds
 from karbor.db.tables import METADATA
+from karbor.db.tables import TRIGGERS as ROWS
 from karbor.model.page import PageRequest
 from tests.support import rows as make
 from tests.support.engines import LEASE_MS, Herd, times
@@ -78,27 +80,35 @@ def minutes(number):
 
 
 def prepare(database, kind=beats, *, triggers=TRIGGERS):
-    """So many triggers, one operation on each."""
+    """So many triggers, one operation on each. They begin when all of them are there, however long that took: times
+    before an operation was there would not be its own."""
     NorthTwin.prepare(database)
     with database.write() as rows:
-        now = rows.fires.now() + timedelta(seconds=2 + triggers / 100)  # all is there before the first of them
-        now = now.replace(microsecond=now.microsecond // 1000 * 1000)
         rows.plans.create(make.plan())
         for number in range(triggers):
-            name = f"t{number}"
             type_, properties = kind(number)
-            if type_ == "time":
-                end = (now + timedelta(minutes=MINUTES)).strftime("%Y-%m-%d %H:%M:%S")
-                properties["end_time"] = end
-            trigger = make.trigger(name, type=type_, properties=properties, created_at=now)
-            rows.triggers.create(replace(trigger, next_fire=times(trigger)[0]))
+            rows.triggers.create(make.trigger(f"t{number}", type=type_, properties=properties))
             rows.scheduled_operations.create(
                 make.scheduled_operation(
                     f"o{number}",
-                    trigger_id=name,
+                    trigger_id=f"t{number}",
                     operation_definition={"plan_id": "plan-1", "provider_id": make.PROVIDER, "overlap": "queue"},
                 )
             )
+    with database.write() as rows:
+        begin = rows.fires.now() + timedelta(seconds=2)
+        begin = begin.replace(microsecond=begin.microsecond // 1000 * 1000)
+        for number in range(triggers):
+            trigger = replace(rows.triggers.get(f"t{number}"), created_at=begin)
+            if trigger.type == "time":
+                end = (begin + timedelta(minutes=MINUTES)).strftime("%Y-%m-%d %H:%M:%S")
+                trigger = replace(trigger, properties={**trigger.properties, "end_time": end})
+            values = {
+                "created_at": begin,
+                "next_fire_ms": milliseconds(times(trigger)[0]),
+                "properties": dict(trigger.properties),
+            }
+            rows.connection.execute(sa.update(ROWS).where(ROWS.c.id == trigger.id).values(values))
 
 
 def check(database, *, triggers=TRIGGERS, wait=120):
