@@ -130,7 +130,7 @@ class Volumes(Service):
         volume = self._new(request.project_id, given)
         self.cloud.contents[volume["id"]] = self.cloud.contents.get(source, b"")
         self.cloud.later(lambda: volume.update(status="available"))
-        return Answer(202, {"volume": volume})
+        return Answer(202, {"volume": {name: value for name, value in volume.items() if name != _TENANT}})
 
     @route("PUT", "/volumes/{id_}")
     def update(self, request: Request, id_: str) -> Answer:
@@ -184,7 +184,7 @@ class Volumes(Service):
 
     @route("GET", "/snapshots/{id_}")
     def show_snapshot(self, request: Request, id_: str) -> Answer:
-        return Answer(200, {"snapshot": self._one("volume_snapshot", request, id_)})
+        return Answer(200, {"snapshot": _shown(self._one("volume_snapshot", request, id_))})
 
     @route("POST", "/snapshots")
     def create_snapshot(self, request: Request) -> Answer:
@@ -207,7 +207,8 @@ class Volumes(Service):
         self.cloud.contents[id_] = self.cloud.contents.get(volume["id"], b"")
         done = {"status": "available", "updated_at": now, "os-extended-snapshot-attributes:progress": "100%"}
         self.cloud.later(lambda: snapshot.update(done))
-        return Answer(202, {"snapshot": _shown(snapshot)})
+        plain = {name: value for name, value in _shown(snapshot).items() if not name.startswith("os-extended")}
+        return Answer(202, {"snapshot": plain})
 
     @route("DELETE", "/snapshots/{id_}")
     def delete_snapshot(self, request: Request, id_: str) -> Answer:
