@@ -75,7 +75,7 @@ class Networks(Service):
                 self._new("security-group-rules", project_id, {
                     "security_group_id": id_, "direction": "egress", "ethertype": version})  # fmt: skip
         if kind == "security_group_rule":
-            del thing["name"], thing["tags"]
+            del thing["name"]
             self.cloud.things["security_group"][thing["security_group_id"]]["security_group_rules"].append(thing)
         return thing
 
@@ -135,7 +135,9 @@ class Networks(Service):
         kind, key, _more = KINDS[collection]
         if len(self.cloud.of_project(kind, request.project_id)) >= self.cloud.quotas.get(kind, 1 << 30):
             raise Refusal(409, f"Quota exceeded for resources: ['{kind}'].", "OverQuota")
-        return Answer(201, {key: self._new(collection, request.project_id, dict(request.body[key]))})
+        made = self._new(collection, request.project_id, dict(request.body[key]))
+        hidden = ("tags",) if kind == "security_group_rule" else ()
+        return Answer(201, {key: {name: value for name, value in made.items() if name not in hidden}})
 
     @route("PUT", "/{collection}/{id_}")
     def update(self, request: Request, collection: str, id_: str) -> Answer:
