@@ -5,9 +5,9 @@
 #   tools/run_tests.sh [--quick] [PYTEST ARGUMENT...]
 #   tools/run_tests.sh openstack [PYTEST ARGUMENT...]
 #
-# In this order: ruff, ruff format, import-linter, mypy, our own lint (tools/lint), generated files, then pytest: unit,
-# tools, contract, functional, fuzz, format, crash, system. A failing check does not keep the later ones from running;
-# the exit code tells whether all passed. Without a terminal and without questions.
+# In this order: ruff, ruff format, import-linter, mypy, our own lint (tools/lint), generated files, then pytest twice at
+# the same time: unit, tools, contract, functional, fuzz, format; and crash, simulation, system. A failing check does not
+# keep the later ones from running; the exit code tells whether all passed. Without a terminal and without questions.
 #
 #   --quick           no system tests: neither root nor servers nor guests are needed
 #   openstack         only the tests against a real OpenStack, tests/openstack: brings up tools/ministack (or goes on
@@ -84,18 +84,37 @@ check "habits" python tools/lint/habits.py
 check "unit tests mirror the product" python tools/lint/mirror.py
 [ ! -e tools/genapi.py ] || check "generated files" python tools/genapi.py --check
 
-paths=()
 marks=()
 [ -z "$quick" ] || marks=(-m "not system and not libvirt")
-for name in unit tools contract functional fuzz format crash simulation ${quick:-system}; do
-    [ "$name" != yes ] && [ -d "tests/$name" ] && paths+=("tests/$name")
-done
+chosen=
 for argument in "$@"; do
-    [ ! -e "${argument%%::*}" ] || paths=()
+    [ ! -e "${argument%%::*}" ] || chosen=yes
 done
-say "tests"
+here() { # those of the named directories of tests/ that are there
+    for name in "$@"; do
+        [ ! -d "tests/$name" ] || printf 'tests/%s\n' "$name"
+    done
+}
+mapfile -t plain < <(here unit tools contract functional fuzz format)
+mapfile -t wholes < <(here crash simulation "${quick:-system}")
+
 [ ${#failed[@]} -eq 0 ] || say "failed before the tests: ${failed[*]}"
 code=0
-python -m pytest "${marks[@]}" "${paths[@]}" "$@" || code=$?
+if [ -n "$chosen" ]; then
+    say "tests"
+    python -m pytest "${marks[@]}" "$@" || code=$?
+else
+    # Two at a time: tests of single parts, and those that start whole services, which mostly wait.
+    say "tests: ${wholes[*]} in the background, its report follows the other"
+    report=$(mktemp)
+    python -m pytest -p no:cacheprovider "${marks[@]}" "${wholes[@]}" "$@" >"$report" 2>&1 &
+    background=$!
+    say "tests: ${plain[*]}"
+    python -m pytest "${marks[@]}" "${plain[@]}" "$@" || code=$?
+    wait "$background" || code=$?
+    say "tests: ${wholes[*]}"
+    cat "$report"
+    rm -f "$report"
+fi
 [ ${#failed[@]} -eq 0 ] || exit 1
 exit "$code"
