@@ -174,6 +174,21 @@ class Installation(Collector):
             ages.add_metric([str(scheduled).lower()], [*buckets, ("+Inf", float(number))], gsum_value=total)
         yield each
         yield ages
+        yield from self._alarms(rows)
+
+    def _alarms(self, rows: Transaction) -> Iterator[Metric]:
+        number, some = rows.alarms.breached(self._conf.metrics.plans)
+        each = GaugeMetricFamily(
+            "karbor_plan_rpo_breached_seconds",
+            "For how long a plan has had no good checkpoint that is as young as was promised; some of those plans.",
+            labels=["plan_id", "project_id"],
+        )
+        now = self._clock.now()
+        for alarm in some:
+            seconds = (now - alarm.due_at).total_seconds() if alarm.due_at else 0.0
+            each.add_metric([alarm.plan_id, alarm.project_id], max(0.0, seconds))
+        yield each
+        yield _gauge("karbor_plans_rpo_breached", "How many such plans there are.", number)
 
 
 def _jobs(rows: Transaction) -> Iterator[Metric]:

@@ -3,6 +3,8 @@
 
 import os
 import secrets
+from collections.abc import Mapping
+from datetime import timedelta
 
 from karbor.app.wiring import Role, Shared
 from karbor.operationengine.engine import Engine, EngineSettings
@@ -10,10 +12,13 @@ from karbor.operationengine.happenings import Happenings
 from karbor.operationengine.hearing import Hearing
 from karbor.operationengine.identity import make_identity
 from karbor.operationengine.northbound import RestNorthbound
+from karbor.operationengine.promises import Promises
 from karbor.operationengine.steps import Steps, StepSettings
+from karbor.operationengine.telling import open_channels
 from karbor.operationengine.trusts import KeeperSettings, TrustKeeper
+from karbor.operationengine.watch import Watch, WatchSettings
 from karbor.rpc.listener import open_listener
-from karbor.sdk.trigger import Limits, load_types
+from karbor.sdk.trigger import Limits, TriggerType, load_types
 
 _ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - where everybody may come in, so may we
 
@@ -53,6 +58,7 @@ class EngineRole(Role):
             keep_days=given.keep_runs,
         )
         self._keeper = make_keeper(shared)
+        self._watch = make_watch(shared, kinds)
         owner = f"{conf.host}:{os.getpid()}:{secrets.token_hex(4)}"
         self.engine = Engine(shared.database, steps, kinds, settings, clock=shared.clock, owner=owner, host=conf.host)
 
@@ -62,8 +68,10 @@ class EngineRole(Role):
             self._keeper.start()
         if self._listener is not None:
             self._listener.start()
+        self._watch.start()
 
     def stop(self, grace: float) -> None:
+        self._watch.stop(grace)
         if self._listener is not None:
             self._listener.stop()
         self.engine.stop(grace)
@@ -84,6 +92,20 @@ def make_keeper(shared: Shared) -> TrustKeeper | None:
     own = shared.conf.clients
     settings = KeeperSettings(own.trust_sweep_interval, own.trust_check_interval)
     return TrustKeeper(shared.database, shared.identity, settings, clock=shared.clock)
+
+
+def make_watch(shared: Shared, kinds: Mapping[str, TriggerType]) -> Watch:
+    """Whoever raises alarms about plans."""
+    own = shared.conf.alarms
+    settings = WatchSettings(
+        interval=own.interval,
+        message_interval=own.message_interval,
+        keep=own.keep_hours * 3600.0,
+        timeout=own.timeout,
+        plans=own.message_plans,
+    )
+    promises = Promises(kinds, grace=timedelta(seconds=own.grace))
+    return Watch(shared.database, promises, open_channels(shared.conf), settings)
 
 
 def local_url(listen: str, port: int) -> str:

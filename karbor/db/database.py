@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from karbor.common.clock import Clock
 from karbor.db import schema
+from karbor.db.alarms import Alarms
 from karbor.db.breakers import Breakers
 from karbor.db.checkpoints import Checkpoints
 from karbor.db.events import Events
@@ -65,6 +66,7 @@ class Transaction:
         self.scheduled_runs = ScheduledRuns(connection, clock, self.changes)
         self.fires = Fires(connection, clock, self.changes)
         self.events = Events(connection, clock, self.changes)
+        self.alarms = Alarms(connection, clock, self.changes)
         self.breakers = Breakers(connection, clock, self.changes)
         self.repeats = Repeats(connection, clock, self.changes)
         self.trusts = Trusts(connection, clock, self.changes)

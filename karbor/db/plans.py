@@ -12,7 +12,7 @@ from sqlalchemy.engine import Row
 from karbor.db import summaries, usage
 from karbor.db.query import Listing, capped, equal, substring
 from karbor.db.repository import Repository
-from karbor.db.tables import PLANS, SCHEDULED_OPERATIONS
+from karbor.db.tables import PLAN_ALARMS, PLANS, SCHEDULED_OPERATIONS
 from karbor.model import errors
 from karbor.model.page import Page, PageRequest
 from karbor.model.plan import Plan, PlanSummary
@@ -46,7 +46,7 @@ class Plans(Repository):
 
         ``lock`` keeps it from being changed or deleted until the transaction ends.
         """
-        return _plan(self._row(id, *([_C.project_id == project_id] if project_id is not None else []), lock=lock))
+        return read(self._row(id, *([_C.project_id == project_id] if project_id is not None else []), lock=lock))
 
     def update(self, plan: Plan) -> Plan:
         """Replace what is kept under the plan's id; returns it with the time of the change.
@@ -78,7 +78,8 @@ class Plans(Repository):
         self._delete(id)
         usage.add(self._connection, row.project_id, plans=-1)
         summaries.forget(self._connection, id)
-        self._tell(_plan(row), "deleted", before=row.status)
+        self._connection.execute(sa.delete(PLAN_ALARMS).where(PLAN_ALARMS.c.plan_id == id))
+        self._tell(read(row), "deleted", before=row.status)
 
     def summaries(self, ids: Iterable[str]) -> dict[str, PlanSummary]:
         """What became of each of these plans. Costs the same whatever the number of their checkpoints."""
@@ -87,7 +88,7 @@ class Plans(Repository):
     def list(self, request: PageRequest) -> Page[Plan]:
         """A page of plans."""
         rows = self.LISTING.fetch(self._connection, request, {_C.project_id: request.project_id})
-        return Page(tuple(map(_plan, rows)), len(rows) >= capped(request))
+        return Page(tuple(map(read, rows)), len(rows) >= capped(request))
 
 
 def _values(plan: Plan) -> dict[str, Any]:
@@ -107,7 +108,8 @@ def _values(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _plan(row: Row[Any]) -> Plan:
+def read(row: Row[Any]) -> Plan:
+    """A row of the plans as a value."""
     values = dict(zip(_NAMES, row, strict=True))  # a third of the time of row._mapping, and lists are long
     values["resources"] = tuple(
         Resource(entry["type"], entry["id"], entry["name"], entry.get("extra_info") or {}, entry["per_parent"])

@@ -57,17 +57,17 @@ class ScheduledOperations(Repository):
 
     def get(self, id: str, *, project_id: str | None = None) -> ScheduledOperation:
         """It, of any project where ``project_id`` is None. Raises NotFound."""
-        return _operation(self._row(id, *([_C.project_id == project_id] if project_id is not None else [])))
+        return read(self._row(id, *([_C.project_id == project_id] if project_id is not None else [])))
 
     def list(self, request: PageRequest) -> Page[ScheduledOperation]:
         """A page of scheduled operations."""
         rows = self.LISTING.fetch(self._connection, request, {_C.project_id: request.project_id})
-        return Page(tuple(map(_operation, rows)), len(rows) >= capped(request))
+        return Page(tuple(map(read, rows)), len(rows) >= capped(request))
 
     def of_plan(self, plan_id: str) -> Sequence[ScheduledOperation]:
         """All of a plan, the oldest first."""
         query = sa.select(SCHEDULED_OPERATIONS).where(_C.plan_id == plan_id).order_by(_C.created_at, _C.id)
-        return [_operation(row) for row in self._connection.execute(query)]
+        return [read(row) for row in self._connection.execute(query)]
 
     def update(self, operation: ScheduledOperation) -> ScheduledOperation:
         """Replace what is kept; returns it with the time of the change.
@@ -131,7 +131,7 @@ class ScheduledOperations(Repository):
         if found:
             taken = sa.update(SCHEDULED_OPERATIONS).where(_C.id.in_([row.id for row in found]))
             self._connection.execute(taken.values(permission_checked_ms=now))
-        return [_operation(row) for row in found]
+        return [read(row) for row in found]
 
     def _now_ms(self) -> sa.ColumnElement[int]:
         return server_ms(self._connection, self._clock)
@@ -149,6 +149,7 @@ def _values(operation: ScheduledOperation) -> dict[str, Any]:
     return asdict(operation) | plan
 
 
-def _operation(row: Row[Any]) -> ScheduledOperation:
+def read(row: Row[Any]) -> ScheduledOperation:
+    """A row of the scheduled operations as a value."""
     values = {name: value for name, value in row._mapping.items() if name not in _COLUMNS}
     return ScheduledOperation(**values | {"enabled": bool(row.enabled)})

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from karbor.model import states
+from karbor.model import alarm, states
 
 #: A job is not begun or ended, but: somebody asked for its end; its worker was not heard of and another one has it.
 JOB_NEWS = ("cancelling", "taken_over")
@@ -17,6 +17,7 @@ WORDS: Mapping[str, tuple[str, ...]] = {
         table.noun: tuple(state.replace("-", "_") for state in table.moves)
         for table in (states.CHECKPOINT, states.RESTORE, states.VERIFICATION, states.EXPORT)
     },
+    "alarm": (alarm.RAISED, alarm.CLEARED),
     "job": (*states.JOB.moves, *JOB_NEWS),
 }
 

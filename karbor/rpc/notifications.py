@@ -27,7 +27,7 @@ VERSION = "1.0"
 #: Every type of event.
 EVENTS = tuple(f"karbor.{noun}.{word}" for noun, words in WORDS.items() for word in words)
 #: These are sent with the priority ERROR, all others with INFO.
-BAD = frozenset({"error", "error_deleting", "fail", "failed"})
+BAD = frozenset({"error", "error_deleting", "fail", "failed", "raised"})
 #: What every payload has.
 COMMON = ("version", "noun", "id", "project_id", "state", "before", "at", "request_id", "global_request_id")
 #: What the payloads of each noun have besides. No parameters, no addresses of restore targets: they may hold secrets.
@@ -40,6 +40,7 @@ FIELDS: Mapping[str, tuple[str, ...]] = {
     "restore": ("provider_id", "checkpoint_id", "resources_reason", "created_at", "finished_at"),
     "verification": ("provider_id", "checkpoint_id", "resources_reason", "created_at", "finished_at"),
     "export": ("provider_id", "checkpoint_id", "host", "expires_at", "created_at", "finished_at"),
+    "alarm": ("plan_id", "due_at", "since", "reason"),
     "job": (
         *("operation", "provider_id", "checkpoint_id", "restore_id", "verification_id", "owner", "attempts"),
         *("cancel_requested", "created_at"),

@@ -38,6 +38,10 @@ QUERY = ListQuery(
 )
 
 
+#: What can be changed of a plan that is started.
+_ALWAYS = frozenset({"status", "rpo"})
+
+
 def tag(answer: Mapping[str, Any]) -> str:
     """The entity tag of an answer with one plan: what its owner can change, and nothing that runs of it change."""
     return tags.tag_of(answer["plan"], without=views.VOLATILE)
@@ -87,7 +91,7 @@ class Plan(Node):
     def put(self, call: Call) -> Answer:
         """Change a plan.
 
-        Only a suspended plan can be changed, except for its status.
+        Only a suspended plan can be changed, except for its status and its `rpo`.
         """
         before = self._plan(call)
         _require(call, before)
@@ -132,7 +136,8 @@ class Plan(Node):
 
 def _shown(rows: Transaction, call: Call, plan: Value) -> dict[str, Any]:
     following = rows.fires.next_of_plans([plan.id]).get(plan.id)
-    return {"plan": views.plan(plan, call, rows.plans.summaries([plan.id])[plan.id], following)}
+    alarm = rows.alarms.of([plan.id]).get(plan.id)
+    return {"plan": views.plan(plan, call, rows.plans.summaries([plan.id])[plan.id], following, alarm)}
 
 
 def _require(call: Call, plan: Value) -> None:
@@ -142,11 +147,11 @@ def _require(call: Call, plan: Value) -> None:
 
 def _changes(plan: Value, body: Mapping[str, Any]) -> dict[str, Any]:
     """What really changes. Raises InvalidInput where the plan's status does not allow it."""
-    wanted: dict[str, Any] = {name: body[name] for name in ("name", "description", "status") if name in body}
+    wanted: dict[str, Any] = {name: body[name] for name in ("name", "description", "status", "rpo") if name in body}
     if "resources" in body:
         wanted["resources"] = tuple(Resource.from_dict(entry) for entry in body["resources"])
     changes = {name: value for name, value in wanted.items() if getattr(plan, name) != value}
-    if plan.status != "suspended" and changes.keys() - {"status"}:
+    if plan.status != "suspended" and changes.keys() - _ALWAYS:
         raise errors.InvalidInput("The plan can be only updated in suspended status.")
     return changes
 
@@ -163,7 +168,11 @@ class Plans(Node):
             page = rows.plans.list(call.page)
             summaries = rows.plans.summaries(plan.id for plan in page.items)
             following = rows.fires.next_of_plans(plan.id for plan in page.items)
-        shown = [views.plan(plan, call, summaries[plan.id], following.get(plan.id)) for plan in page.items]
+            alarms = rows.alarms.of(plan.id for plan in page.items)
+        shown = [
+            views.plan(plan, call, summaries[plan.id], following.get(plan.id), alarms.get(plan.id))
+            for plan in page.items
+        ]
         return paging.listing(call, "plans", shown, full=page.full)
 
     @operation(
@@ -193,6 +202,7 @@ class Plans(Node):
             resources=tuple(Resource.from_dict(entry) for entry in body["resources"]),
             description=body.get("description"),
             parameters=given,
+            rpo=body.get("rpo"),
         )
 
         def create(rows: Transaction) -> repeats.Made:

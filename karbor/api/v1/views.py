@@ -10,6 +10,7 @@ from karbor.api.call import Call
 from karbor.common import jsontext
 from karbor.common.clock import iso
 from karbor.model import graph as graphs
+from karbor.model.alarm import NONE, PlanAlarm
 from karbor.model.checkpoint import Checkpoint
 from karbor.model.export import Export
 from karbor.model.plan import Plan, PlanSummary
@@ -39,8 +40,10 @@ def links(call: Call, own: str, **others: str | None) -> list[dict[str, str]]:
     return [{"rel": rel, "href": call.href(path)} for rel, path in paths.items() if path is not None]
 
 
-def plan(value: Plan, call: Call, summary: PlanSummary, next_run: datetime | None = None) -> dict[str, Any]:
-    """A plan as it is shown, with what became of it, and when a schedule runs it next."""
+def plan(
+    value: Plan, call: Call, summary: PlanSummary, next_run: datetime | None = None, alarm: PlanAlarm | None = None
+) -> dict[str, Any]:
+    """A plan as it is shown, with what became of it, when a schedule runs it next, and how it stands."""
     return {
         "id": value.id,
         "name": value.name,
@@ -49,6 +52,7 @@ def plan(value: Plan, call: Call, summary: PlanSummary, next_run: datetime | Non
         "status": value.status,
         "resources": [resource.to_dict() for resource in value.resources],
         "parameters": {key: dict(options) for key, options in value.parameters.items()},
+        "rpo": value.rpo,
         "project_id": value.project_id,
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
@@ -57,6 +61,12 @@ def plan(value: Plan, call: Call, summary: PlanSummary, next_run: datetime | Non
             "last_run": _run(summary.last_run_id, summary.last_run_at, summary.last_run_status),
             "last_good": _run(summary.last_good_id, summary.last_good_at, "available"),
             "next_run": moment(next_run),
+            "rpo": {
+                "state": alarm.state if alarm else NONE,
+                "since": moment(alarm.since) if alarm else None,
+                "due_at": moment(alarm.due_at) if alarm else None,
+                "reason": alarm.reason if alarm else None,
+            },
         },
         "links": links(call, f"/plans/{value.id}", provider=f"/providers/{value.provider_id}"),
     }

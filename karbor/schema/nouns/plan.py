@@ -2,6 +2,7 @@
 """What does a plan look like in the API?"""
 
 from karbor.model import states
+from karbor.model.alarm import STATES
 from karbor.schema.noun import Field, Noun
 from karbor.schema.types import (
     COUNT,
@@ -11,6 +12,7 @@ from karbor.schema.types import (
     PARAMETERS,
     PROJECT_ID,
     RESOURCE,
+    TEXT,
     TIMESTAMP,
     UUID,
     Schema,
@@ -39,6 +41,23 @@ _SUMMARY = an_object(
         "last_run": _run("The newest checkpoint, and how its making stands or ended; it may be deleted by now."),
         "last_good": _run("The newest available checkpoint."),
         "next_run": {**TIMESTAMP, "description": "When a schedule runs it next.", "examples": [None]},
+        "rpo": {
+            **an_object(
+                {
+                    "state": {
+                        "type": "string",
+                        "enum": list(STATES),
+                        "description": "`none`: nothing is promised; `ok`; `breached`: there is no good checkpoint "
+                        "that is as young as was promised; `paused`: it is suspended.",
+                        "examples": ["ok"],
+                    },
+                    "since": {**TIMESTAMP, "description": "Since when it is so."},
+                    "due_at": {**TIMESTAMP, "description": "When it will be breached, or was, without a good one."},
+                    "reason": {**TEXT, "description": "Which promise was broken."},
+                }
+            ),
+            "description": "How it stands against what its schedules, or its `rpo`, promise.",
+        },
     }
 )
 
@@ -65,6 +84,12 @@ PLAN = Noun(
             {**PARAMETERS, "examples": [{"Libvirt::Domain": {"quiesce": "try"}}]},
             "Options by `TYPE` or `TYPE#ID`; the provider's options_schema tells which there are.",
             create="optional",
+        ),
+        "rpo": Field(
+            {"type": ["integer", "null"], "minimum": 60, "maximum": 10 * 366 * 86400, "examples": [None]},
+            "Seconds that its last good checkpoint may be old until an alarm is raised; null: as schedules promise.",
+            create="optional",
+            update="optional",
         ),
         "project_id": Field(PROJECT_ID, "The project that owns it."),
         "created_at": Field(TIMESTAMP, "When it was made (UTC)."),

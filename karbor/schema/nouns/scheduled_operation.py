@@ -25,6 +25,13 @@ _RETRIES: Schema = {
     "maximum": 10,
     "description": "How often a run that failed is begun anew.",
 }
+_RPO: Schema = {
+    "type": ["integer", "null"],
+    "minimum": 60,
+    "maximum": 10 * 366 * 86400,
+    "description": "Seconds that the last good checkpoint of the plan may be old until an alarm is raised; where it is "
+    "absent, each planned time promises one. With `verified`: that was verified so deep.",
+}
 _LEVEL: Schema = {"type": ["string", "null"], "enum": [*LEVELS, None]}
 
 
@@ -45,10 +52,11 @@ def _keep(what: str) -> Schema:
 
 #: By operation_type: the shape of its operation_definition.
 DEFINITIONS: dict[str, Schema] = {
-    "protect": _definition({"max_retries": _RETRIES}),
+    "protect": _definition({"max_retries": _RETRIES, "rpo": _RPO}),
     "retention_protect": _definition(
         {
             "max_retries": _RETRIES,
+            "rpo": _RPO,
             "max_backups": {**_BOUND, "description": "Keep at most so many; 0, less or absent: no bound."},
             "max_backup_duration": {**_BOUND, "description": "Keep each for so many days; the same."},
             "retention_duration": {**_BOUND, "description": "Another name of max_backup_duration."},

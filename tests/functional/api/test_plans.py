@@ -24,6 +24,7 @@ def schedule(api, plan, **more):
 
 
 VM = {"id": SERVER, "type": "OS::Nova::Server", "name": "vm"}
+NO_RPO = {"state": "none", "since": None, "due_at": None, "reason": None}
 BODY = {"name": "p1", "provider_id": PROVIDER, "resources": [VM], "parameters": {}}
 
 
@@ -229,7 +230,7 @@ def test_nothing_but_a_condition_of_the_client_is_answered_without_a_body(api):
 def test_the_summary_tells_the_last_run_the_last_good_one_and_how_many_there_are(api):
     plan = api.plan()
     path = f"/plans/{plan['id']}"
-    assert plan["summary"] == {"checkpoints": 0, "last_run": None, "last_good": None, "next_run": None}
+    assert plan["summary"] == {"checkpoints": 0, "last_run": None, "last_good": None, "next_run": None, "rpo": NO_RPO}
     seen = raw(api, "GET", path).headers["ETag"]
     good = api.checkpoint(plan)
     api.clock.pass_time(60)
@@ -240,6 +241,7 @@ def test_the_summary_tells_the_last_run_the_last_good_one_and_how_many_there_are
         "last_run": {"checkpoint_id": bad["id"], "created_at": bad["created_at"], "status": "error"},
         "last_good": {"checkpoint_id": good["id"], "created_at": good["created_at"], "status": "available"},
         "next_run": None,
+        "rpo": NO_RPO,
     }
     assert [entry["summary"] for entry in api.get("/plans")["plans"]] == [summary]
     assert raw(api, "GET", path).headers["ETag"] == seen  # the plan itself is still the same

@@ -10,6 +10,7 @@ import oslo_messaging
 import pytest
 from oslo_config import cfg
 
+from karbor.model.alarm import PlanAlarm
 from karbor.model.change import WORDS, Change
 from karbor.model.checkpoint import Reason
 from karbor.rpc import notifications
@@ -28,6 +29,7 @@ THINGS = {
     ),
     "verification": rows.verification(),
     "export": rows.export(),
+    "alarm": PlanAlarm("plan-1", rows.PROJECT, "breached", AT, AT, reason="password=hunter22"),
     "job": rows.job(payload={"x": "hunter22"}),
 }
 each_noun = pytest.mark.parametrize("noun", WORDS)
