@@ -59,6 +59,12 @@ class Shares(Service):
         self.cloud.later(lambda: self.cloud.things["share"].pop(id_, None))
         return Answer(202)
 
+    @route("GET", "/share-access-rules")
+    def list_rules(self, request: Request) -> Answer:
+        """Of one share: who may use it."""
+        rules = self._one("share", request, request.query["share_id"]).get("_rules", [])
+        return Answer(200, {"access_list": rules})
+
     @route("GET", "/snapshots/detail")
     def list_snapshots(self, request: Request) -> Answer:
         """By offset."""
