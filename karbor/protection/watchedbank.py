@@ -34,6 +34,12 @@ class WatchedBank(Bank):
         faultpoints.reach(f"bank:put-{kind(name)}:after")
         return answer
 
+    def put_own_parts(self, name: str, parts: Sequence[bytes]) -> bool:
+        faultpoints.reach(f"bank:put-{kind(name)}:before")
+        answer = self._inner.put_own_parts(name, parts)
+        faultpoints.reach(f"bank:put-{kind(name)}:after")
+        return answer
+
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         return self._inner.get(name, offset, length)
 

@@ -94,7 +94,8 @@ def _proven(
 
 
 def _put(store: ChunkStore, builder: PackBuilder, pace: Pace) -> int:
-    directory, data = builder.finish()
+    directory, parts = builder.finish()
+    data = b"".join(parts)
     name = store.prefix + format.pack_name(builder.pack_id)
     store.bank.put_own(name, data)
     pace.spend(len(data))

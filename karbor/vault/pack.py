@@ -4,7 +4,6 @@
 header (48) | sealed chunk | sealed chunk | ... | sealed directory | length of the directory (4) | end mark (8)
 """
 
-import io
 import secrets
 import struct
 from collections.abc import Iterator, Sequence
@@ -108,8 +107,7 @@ class PackBuilder:
         self.size = format.HEADER_SIZE
         self._cipher = codec.cipher(self.pack_id)
         self._header = _header(self.pack_id)
-        self._buffer = io.BytesIO()  # gives its bytes away without a copy
-        self._buffer.write(self._header)
+        self._parts = [self._header]  # never joined here: fresh memory for all of it costs more than the sealing
 
     @property
     def full(self) -> bool:
@@ -119,17 +117,15 @@ class PackBuilder:
         """Seal one chunk into the pack. ``size`` is that of the plain bytes."""
         sealed = seal_chunk(self._cipher, chunk_id, flags=flags, size=size, offset=self.size, body=body)
         self.entries.append(Entry(chunk_id, flags, self.size, len(sealed), size))
-        self._buffer.write(sealed)
+        self._parts.append(sealed)
         self.size += len(sealed)
 
-    def finish(self) -> tuple[Directory, bytes]:
-        """The directory and the bytes of the whole pack."""
+    def finish(self) -> tuple[Directory, Sequence[bytes]]:
+        """The directory, and the whole pack in parts. Adds the directory at the end: call it once."""
         directory = Directory(self.pack_id, tuple(self.entries))
         sealed = self._cipher.encrypt(_DIRECTORY_NONCE, directory.encode(), self._header)
-        self._buffer.write(sealed + _TAIL.pack(len(sealed), format.PACK_END))
-        data = self._buffer.getvalue()
-        self._buffer.close()
-        return directory, data
+        self._parts.append(sealed + _TAIL.pack(len(sealed), format.PACK_END))
+        return directory, self._parts
 
 
 def directory_span(pack_size: int, tail: bytes) -> tuple[int, int]:

@@ -135,13 +135,12 @@ class Session:
     def _upload(self, pack: PackBuilder) -> None:
         try:
             self._check()
-            directory, data = pack.finish()
+            directory, parts = pack.finish()
+            size = sum(map(len, parts))
             name = self._store.prefix + format.pack_name(pack.pack_id)
             # The id is random: where the name is taken, an earlier try of this very call did take effect.
-            if not self._store.bank.put_own(name, data) and self._store.bank.stat(name).size != len(data):
+            if not self._store.bank.put_own_parts(name, parts) and self._store.bank.stat(name).size != size:
                 raise errors.IntegrityError(detail=f"{name} is taken by something else")
-            size = len(data)
-            del data  # others wait for the room
             self._store.index.add([directory])
             with self._stored_lock:
                 self.stored += size

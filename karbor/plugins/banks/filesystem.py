@@ -93,15 +93,18 @@ class FilesystemBank(Bank):
         return text
 
     def put_if_absent(self, name: str, data: bytes) -> bool:
+        return self.put_own_parts(name, (data,))
+
+    def put_own_parts(self, name: str, parts: Sequence[bytes]) -> bool:
         path = self._path(name)
         self.identity()
         try:
             with _honest(path):
                 try:
-                    return durable.create_file(path, data)
+                    return durable.create_file_of(path, parts)
                 except FileNotFoundError:
                     self._make_parents(path)
-                    return durable.create_file(path, data)
+                    return durable.create_file_of(path, parts)
         except errors.ObjectNotFound as fault:
             raise errors.InvalidInput("A part of this name is an object itself.", detail=fault.detail) from fault
 

@@ -67,6 +67,12 @@ class BankSuite(abc.ABC):
         assert getattr(bank, second)("a/b", b"second") is False
         assert bank.get("a/b") == b"first"
 
+    def test_1_content_in_parts_is_the_same_content(self, bank: Bank) -> None:
+        parts = [b"one", b"", b"two" * 50_000, b"three"]
+        assert bank.put_own_parts("a/parts", parts) is True
+        assert bank.put_own_parts("a/parts", [b"other"]) is False
+        assert bank.get("a/parts") == b"".join(parts)
+
     def test_1_of_several_writers_exactly_one_wins(self, bank: Bank) -> None:
         bank = self.contended(bank)
         for round_ in range(self.races):

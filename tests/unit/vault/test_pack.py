@@ -19,7 +19,8 @@ def packed():
     for content in CONTENTS:
         flags, body = CODEC.compressor.shrink(content)
         builder.add(CODEC.chunk_id(content, flags=0), flags=flags, size=len(content), body=body)
-    return builder.pack_id, *builder.finish()
+    directory, parts = builder.finish()
+    return builder.pack_id, directory, b"".join(parts)
 
 
 def test_a_pack_describes_itself():
