@@ -100,6 +100,47 @@ class HeatBuild:
     def _rule(self, given):
         return self._post("network", "/security-group-rules", "security_group_rule", given)
 
+    def _nova_server(self, properties):
+        body = {
+            "name": properties["name"],
+            "flavorRef": properties["flavor"],
+            "metadata": properties.get("metadata", {}),
+        }
+        if "image" in properties:
+            body["imageRef"] = properties["image"]
+        devices = [
+            {"uuid": one["volume_id"], "source_type": "volume", "destination_type": "volume", **one}
+            for one in properties.get("block_device_mapping_v2", ())
+        ]
+        id_ = self._post("compute", "/servers", "server", {**body, "block_device_mapping_v2": devices})
+        for network in properties.get("networks", ()):
+            port = {"device_id": id_, "device_owner": "compute:nova"}
+            self.cloud.network.put(f"/ports/{network['port']}", json={"port": port})
+        return id_
+
+    def _cinder_volumeattachment(self, properties):
+        path = f"/servers/{properties['instance_uuid']}/os-volume_attachments"
+        self.cloud.compute.post(path, json={"volumeAttachment": {"volumeId": properties["volume_id"]}})
+        return properties["volume_id"]
+
+    def _cinder_volume(self, properties):
+        return self._post("block_storage", "/volumes", "volume", properties)
+
+    def _manila_share(self, properties):
+        renamed = {"share_protocol": "share_proto", "snapshot": "snapshot_id", "share_network": "share_network_id"}
+        given = {renamed.get(key, key): value for key, value in properties.items() if key != "access_rules"}
+        return self._post("shared_file_system", "/shares", "share", given)
+
+    def _trove_instance(self, properties):
+        body = {
+            "name": properties["name"],
+            "flavorRef": properties["flavor"],
+            "volume": {"size": properties["size"]},
+            "datastore": {"type": properties["datastore_type"], "version": properties["datastore_version"]},
+            "restorePoint": {"backupRef": properties["restore_point"]},
+        }
+        return self._post("database", "/instances", "instance", body)
+
 
 def _in_order(resources):
     order = []
