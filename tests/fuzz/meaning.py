@@ -9,9 +9,12 @@ import zlib
 
 from schemathesis.core.parameters import ParameterLocation
 
-from tests.fuzz.population import COUNT, RESOURCE, known
+from tests.fuzz.population import COUNT, RESOURCE, WEBHOOK, known
 from tests.fuzz.requests import COLLECTIONS, OWNED, PROJECTS, SHARED
 from tests.support.api import PROJECT
+
+#: All of the population.
+_TRIGGERS = [known(PROJECT, "trigger", number) for number in range(COUNT)]
 
 
 def _number(value):
@@ -67,6 +70,12 @@ def _trigger(body, number):
         body["properties"] = {"format": "crontab", "pattern": f"{number % 60} 3 * * *", "window": 900 + number % 900}
 
 
+def _lock(body, number):
+    """A moment to come, as far away as a lock may end."""
+    if "until" in body:
+        body["until"] = f"{2030 + number % 50}-01-02T03:04:05"
+
+
 def _copy(body, number):
     """Of the plans, two have something that can be copied."""
     body["target_provider_id"] = SHARED["target_provider_id"]
@@ -108,6 +117,7 @@ def _export(body, number):
 _SENSE = {
     "trigger_info": _trigger,
     "copy": _copy,
+    "lock": _lock,
     "export": _export,
     "restore": _restore,
     "scheduled_operation": _scheduled_operation,
@@ -139,6 +149,16 @@ def _plan_update(case):
             plan.pop("status", None)
 
 
+def _webhook(case):
+    """Only one of the triggers is fired by requests, and has no times that could be changed."""
+    if "trigger_id" not in case.path_parameters or case.path_parameters["trigger_id"] not in _TRIGGERS:
+        return
+    if case.path.rsplit("/", 1)[-1] in ("fire", "token", "{token}"):
+        case.path_parameters["trigger_id"] = _TRIGGERS[WEBHOOK]
+    elif case.method == "PUT":
+        case.path_parameters["trigger_id"] = _TRIGGERS[0]
+
+
 def _reset(case):
     """Only the state of a checkpoint that was complete and that nothing works on can be set either way."""
     if "os-resetState" in case.body and "checkpoint_id" in case.path_parameters:
@@ -157,5 +177,7 @@ def give_meaning(case):
         if ParameterLocation.PATH not in bad:
             _plan_update(case)
             _reset(case)
+    if ParameterLocation.PATH not in bad and case.path_parameters:
+        _webhook(case)
     if ParameterLocation.HEADER not in bad and "If-Match" in case.headers and _number(case.headers) % 4:
         case.headers["If-Match"] = "*"

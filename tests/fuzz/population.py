@@ -11,8 +11,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 
+import sqlalchemy as sa
+
+from karbor.api.v1.trigger_kinds import token_hash
 from karbor.db.fires import insert_new
+from karbor.db.tables import PLAN_ALARMS, TRIGGER_EVENTS
 from karbor.model.checkpoint import Checkpoint, Reason, SavedResource, Sizes
+from karbor.model.event import FIRED, OUTCOMES, TriggerEvent
 from karbor.model.export import Export
 from karbor.model.operation import Job, OperationLog
 from karbor.model.plan import Plan
@@ -22,11 +27,14 @@ from karbor.model.restore import Restore
 from karbor.model.scheduled_operation import ScheduledOperation
 from karbor.model.scheduled_run import ScheduledRun
 from karbor.model.trigger import Trigger
+from karbor.model.trust import Trust
 from karbor.model.verification import Verification
 from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER, SERVER, VOLUME, Api, provider_info
 
 MARKS = {PROJECT: "mark-of-the-first", OTHER_PROJECT: "mark-of-the-second"}
 COUNT = 4
+#: Which of the triggers is fired by requests, and its secret.
+WEBHOOK, TOKEN = 2, "the-secret-of-the-webhook"
 RESOURCE = {"id": SERVER, "type": "OS::Nova::Server", "name": "vm"}
 #: Where copies go.
 FAR_PROVIDER = "d0a4f1a2-7c3b-4f5e-9a8b-0c1d2e3f4a5b"
@@ -72,7 +80,7 @@ def _plans(rows, owner):
 
 
 def _checkpoints(rows, owner):
-    """Available, failed, available once more, and one that is being made."""
+    """Available, failed, available once more and held, and one that is being made."""
     for number, status in enumerate(("available", "error", "available", "protecting")):
         id_ = owner.id("checkpoint", number)
         rows.checkpoints.create(
@@ -87,6 +95,8 @@ def _checkpoints(rows, owner):
                 consistency="filesystem" if status == "available" else None,
                 sizes=Sizes(logical=1 << 30, read=1 << 20, stored=1 << 19),
                 reason=Reason(owner.mark, "protect", "no space", "make some") if status == "error" else None,
+                held=number == 2,
+                held_reason=owner.mark if number == 2 else None,
                 finished_at=None if status == "protecting" else owner.now,
             )
         )
@@ -168,16 +178,19 @@ def _operation_logs(rows, owner):
 def _schedules(rows, owner):
     """Triggers, and operations that use all of them but one."""
     for number in range(COUNT):
+        times = {"format": "crontab", "pattern": f"{number} 2 * * *", "window": 900, "timezone": "UTC"}
+        webhook = number == WEBHOOK
         rows.triggers.create(
             Trigger(
                 id=owner.id("trigger", number),
                 project_id=owner.project,
                 name=f"{owner.mark} {number}",
-                type="time",
-                properties={"format": "crontab", "pattern": f"{number} 2 * * *", "window": 900, "timezone": "UTC"},
+                type="webhook" if webhook else "time",
+                properties={"window": 900} if webhook else times,
                 created_at=owner.now,
             )
         )
+    rows.triggers.set_token(owner.id("trigger", WEBHOOK), token_hash(TOKEN))
     for number in range(COUNT - 1):
         definition = {"plan_id": owner.id("plan", number), "provider_id": owner.provider, "note": owner.mark}
         rows.scheduled_operations.create(
@@ -192,6 +205,42 @@ def _schedules(rows, owner):
                 operation_definition=definition,
             )
         )
+        _trust(rows, owner, number)
+
+
+def _trust(rows, owner, number):
+    """The permission of a schedule: as its own trust, which for the last one does not count any more."""
+    schedule, trust_id = owner.id("scheduled_operation", number), owner.id("trust of keystone", number)
+    trust = Trust(owner.id("trust", number), owner.project, owner.mark, scheduled_operation_id=schedule)
+    rows.trusts.begin(trust)
+    rows.trusts.keep(trust.id, trust_id)
+    rows.scheduled_operations.entrust(schedule, trust_id=trust_id, user_id=owner.mark)
+    if number == COUNT - 2:
+        rows.scheduled_operations.note_permission(schedule, trust_id=trust_id, reason=owner.mark)
+
+
+def _events(rows, owner):
+    """What became of three requests at the webhook."""
+    for number, outcome in enumerate(OUTCOMES):
+        event = TriggerEvent(
+            id=owner.id("event", number),
+            trigger_id=owner.id("trigger", WEBHOOK),
+            project_id=owner.project,
+            source="webhook",
+            type=owner.mark,
+            at=owner.now - timedelta(days=1 + number),
+            due_ms=1,
+            outcome=outcome,
+            reason=None if outcome == FIRED else owner.mark,
+            runs=int(outcome == FIRED),
+        )
+        rows.connection.execute(sa.insert(TRIGGER_EVENTS).values(**asdict(event)))
+
+
+def _alarms(rows, owner):
+    """The first plan is not as well protected as was promised."""
+    alarm = {"plan_id": owner.id("plan"), "project_id": owner.project, "state": "breached", "since": owner.now}
+    rows.connection.execute(sa.insert(PLAN_ALARMS).values(**alarm, reason=owner.mark))
 
 
 def _scheduled_runs(rows, owner):
@@ -232,7 +281,10 @@ def key_of(project):
 
 
 #: In the order in which rows may refer to each other.
-NOUNS = (_plans, _checkpoints, _runs, _exports, _operation_logs, _schedules, _scheduled_runs, _quota, _repeats)
+NOUNS = (
+    _plans, _checkpoints, _runs, _exports, _operation_logs, _schedules, _events, _scheduled_runs, _alarms, _quota,
+    _repeats,
+)  # fmt: skip
 
 
 def everybodys(rows):

@@ -5,11 +5,11 @@ Made from the declared endpoints. What cannot follow from a declaration (bodies,
 here once; an endpoint that is not told of fails a test.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from karbor.api.v1.tree import ENDPOINTS
-from tests.fuzz.population import FAR_PROVIDER, MARKS, RESOURCE, key_of, known, unknown
+from tests.fuzz.population import FAR_PROVIDER, MARKS, RESOURCE, TOKEN, WEBHOOK, key_of, known, unknown
 from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER
 
 #: Names of ids (in paths, bodies and filters) to the noun that they name. Each noun belongs to a project.
@@ -23,6 +23,7 @@ OWNED = {
     "trigger_id": "trigger",
     "scheduled_operation_id": "scheduled_operation",
     "run_id": "run",
+    "event_id": "event",
 }
 #: Names of ids that are the same for all, with a value that is there.
 SHARED = {
@@ -32,6 +33,7 @@ SHARED = {
     "resource_id": RESOURCE["id"],
     "service_id": "1",
     "class_name": "default",
+    "token": TOKEN,
 }
 #: Names of ids that are projects.
 PROJECTS = ("quota_project_id",)
@@ -47,6 +49,7 @@ COLLECTIONS = {
     "triggers": "trigger",
     "scheduled_operations": "scheduled_operation",
     "runs": "run",
+    "events": "event",
     "instances": "volume",
     "providers": None,
     "protectables": None,
@@ -58,6 +61,7 @@ OTHERS = {
     "provider_checkpoint_update": {"checkpoint_id": 1},
     "provider_checkpoint_delete": {"checkpoint_id": 1},
     "trigger_delete": {"trigger_id": 3},  # nothing uses it
+    **dict.fromkeys(("trigger_fire", "trigger_renew_token", "trigger_get_events"), {"trigger_id": WEBHOOK}),
 }
 
 
@@ -109,6 +113,18 @@ BODIES = {
     "service_update": lambda ids: {"status": "disabled", "disabled_reason": "new disks"},
     "quota_update": lambda ids: {"quota": {"plans": 70}},
     "quota_class_update": lambda ids: {"quota_class": {"plans": 70}},
+}
+
+
+#: Operation to what else it can be asked for, about a thing of somebody else: everything that takes another way.
+OTHER_BODIES = {
+    "provider_checkpoint_action": (
+        {"export": {}},
+        {"lock": {"mode": "governance", "until": "2030-01-02T03:04:05"}},
+        {"unlock": {}},
+        {"hold": {"reason": "r"}},
+        {"release": {}},
+    )
 }
 
 
@@ -187,7 +203,8 @@ def foreign(endpoint, ids, whose):
             if name == "project_id":
                 yield request(endpoint, f"project of {whose}", mine, {"all_tenants": 1, name: ids[name]})
         elif name not in SHARED:
-            yield request(endpoint, f"{name} of {whose}", {**mine, name: ids[name]})
+            one = request(endpoint, f"{name} of {whose}", {**mine, name: ids[name]})
+            yield from (one, *(replace(one, body=body) for body in OTHER_BODIES.get(endpoint.id, ())))
     known_parameters = endpoint.operation.query_parameters
     if "marker" in known_parameters:
         noun = COLLECTIONS[endpoint.path.rsplit("/", 1)[-1]]

@@ -2,7 +2,7 @@
 """How is it said that a checkpoint must stay?"""
 
 from karbor.model.lock import MAX_DAYS, MODES
-from karbor.schema.types import Schema, an_object, envelope
+from karbor.schema.types import END, PRINTABLE, Schema, an_object, envelope
 
 _NOTHING: Schema = {**an_object({}), "description": "Nothing needs to be said.", "examples": [{}]}
 _MODE: Schema = {
@@ -11,6 +11,7 @@ _MODE: Schema = {
     "description": "`governance`: can be lifted by those who may; `compliance`: by nobody.",
     "examples": ["governance"],
 }
+_DAY = "^[0-9]{4}-[0-9]{2}-[0-9]{2}"
 BODIES = (
     envelope(
         "lock",
@@ -19,7 +20,7 @@ BODIES = (
                 "mode": _MODE,
                 "until": {
                     "type": "string",
-                    "minLength": 10,
+                    "pattern": _DAY + r"([T ][0-9:.]{5,15}(Z|[+-][0-9:]{5,8})?)?" + END,
                     "maxLength": 40,
                     "description": "When the lock ends: a moment by ISO 8601, in UTC where it names no zone.",
                     "examples": ["2027-01-02T03:04:05"],
@@ -35,6 +36,7 @@ BODIES = (
                 "reason": {
                     "type": "string",
                     "maxLength": 255,
+                    "pattern": PRINTABLE,
                     "description": "Shown to whoever wants to delete it.",
                     "examples": ["case 4711"],
                 }
