@@ -24,6 +24,7 @@ _LISTS = {
     "security-groups": "security_groups",
     "floatingips": "floatingips",
 }
+_SHARED = ("networks", "subnets")
 _NETWORK = ("id", "name", "description", "admin_state_up", "mtu", "port_security_enabled", "dns_domain",
             "availability_zone_hints", "tags")  # fmt: skip
 _SUBNET = ("id", "name", "description", "network_id", "cidr", "ip_version", "gateway_ip", "enable_dhcp",
@@ -51,10 +52,12 @@ class Neutron:
         self._seen: dict[str, list[Item]] = {}
 
     def visible(self, collection: str) -> Sequence[Item]:
-        """All of one kind that the tenant may see, also what others share; asked for once."""
+        """All of one kind, networks and subnets also of others who share them; asked for once."""
         if collection not in self._seen:
-            key = _LISTS[collection]
-            self._seen[collection] = list(self._api.each(f"/{collection}", key, sort_key="id", sort_dir="asc"))
+            # An administrator would be shown those of every project.
+            mine = {} if collection in _SHARED else {"project_id": self._project}
+            query = {"sort_key": "id", "sort_dir": "asc", **mine}
+            self._seen[collection] = list(self._api.each(f"/{collection}", _LISTS[collection], **query))
         return self._seen[collection]
 
     def own(self, collection: str) -> list[Item]:
