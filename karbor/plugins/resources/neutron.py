@@ -56,7 +56,7 @@ class Neutron:
         if collection not in self._seen:
             # An administrator would be shown those of every project.
             mine = {} if collection in _SHARED else {"project_id": self._project}
-            query = {"sort_key": "id", "sort_dir": "asc", **mine}
+            query: dict[str, Any] = {"sort_key": "id", "sort_dir": "asc", **mine}
             self._seen[collection] = list(self._api.each(f"/{collection}", _LISTS[collection], **query))
         return self._seen[collection]
 
