@@ -11,6 +11,25 @@ OPTS: list[cfg.Opt] = [
         help="Seconds that must lie between two runs of a time trigger.",
     ),
     cfg.IntOpt(
+        "tenant_min_interval",
+        default=0,
+        min=0,
+        help="The same for triggers that tenants make themselves, where it is more than min_interval. Published "
+        "policies, and those who may exceed the limits of tenants (see the policy file), go by min_interval.",
+    ),
+    cfg.ListOpt(
+        "tenant_operation_types",
+        default=[],
+        help="Types of operations that tenants may schedule themselves; empty: all of them.",
+    ),
+    cfg.IntOpt(
+        "tenant_max_schedules",
+        default=0,
+        min=0,
+        help="Scheduled operations that a project may make itself; those of published policies do not count. 0: no "
+        "bound.",
+    ),
+    cfg.IntOpt(
         "min_window_time",
         default=900,
         min=1,

@@ -26,6 +26,7 @@ from karbor.db.fires import Fires
 from karbor.db.jobs import Jobs
 from karbor.db.operation_logs import OperationLogs
 from karbor.db.plans import Plans
+from karbor.db.policies import Policies
 from karbor.db.providers import Providers
 from karbor.db.quotas import Quotas
 from karbor.db.repeats import Repeats
@@ -66,6 +67,7 @@ class Transaction:
         self.scheduled_runs = ScheduledRuns(connection, clock, self.changes)
         self.fires = Fires(connection, clock, self.changes)
         self.events = Events(connection, clock, self.changes)
+        self.policies = Policies(connection, clock, self.changes)
         self.alarms = Alarms(connection, clock, self.changes)
         self.breakers = Breakers(connection, clock, self.changes)
         self.repeats = Repeats(connection, clock, self.changes)

@@ -8,12 +8,13 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
+from karbor.db import usage
 from karbor.db.breakers import Breakers
 from karbor.db.jobs import server_ms
 from karbor.db.query import Listing, capped, equal, flag, json_substring, substring
 from karbor.db.repository import Repository, locked
 from karbor.db.scheduled_runs import ScheduledRuns
-from karbor.db.tables import PLANS, SCHEDULED_OPERATIONS, TRIGGERS
+from karbor.db.tables import PLANS, POLICY_SCHEDULES, SCHEDULED_OPERATIONS, TRIGGERS
 from karbor.model import errors
 from karbor.model.page import Page, PageRequest
 from karbor.model.scheduled_operation import ScheduledOperation
@@ -68,6 +69,13 @@ class ScheduledOperations(Repository):
         """All of a plan, the oldest first."""
         query = sa.select(SCHEDULED_OPERATIONS).where(_C.plan_id == plan_id).order_by(_C.created_at, _C.id)
         return [read(row) for row in self._connection.execute(query)]
+
+    def count_own(self, project_id: str) -> int:
+        """How many of the project no policy has made. Nobody else counts them until the transaction ends."""
+        usage.hold(self._connection, project_id)
+        made = sa.exists().where(POLICY_SCHEDULES.c.scheduled_operation_id == _C.id)
+        query = sa.select(sa.func.count()).where(_C.project_id == project_id, ~made)
+        return int(self._connection.execute(query).scalar_one())
 
     def update(self, operation: ScheduledOperation) -> ScheduledOperation:
         """Replace what is kept; returns it with the time of the change.

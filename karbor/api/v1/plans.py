@@ -7,17 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from karbor.api import paging, parameters, repeats, tags
+from karbor.api import paging, parameters, published, repeats, tags, trusts
 from karbor.api.call import Call, canonical
-from karbor.api.node import Item, Node
+from karbor.api.node import Item
 from karbor.api.operation import Answer, operation
 from karbor.api.v1 import views
 from karbor.api.v1.outlooks import PlanForecast, PlanRetention
+from karbor.api.v1.trigger_kinds import Typed
 from karbor.conf import quota
 from karbor.db.database import Transaction
 from karbor.model import errors, lock
 from karbor.model.plan import Plan as Value
 from karbor.model.plan import PlanSummary
+from karbor.model.policy import PublishedPolicy
 from karbor.model.provider import ProviderInfo
 from karbor.model.resource import Resource
 from karbor.schema.nouns.lock import OPTIONS as LOCK_OPTIONS
@@ -38,8 +40,9 @@ QUERY = ListQuery(
 )
 
 
+_PLAIN = ("name", "description", "status", "rpo", "policy_id")
 #: What can be changed of a plan that is started.
-_ALWAYS = frozenset({"status", "rpo"})
+_ALWAYS = frozenset({"status", "rpo", "policy_id"})
 
 
 def tag(answer: Mapping[str, Any]) -> str:
@@ -74,7 +77,7 @@ def _check_duplicates(given: Sequence[Mapping[str, Any]]) -> None:
         seen.add(key)
 
 
-class Plan(Node):
+class Plan(Typed):
     """``/plans/{id}``"""
 
     below = {"retention": PlanRetention, "forecast": PlanForecast}
@@ -91,11 +94,15 @@ class Plan(Node):
     def put(self, call: Call) -> Answer:
         """Change a plan.
 
-        Only a suspended plan can be changed, except for its status and its `rpo`.
+        Only a suspended plan can be changed, except for its status, its `rpo` and its `policy`.
         """
         before = self._plan(call)
         _require(call, before)
-        changes = _changes(before, call.body)
+        with call.services.database.read() as rows:
+            policy = _policy(rows, call.body.get("policy"))
+            old = published.trusts_of(rows, before.id)
+        given = {**call.body, "policy_id": policy and policy.id} if "policy" in call.body else call.body
+        changes = _changes(before, given)
         if "resources" in changes:
             _check_duplicates(call.body["resources"])
             with call.services.database.read() as rows:
@@ -105,25 +112,44 @@ class Plan(Node):
         def change(rows: Transaction) -> Answer:
             now = rows.plans.get(before.id, project_id=before.project_id, lock=True)
             _require(call, now)
-            changed = _changes(now, call.body)
+            changed = _changes(now, given)
             rows.fires.note_status(now.id, before=now.status, after=changed.get("status", now.status))
-            return _shown(rows, call, rows.plans.update(replace(now, **changed)) if changed else now)
+            after = rows.plans.update(replace(now, **changed)) if changed else now
+            if "policy" in call.body:
+                published.choose(rows, after, policy and rows.policies.find(policy.id), chooser, self.kinds)
+                permission.keep(rows)
+            return _shown(rows, call, after)
 
-        return call.services.database.retrying(change)
+        if policy is None:
+            chooser, permission = None, trusts.Permission()
+            answer = call.services.database.retrying(change)
+        else:
+            with published.chosen(call, before) as (chooser, permission):
+                answer = call.services.database.retrying(change)
+        if "policy" in call.body:
+            for trust_id in old:
+                trusts.release(call, trust_id)
+        return answer
 
     @operation("plan:delete", role="member", status=204, errors=(400, 404, 409), tag=tag)
     def delete(self, call: Call) -> Answer:
         """Delete a plan.
 
-        Its checkpoints stay. Refused while a scheduled operation refers to it.
+        Its checkpoints stay; what its policy has made goes. Refused while another scheduled operation refers to it.
         """
         plan = self._plan(call)
+        with call.services.database.read() as rows:
+            old = published.trusts_of(rows, plan.id)
 
         def delete(rows: Transaction) -> None:
-            _require(call, rows.plans.get(plan.id, project_id=plan.project_id, lock=True))
+            found = rows.plans.get(plan.id, project_id=plan.project_id, lock=True)
+            _require(call, found)
+            published.choose(rows, found, None, None, self.kinds)
             rows.plans.delete(plan.id)
 
         call.services.database.retrying(delete)
+        for trust_id in old:
+            trusts.release(call, trust_id)
         LOG.info("plan deleted plan=%s project=%s request=%s", plan.id, plan.project_id, call.context.request_id)
         return None
 
@@ -147,7 +173,7 @@ def _require(call: Call, plan: Value) -> None:
 
 def _changes(plan: Value, body: Mapping[str, Any]) -> dict[str, Any]:
     """What really changes. Raises InvalidInput where the plan's status does not allow it."""
-    wanted: dict[str, Any] = {name: body[name] for name in ("name", "description", "status", "rpo") if name in body}
+    wanted: dict[str, Any] = {name: body[name] for name in _PLAIN if name in body}
     if "resources" in body:
         wanted["resources"] = tuple(Resource.from_dict(entry) for entry in body["resources"])
     changes = {name: value for name, value in wanted.items() if getattr(plan, name) != value}
@@ -156,7 +182,7 @@ def _changes(plan: Value, body: Mapping[str, Any]) -> dict[str, Any]:
     return changes
 
 
-class Plans(Node):
+class Plans(Typed):
     """``/plans``"""
 
     item = Item("plan_id", UUID, Plan)
@@ -194,6 +220,8 @@ class Plans(Node):
         known = {**(provider.schemas.get("options_schema") or {}), lock.PARAMETER: LOCK_OPTIONS}
         parameters.check(given, known, resources=named)
         _check_resources(call, provider, body["resources"], project_id=call.project_id)
+        with call.services.database.read() as rows:
+            policy = _policy(rows, body.get("policy"))
         plan = Value(
             id=str(uuid.uuid4()),
             project_id=call.project_id,
@@ -203,15 +231,32 @@ class Plans(Node):
             description=body.get("description"),
             parameters=given,
             rpo=body.get("rpo"),
+            policy_id=policy.id if policy else None,
         )
 
         def create(rows: Transaction) -> repeats.Made:
             rows.quotas.require(plan.project_id, quota.defaults(call.services.conf), "plans")
-            return _shown(rows, call, rows.plans.create(plan)), ()
+            made = rows.plans.create(plan)
+            if policy is not None:
+                published.choose(rows, made, rows.policies.find(policy.id), chooser, self.kinds)
+                permission.keep(rows)
+            return _shown(rows, call, made), ()
 
-        answer, _jobs = repeats.once(call, create)
+        if policy is None:
+            answer, _jobs = repeats.once(call, create)
+        else:
+            with published.chosen(call, plan) as (chooser, permission):
+                answer, _jobs = repeats.once(call, create)
         LOG.info("plan created plan=%s project=%s request=%s", plan.id, plan.project_id, call.context.request_id)
         return answer
+
+
+def _policy(rows: Transaction, name_or_id: str | None) -> PublishedPolicy | None:
+    """Raises InvalidInput."""
+    try:
+        return rows.policies.find(name_or_id) if name_or_id else None
+    except errors.NotFound as fault:
+        raise errors.InvalidInput(fault.message) from None
 
 
 def _provider(call: Call, provider_id: str) -> ProviderInfo:

@@ -2,30 +2,28 @@
 """Scheduled operations: what is done whenever a trigger fires?"""
 
 import logging
-import re
 import uuid
-import zoneinfo
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from karbor.api import paging, trusts
+from karbor.api import paging, tenantlimits, trusts
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
 from karbor.api.v1.outlooks import ScheduleForecast, ScheduleRetention
+from karbor.api.v1.schedule_definitions import checked_definition, keys_of
 from karbor.api.v1.scheduled_runs import Action, Runs, operation_of
 from karbor.api.v1.views import links, moment
 from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.scheduled_operation import NO_PERMISSION, Health
 from karbor.model.scheduled_operation import ScheduledOperation as Value
-from karbor.schema.nouns.scheduled_operation import DEFINITIONS, SCHEDULED_OPERATION
+from karbor.schema.nouns.scheduled_operation import SCHEDULED_OPERATION
 from karbor.schema.query import ListQuery
 from karbor.schema.types import UUID
-from karbor.schema.validate import Shape
 
 LOG = logging.getLogger(__name__)
 QUERY = ListQuery(
@@ -42,9 +40,6 @@ QUERY = ListQuery(
     offset=True,
     tenants=True,
 )
-_SHAPES = {name: Shape(schema) for name, schema in DEFINITIONS.items()}
-_INTEGER = re.compile(r"[+-]?[0-9]{1,18}", re.ASCII)
-_DURATIONS = ("max_backup_duration", "retention_duration")
 
 
 def view(call: Call, value: Value, next_run: datetime | None, health: Health) -> dict[str, Any]:
@@ -91,13 +86,14 @@ class ScheduledOperation(Node):
         role="member",
         body=SCHEDULED_OPERATION.update,
         response=SCHEDULED_OPERATION.show,
-        errors=(400, 404),
+        errors=(400, 404, 409),
     )
     def put(self, call: Call) -> Answer:
         """Change a scheduled operation: its name, description and definition, and whether it is run.
 
         Keys of the definition that are not named stay as they are; null takes one away. Where there is a Keystone, an
-        enabled one is done from now on with the permission of whoever changes it.
+        enabled one is done from now on with the permission of whoever changes it. Of one that a policy has made only
+        `enabled` can be changed.
         """
         with call.services.database.read() as rows:
             old = operation_of(call, rows)
@@ -105,10 +101,12 @@ class ScheduledOperation(Node):
 
         def change(rows: Transaction) -> Answer:
             before = operation_of(call, rows)
+            if call.body.keys() - {"enabled"}:
+                rows.policies.require_own(scheduled_operation_id=before.id)
             wanted = {name: call.body[name] for name in ("name", "description", "enabled") if name in call.body}
             after = replace(before, **wanted)
-            if given := _keys(call.body.get("operation_definition") or {}):
-                definition = _definition(before.operation_type, {**before.operation_definition, **given})
+            if given := keys_of(call.body.get("operation_definition") or {}):
+                definition = checked_definition(before.operation_type, {**before.operation_definition, **given})
                 _check_plan(rows, definition, project_id=before.project_id)
                 after = replace(after, operation_definition=definition)
             if after != before:
@@ -121,12 +119,13 @@ class ScheduledOperation(Node):
             trusts.release(call, old.trust_id)
         return changed
 
-    @operation("scheduled_operation:delete", role="member", status=204, errors=(400, 404))
+    @operation("scheduled_operation:delete", role="member", status=204, errors=(400, 404, 409))
     def delete(self, call: Call) -> Answer:
-        """Delete a scheduled operation. What it has made stays."""
+        """Delete a scheduled operation. What it has made stays. Refused for one that a policy has made."""
 
         def delete(rows: Transaction) -> Value:
             found = operation_of(call, rows)
+            rows.policies.require_own(scheduled_operation_id=found.id)
             rows.scheduled_operations.delete(found.id)
             return found
 
@@ -161,7 +160,8 @@ class ScheduledOperations(Node):
         role="member",
         body=SCHEDULED_OPERATION.create,
         response=SCHEDULED_OPERATION.show,
-        errors=(400, 404),
+        errors=(400, 404, 413),
+        more_rules=(tenantlimits.SCHEDULES,),
     )
     def post(self, call: Call) -> Answer:
         """Create a scheduled operation. Trigger and plan must be of your project.
@@ -170,6 +170,7 @@ class ScheduledOperations(Node):
         scheduled operation is deleted. A login with an application credential or a trust cannot do so.
         """
         body = call.body
+        tenantlimits.check_type(call, body["operation_type"])
         wanted = Value(
             id=str(uuid.uuid4()),
             project_id=call.project_id,
@@ -178,7 +179,7 @@ class ScheduledOperations(Node):
             description=body.get("description"),
             operation_type=body["operation_type"],
             trigger_id=canonical(body["trigger_id"]),
-            operation_definition=_definition(body["operation_type"], _keys(body["operation_definition"])),
+            operation_definition=checked_definition(body["operation_type"], keys_of(body["operation_definition"])),
             enabled=body.get("enabled", True),
         )
 
@@ -188,6 +189,7 @@ class ScheduledOperations(Node):
 
         def create(rows: Transaction) -> dict[str, Any]:
             check(rows)
+            tenantlimits.check_number(call, rows)
             return _shown(call, rows, _entrusted(rows, call, rows.scheduled_operations.create(wanted), permission))
 
         with call.services.database.read() as rows:
@@ -242,39 +244,6 @@ def _shown(call: Call, rows: Transaction, value: Value) -> dict[str, Any]:
     following = rows.fires.next_of_triggers([value.trigger_id]).get(value.trigger_id)
     health = rows.breakers.of([value.id]).get(value.id, Health())
     return {"scheduled_operation": view(call, value, following, health)}
-
-
-def _keys(given: Mapping[str, Any] | str) -> dict[str, Any]:
-    """The definition as an object, from the text ``key=value,key=value`` too. Raises InvalidInput."""
-    if not isinstance(given, str):
-        return dict(given)
-    found: dict[str, Any] = {}
-    for part in given.split(","):
-        name, mark, value = (text.strip() for text in part.partition("="))
-        if not name or not mark or name in found:
-            raise errors.InvalidInput("operation_definition must be an object, or a text key=value,key=value.")
-        found[name] = value
-    return found
-
-
-def _definition(type_: str, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The definition to keep: numbers as numbers, ids in their one form, nulls left out. Raises InvalidInput."""
-    found = {name: value for name, value in given.items() if value is not None}
-    properties = DEFINITIONS[type_]["properties"]
-    for name, value in found.items():
-        numeric = "integer" in properties.get(name, {}).get("type", ())
-        if numeric and isinstance(value, str) and _INTEGER.fullmatch(value.strip()):
-            found[name] = int(value)
-    try:
-        _SHAPES[type_].check(found)
-    except errors.InvalidInput as fault:
-        raise errors.InvalidInput(f"operation_definition: {fault.message}") from None
-    if type_ == "retention_protect" and len({found[name] for name in _DURATIONS if name in found}) > 1:
-        raise errors.InvalidInput(f"operation_definition: {' and '.join(_DURATIONS)} are two names of one thing.")
-    zone = found.get("timezone", "UTC") if type_ == "retention_protect" else "UTC"
-    if zone != "UTC" and zone not in zoneinfo.available_timezones():
-        raise errors.InvalidInput("operation_definition: timezone must be a name such as Europe/Berlin or UTC.")
-    return found | {name: canonical(found[name]) for name in DEFINITIONS[type_]["required"]}
 
 
 def _check_plan(rows: Transaction, definition: Mapping[str, Any], *, project_id: str) -> None:

@@ -6,6 +6,7 @@ from karbor.api.v1.checkpoints import AllCheckpoints
 from karbor.api.v1.exports import Exports
 from karbor.api.v1.operation_logs import OperationLogs
 from karbor.api.v1.plans import Plans
+from karbor.api.v1.policies import Policies
 from karbor.api.v1.protectables import Protectables
 from karbor.api.v1.providers import Providers
 from karbor.api.v1.quota_classes import QuotaClasses
@@ -31,6 +32,7 @@ class Project(Node):
         "restores": Restores,
         "verifications": Verifications,
         "exports": Exports,
+        "policies": Policies,
         "triggers": Triggers,
         "scheduled_operations": ScheduledOperations,
         "operation_logs": OperationLogs,

@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Mapping
 from datetime import datetime
 
+from karbor.api import tenantlimits
 from karbor.api.call import Call, Services
 from karbor.api.node import Node
 from karbor.db.database import Transaction
@@ -23,12 +24,19 @@ class Typed(Node):
     def __init__(self, services: Services) -> None:
         super().__init__(services)
         conf = services.conf
-        self._types = load_types(Limits(conf.min_interval, conf.min_window_time, conf.max_window_time))
+        windows = conf.min_window_time, conf.max_window_time
+        self._types = load_types(Limits(conf.min_interval, *windows))
+        self._bounded = load_types(Limits(max(conf.min_interval, conf.tenant_min_interval), *windows))
 
     @property
     def kinds(self) -> Mapping[str, TriggerType]:
         """All of them, by name."""
         return self._types
+
+    def allowed(self, call: Call, name: str) -> TriggerType:
+        """The same, with the bounds of the caller. Raises InvalidInput."""
+        kind = self.kind(name)
+        return kind if tenantlimits.unbounded(call, tenantlimits.TRIGGERS) else self._bounded[name]
 
     def kind(self, name: str) -> TriggerType:
         """Raises InvalidInput."""

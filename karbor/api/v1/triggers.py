@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from karbor.api import paging
+from karbor.api import paging, tenantlimits
 from karbor.api.call import Call
 from karbor.api.node import Item
 from karbor.api.operation import Answer, operation
@@ -99,7 +99,14 @@ class Trigger(Typed):
         """Show a trigger."""
         return {"trigger_info": view(call, self.trigger(call))}
 
-    @operation("trigger:update", role="member", body=UPDATE, response=TRIGGER.show, errors=(400, 404, 409))
+    @operation(
+        "trigger:update",
+        role="member",
+        body=UPDATE,
+        response=TRIGGER.show,
+        errors=(400, 404, 409),
+        more_rules=(tenantlimits.TRIGGERS,),
+    )
     def put(self, call: Call) -> Answer:
         """Change a trigger.
 
@@ -109,7 +116,7 @@ class Trigger(Typed):
         after, following = replace(before, name=call.body.get("name", before.name)), None
         names: Mapping[str, str] = {}
         if call.body.get("properties"):
-            kind, at = self.kind(before.type), now(call)
+            kind, at = self.allowed(call, before.type), now(call)
             properties = kind.accept(
                 call.body["properties"], stored=before.properties, created_at=_made(before), now=at
             )
@@ -120,6 +127,7 @@ class Trigger(Typed):
 
         def change(rows: Transaction) -> Value:
             found = rows.triggers.get(before.id, project_id=before.project_id, lock=True)
+            rows.policies.require_own(trigger_id=found.id)
             if found != before:
                 raise errors.Conflict("The trigger was changed by somebody else meanwhile. Try again.")
             _check_names(rows, names, project_id=before.project_id)
@@ -129,9 +137,14 @@ class Trigger(Typed):
 
     @operation("trigger:delete", role="member", status=204, errors=(400, 404, 409))
     def delete(self, call: Call) -> Answer:
-        """Delete a trigger. Refused while a scheduled operation uses it."""
+        """Delete a trigger. Refused while a scheduled operation uses it, and for one that a policy has made."""
         trigger = self.trigger(call)
-        call.services.database.retrying(lambda rows: rows.triggers.delete(trigger.id))
+
+        def delete(rows: Transaction) -> None:
+            rows.policies.require_own(trigger_id=trigger.id)
+            rows.triggers.delete(trigger.id)
+
+        call.services.database.retrying(delete)
         LOG.info(
             "trigger deleted trigger=%s project=%s request=%s", trigger.id, trigger.project_id, call.context.request_id
         )
@@ -158,7 +171,7 @@ class Triggers(Typed):
         answer for a webhook holds its secret, which is not shown again.
         """
         body, at = call.body, now(call)
-        kind = self.kind(body["type"])
+        kind = self.allowed(call, body["type"])
         properties = kind.accept(body["properties"], stored={}, created_at=at, now=at)
         id = str(uuid.uuid4())
         trigger = Value(

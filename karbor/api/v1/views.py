@@ -52,6 +52,7 @@ def plan(
         "status": value.status,
         "resources": [resource.to_dict() for resource in value.resources],
         "parameters": {key: dict(options) for key, options in value.parameters.items()},
+        "policy": value.policy_id,
         "rpo": value.rpo,
         "project_id": value.project_id,
         "created_at": moment(value.created_at),
@@ -68,7 +69,12 @@ def plan(
                 "reason": alarm.reason if alarm else None,
             },
         },
-        "links": links(call, f"/plans/{value.id}", provider=f"/providers/{value.provider_id}"),
+        "links": links(
+            call,
+            f"/plans/{value.id}",
+            provider=f"/providers/{value.provider_id}",
+            policy=f"/policies/{value.policy_id}" if value.policy_id else None,
+        ),
     }
 
 

@@ -85,6 +85,12 @@ PLAN = Noun(
             "Options by `TYPE` or `TYPE#ID`; the provider's options_schema tells which there are.",
             create="optional",
         ),
+        "policy": Field(
+            {"type": ["string", "null"], "minLength": 1, "maxLength": 255, "examples": [None]},
+            "The published policy that makes its schedules, by id (or by name, in a request); null: none.",
+            create="optional",
+            update="optional",
+        ),
         "rpo": Field(
             {"type": ["integer", "null"], "minimum": 60, "maximum": 10 * 366 * 86400, "examples": [None]},
             "Seconds that its last good checkpoint may be old until an alarm is raised; null: as schedules promise.",
