@@ -25,6 +25,11 @@ class Plan:
     def __init__(self, work: Work, old: Topology, decided: Mapping[str, Any]) -> None:
         self._work, self._old, self._decided = work, old, decided
         self._made = frozenset(decided["made"])
+        self._interfaces_made = frozenset(decided["interfaces"])
+        self._own = frozenset(one["id"] for one in old["networks"])
+        self._ports = frozenset(one["id"] for one in old["ports"])
+        others = (subnet for network in old["foreign"] for subnet in network["subnets"])
+        self._gateways = {one["id"]: one.get("gateway_ip") for one in (*old["subnets"], *others)}
 
     def parts(self) -> Sequence[HeatResource | HeatParameter]:
         """All of them."""
@@ -104,15 +109,14 @@ class Plan:
     def _interfaces(self, router: Item) -> list[HeatResource]:
         """Those at the gateway address of their subnet are asked for by the subnet, others by a port of their own."""
         found = []
-        gateways = {one["id"]: one.get("gateway_ip") for one in self._old["subnets"]}
         for one in router["interfaces"]:
             id_ = interface_id(router, one)
-            if id_ not in self._decided["interfaces"]:
+            if id_ not in self._interfaces_made:
                 continue
             subnet = self._ref("subnet", one["subnet_id"])
             place: dict[str, Any] = {"subnet": subnet}
-            if gateways.get(one["subnet_id"]) != one["ip_address"]:
-                wanted = {"subnet": subnet, "ip_address": one["ip_address"]}
+            if self._gateways.get(one["subnet_id"]) != one["ip_address"]:
+                wanted = self._address(one["network_id"], one)
                 properties = {"network": self._ref("network", one["network_id"]), "fixed_ips": [wanted]}
                 found.append(HeatResource(f"{id_}:port", PORT, properties, shown=False))
                 place = {"port": reference(f"{id_}:port")}
@@ -129,11 +133,7 @@ class Plan:
 
     def _port(self, one: Item) -> dict[str, Any]:
         """In a network of others one may not choose addresses."""
-        own = any(network["id"] == one["network_id"] for network in self._old["networks"])
-        addresses = [
-            {"subnet": self._ref("subnet", at["subnet_id"]), **({"ip_address": at["ip_address"]} if own else {})}
-            for at in one.get("fixed_ips") or ()
-        ]
+        addresses = [self._address(one["network_id"], at) for at in one.get("fixed_ips") or ()]
         more: dict[str, Any] = {"network": self._ref("network", one["network_id"])}
         if one.get("port_security_enabled", True):
             more["security_groups"] = [self._ref("security_group", id_) for id_ in one.get("security_groups") or ()]
@@ -145,8 +145,14 @@ class Plan:
         return {
             **self._common(one),
             **more,
-            **_given(fixed_ips=addresses, mac_address=one.get("mac_address") if own else None),
+            **_given(
+                fixed_ips=addresses, mac_address=one.get("mac_address") if one["network_id"] in self._own else None
+            ),
         }
+
+    def _address(self, network_id: str, at: Item) -> dict[str, Any]:
+        own = {"ip_address": at["ip_address"]} if network_id in self._own else {}
+        return {"subnet": self._ref("subnet", at["subnet_id"]), **own}
 
     def _floating(self, one: Item) -> HeatResource:
         """Which port of a server it leads to is for the server to say."""
@@ -154,7 +160,7 @@ class Plan:
         properties.update(_given(value_specs=_given(description=one.get("description"))))
         if self._work.options.floating_addresses == "same":
             properties["floating_ip_address"] = one["address"]
-        if any(port["id"] == one.get("port_id") for port in self._old["ports"]):
+        if one.get("port_id") in self._ports:
             properties["port_id"] = reference(one["port_id"], or_else=one["port_id"])
             properties.update(_given(fixed_ip_address=one.get("fixed_ip_address")))
         # A port can be led to only when a router reaches it.

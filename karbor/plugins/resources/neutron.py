@@ -82,7 +82,7 @@ class Neutron:
                 "id": network["id"],
                 "name": network["name"],
                 "external": bool(network.get("router:external")),
-                "subnets": [_fields(one, ("id", "cidr")) for one in self._subnets_of(network["id"])],
+                "subnets": [_fields(one, ("id", "cidr", "gateway_ip")) for one in self._subnets_of(network["id"])],
             }
             for network in self.visible("networks")
             if network["id"] in used

@@ -224,3 +224,20 @@ def test_a_network_with_a_larger_mtu_than_this_cloud_has_is_left_to_the_cloud(wo
     net = next(part for part in world.restored(saved) if part.original_id == world.ids["net"])
     assert "mtu" not in net.properties["value_specs"]
     assert any("1400" in warning for warning in world.planned(saved).warnings)
+
+
+def test_in_networks_of_others_no_addresses_are_chosen(world):
+    shared = world.cloud.networks.add("admin", "networks", name="shared", shared=True)["id"]
+    subnet = world.cloud.networks.add("admin", "subnets", network_id=shared, cidr="10.95.0.0/24", shared=True)["id"]
+    ports = [
+        world.tenant.network.post("/ports", json={"port": {"network_id": shared, "name": name}}).json()["port"]["id"]
+        for name in ("leg", "address")
+    ]
+    body = {"port_id": ports[0]}
+    world.tenant.network.put(f"/routers/{world.ids['router']}/add_router_interface", json=body)
+    saved = world.protected()
+    parts = {part.original_id: part.properties for part in world.restored(saved, existing="new")}
+    leg = next(found for id_, found in parts.items() if id_.endswith(":port") and subnet in id_)
+    for found in (leg, parts[ports[1]]):
+        assert found["fixed_ips"] == [{"subnet": reference(subnet, or_else=subnet)}]
+        assert "mac_address" not in found
