@@ -76,9 +76,10 @@ class Policies(Repository):
             raise errors.Conflict(f"The policy is used by {number} plans.", next_action="take it from the plans first")
         self._delete(id)
 
-    def users(self, ids: Iterable[str]) -> dict[str, int]:
-        """How many plans use each of these; those that none uses are left out."""
-        query = sa.select(PLANS.c.policy_id, sa.func.count()).where(PLANS.c.policy_id.in_(list(ids)))
+    def users(self, ids: Iterable[str], *, project_id: str | None = None) -> dict[str, int]:
+        """How many plans (of the project) use each of these; those that none uses are left out."""
+        mine = [] if project_id is None else [PLANS.c.project_id == project_id]
+        query = sa.select(PLANS.c.policy_id, sa.func.count()).where(PLANS.c.policy_id.in_(list(ids)), *mine)
         return dict(self._connection.execute(query.group_by(PLANS.c.policy_id)).tuples().all())
 
     def plans_with(self, id: str) -> Sequence[str]:

@@ -21,6 +21,7 @@ from karbor.model.event import FIRED, OUTCOMES, TriggerEvent
 from karbor.model.export import Export
 from karbor.model.operation import Job, OperationLog
 from karbor.model.plan import Plan
+from karbor.model.policy import PolicySchedule, PublishedPolicy
 from karbor.model.repeat import Repeat
 from karbor.model.resource import Resource
 from karbor.model.restore import Restore
@@ -37,6 +38,8 @@ COUNT = 4
 WEBHOOK, TOKEN = 2, "the-secret-of-the-webhook"
 RESOURCE = {"id": SERVER, "type": "OS::Nova::Server", "name": "vm"}
 #: Where copies go.
+POLICY = "7d1f0c52-9a3e-4b64-8c1d-5e2f3a4b6c7d"
+NIGHTLY = {"format": "crontab", "pattern": "0 2 * * *"}
 FAR_PROVIDER = "d0a4f1a2-7c3b-4f5e-9a8b-0c1d2e3f4a5b"
 
 
@@ -287,8 +290,13 @@ NOUNS = (
 )  # fmt: skip
 
 
+def policy(rows):
+    """A published one, that nobody has picked."""
+    rows.policies.create(PublishedPolicy(POLICY, "silver", (PolicySchedule("backup", "protect", "time", NIGHTLY),)))
+
+
 def everybodys(rows):
-    """What belongs to no project: another provider, and two services."""
+    """What belongs to no project: another provider, two services, and a policy."""
     near = provider_info()
     schemas = {**near.schemas, "copy_schema": dict.fromkeys(near.resource_types, {"type": "object", "properties": {}})}
     schemas["verify_schema"] = schemas["copy_schema"]
@@ -296,6 +304,7 @@ def everybodys(rows):
     rows.providers.put(replace(near, id=FAR_PROVIDER, name="far", schemas=schemas))
     rows.services.heartbeat(binary="karbor-operationengine", host="control1")
     rows.services.heartbeat(binary="karbor-protection", host="host1")
+    policy(rows)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlencode
 
 from karbor.api.v1.tree import ENDPOINTS
-from tests.fuzz.population import FAR_PROVIDER, MARKS, RESOURCE, TOKEN, WEBHOOK, key_of, known, unknown
+from tests.fuzz.population import FAR_PROVIDER, MARKS, POLICY, RESOURCE, TOKEN, WEBHOOK, key_of, known, unknown
 from tests.support.api import OTHER_PROJECT, PROJECT, PROVIDER
 
 #: Names of ids (in paths, bodies and filters) to the noun that they name. Each noun belongs to a project.
@@ -33,6 +33,7 @@ SHARED = {
     "resource_id": RESOURCE["id"],
     "service_id": "1",
     "class_name": "default",
+    "policy_id": POLICY,
     "token": TOKEN,
 }
 #: Names of ids that are projects.
@@ -52,6 +53,7 @@ COLLECTIONS = {
     "events": "event",
     "instances": "volume",
     "providers": None,
+    "policies": None,
     "protectables": None,
 }
 #: Operations that need another of the things than the first: operation to name to number.
@@ -61,7 +63,10 @@ OTHERS = {
     "provider_checkpoint_update": {"checkpoint_id": 1},
     "provider_checkpoint_delete": {"checkpoint_id": 1},
     "trigger_delete": {"trigger_id": 3},  # nothing uses it
-    **dict.fromkeys(("trigger_fire", "trigger_renew_token", "trigger_get_events"), {"trigger_id": WEBHOOK}),
+    **dict.fromkeys(
+        ("trigger_fire", "trigger_renew_token", "trigger_get_events", "post_hooks_trigger_id_token"),
+        {"trigger_id": WEBHOOK},
+    ),
 }
 
 
@@ -91,6 +96,12 @@ def _schedule(ids):
     }
 
 
+_NIGHTLY = {
+    "name": "nightly",
+    "operation_type": "retention_protect",
+    "trigger": {"type": "time", "properties": {"format": "crontab", "pattern": "0 2 * * *"}},
+    "definition": {"max_backups": 3},
+}
 #: Operation to its body, made of ids.
 BODIES = {
     "plan_create": lambda ids: {"plan": _plan(ids)},
@@ -110,6 +121,8 @@ BODIES = {
     "scheduled_operation_create": lambda ids: {"scheduled_operation": _schedule(ids)},
     "scheduled_operation_update": lambda ids: {"scheduled_operation": {"operation_definition": _definition(ids)}},
     "scheduled_operation_run": lambda ids: {"run": {}},
+    "policy_create": lambda ids: {"policy": {"name": "p", "schedules": [_NIGHTLY]}},
+    "policy_update": lambda ids: {"policy": {"description": "changed", "schedules": [_NIGHTLY]}},
     "service_update": lambda ids: {"status": "disabled", "disabled_reason": "new disks"},
     "quota_update": lambda ids: {"quota": {"plans": 70}},
     "quota_class_update": lambda ids: {"quota_class": {"plans": 70}},

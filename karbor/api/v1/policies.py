@@ -96,7 +96,7 @@ class Policies(Typed):
         """List published policies. Every project sees all of them."""
         with call.services.database.read() as rows:
             page = rows.policies.list(call.page)
-            users = rows.policies.users(policy.id for policy in page.items)
+            users = rows.policies.users((policy.id for policy in page.items), project_id=call.scope)
         shown = [view(call, policy, users.get(policy.id, 0)) for policy in page.items]
         return paging.listing(call, "policies", shown, full=page.full)
 
@@ -119,7 +119,7 @@ def _id(call: Call) -> str:
 
 
 def _shown(call: Call, rows: Transaction, policy: PublishedPolicy) -> dict[str, Any]:
-    return {"policy": view(call, policy, rows.policies.users([policy.id]).get(policy.id, 0))}
+    return {"policy": view(call, policy, rows.policies.users([policy.id], project_id=call.scope).get(policy.id, 0))}
 
 
 def _schedules(node: Typed, call: Call, given: Sequence[Mapping[str, Any]]) -> tuple[PolicySchedule, ...]:

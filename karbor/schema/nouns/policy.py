@@ -72,7 +72,7 @@ POLICY = Noun(
             create="required",
             update="optional",
         ),
-        "plans": Field({**COUNT, "examples": [0]}, "How many plans of all projects use it."),
+        "plans": Field({**COUNT, "examples": [0]}, "How many plans that you can see use it."),
         "created_at": Field(TIMESTAMP, "When it was made (UTC)."),
         "updated_at": Field(TIMESTAMP, "When it was last changed (UTC)."),
         "links": Field(LINKS, "Where it is found."),

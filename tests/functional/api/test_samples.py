@@ -13,7 +13,7 @@ import pytest
 from karbor.api.v1.tree import ENDPOINTS
 from karbor.schema.samples import sample
 from karbor.schema.types import RESOURCE_ID, UUID
-from tests.fuzz.population import NOUNS, Owner, known
+from tests.fuzz.population import NOUNS, Owner, known, policy
 from tests.fuzz.requests import OTHERS, OWNED, SHARED
 from tests.support.api import PROJECT, SERVER, TYPES, Api, provider_info
 from tools.genapi import ROOT
@@ -56,6 +56,7 @@ def api(tmp_path):
         for id_ in (SAMPLE_ID, ANOTHER_ID):
             rows.providers.put(replace(provider_info(id=id_), schemas=SCHEMAS))
         rows.services.heartbeat(binary="karbor-operationengine", host="control1")
+        policy(rows)
         for put in NOUNS:
             put(rows, Sampled(PROJECT, "sample", made.clock.now(), provider=SAMPLE_ID))
     made.workers.add(PROJECT, "Libvirt::Domain", RESOURCE_ID["examples"][0])
