@@ -2,6 +2,7 @@
 """Do the networks of a project come back from the real Neutron, through the real Heat, as they were?"""
 
 import contextlib
+import uuid
 
 import pytest
 
@@ -16,17 +17,19 @@ from karbor.sdk.environment import Environment
 from karbor.sdk.testing.work import TwinWork
 from tests.support.networking import Networking
 
-STACK = "karbor-test-networks"
+#: Two runs at once must not meet.
+PREFIX = f"shopnet-{uuid.uuid4().hex[:8]}"
+STACK = f"karbor-test-{PREFIX}"
 
 
 @pytest.fixture
 def networking(tenant):
     """The networks of an application, and a network that leads outside, of somebody else."""
     admin, cloud = tenant("admin"), tenant("other")
-    body = {"network": {"name": "test-outside", "router:external": True}}
+    body = {"network": {"name": f"outside-{PREFIX}", "router:external": True}}
     external = admin.network.post("/networks", json=body).json()["network"]["id"]
     subnet = {"network_id": external, "cidr": "203.0.113.0/24", "ip_version": 4, "enable_dhcp": False}
-    found = Networking(cloud, external)
+    found = Networking(cloud, external, PREFIX)
     with contextlib.ExitStack() as undo:
         undo.callback(admin.network.delete, f"/networks/{external}")
         admin.network.post("/subnets", json={"subnet": subnet})
@@ -50,7 +53,7 @@ def test_networks_that_were_deleted_come_back_as_they_were(networking):
         builder.build(STACK, template, report=lambda _now: None, timeout_minutes=20)
         after = networking.found(protecting)
         closing = {"direction": "egress", "ethertype": "IPv4", "remote_ip_prefix": "127.0.0.1/32"}
-        quiet = next(one for one in after["security_groups"] if one["name"] == "shopnet-quiet")
+        quiet = next(one for one in after["security_groups"] if one["name"] == f"{PREFIX}-quiet")
         assert quiet["rules"] == [closing]  # Heat cannot make a group without any
         quiet["rules"] = []
         assert after == before

@@ -10,17 +10,17 @@ PREFIX = "shopnet"
 
 
 class Networking:
-    """All that a tenant can make in Neutron, once of each kind, under names that begin with ``PREFIX``.
+    """All that a tenant can make in Neutron, once of each kind, under names that begin with ``prefix``.
 
     ``external``: the id of a network of others that leads outside.
     """
 
-    def __init__(self, cloud, external):
-        self.cloud, self.external = cloud, external
+    def __init__(self, cloud, external, prefix=PREFIX):
+        self.cloud, self.external, self.prefix = cloud, external, prefix
         self.ids = {}
 
     def _made(self, collection, key, name, **given):
-        body = {key: {"name": f"{PREFIX}-{name}", **given} if name else given}
+        body = {key: {"name": f"{self.prefix}-{name}", **given} if name else given}
         made = self.cloud.network.post(f"/{collection}", json=body).json()[key]
         self.ids[name or key] = made["id"]
         return made["id"]
@@ -53,7 +53,7 @@ class Networking:
             mac_address="fa:16:3e:00:91:50", security_groups=[self.ids["web"]],
             allowed_address_pairs=[{"ip_address": "10.91.0.51", "mac_address": "fa:16:3e:00:91:50"}],
         )  # fmt: skip
-        floating = {"floating_network_id": self.external, "port_id": port, "description": f"{PREFIX} outside"}
+        floating = {"floating_network_id": self.external, "port_id": port, "description": f"{self.prefix} outside"}
         self._made("floatingips", "floatingip", "", **floating)
         return self
 
@@ -81,10 +81,13 @@ class Networking:
         topology = Neutron(work).topology()
         names = {one["id"]: one["name"] for kind in topology.values() for one in kind if one.get("name")}
         return {
-            kind: sorted((_plain(one, names) for one in things if _is_ours(one, names)), key=repr)
+            kind: sorted((_plain(one, names) for one in things if self._is_ours(one)), key=repr)
             for kind, things in topology.items()
             if kind != "foreign"
         }
+
+    def _is_ours(self, one):
+        return self.prefix in one.get("name", "") or self.prefix in one.get("description", "")
 
     def remove(self):
         """Remove all of these names, also what a restore made."""
@@ -94,12 +97,12 @@ class Networking:
             own = network.get(f"/{path}", params={"project_id": self.cloud.project_id})
             return own.json()[key]
 
-        nets = {one["id"] for one in get("networks", "networks") if one["name"].startswith(PREFIX)}
+        nets = {one["id"] for one in get("networks", "networks") if one["name"].startswith(self.prefix)}
         for one in get("floatingips", "floatingips"):
-            if PREFIX in one["description"]:
+            if self.prefix in one["description"]:
                 network.delete(f"/floatingips/{one['id']}")
         for router in get("routers", "routers"):
-            if not router["name"].startswith(PREFIX):
+            if not router["name"].startswith(self.prefix):
                 continue
             network.put(f"/routers/{router['id']}", json={"router": {"routes": []}})
             for port in get("ports", "ports"):
@@ -113,12 +116,8 @@ class Networking:
         for id_ in nets:
             network.delete(f"/networks/{id_}")
         for group in get("security-groups", "security_groups"):
-            if group["name"].startswith(PREFIX):
+            if group["name"].startswith(self.prefix):
                 network.delete(f"/security-groups/{group['id']}")
-
-
-def _is_ours(one, names):
-    return PREFIX in one.get("name", "") or PREFIX in one.get("description", "")
 
 
 def _plain(value, names):
