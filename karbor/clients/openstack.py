@@ -8,7 +8,6 @@ only errors of karbor.model.errors, and send requests that failed in passing aga
 
 import contextlib
 import copy
-import functools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -116,13 +115,13 @@ class Cloud:
         """For libraries that take a session of keystoneauth; what they raise is not translated."""
         return self._session
 
-    @functools.cached_property
+    @property
     def project_id(self) -> str:
         """The project whose cloud this is. Raises Unauthorized, Unavailable."""
         with self.translating("identity"):
             return str(self._session.get_project_id() or "")
 
-    @functools.cached_property
+    @property
     def project_name(self) -> str:
         """Its name, as far as the login tells it; else its id."""
         with self.translating("identity"):

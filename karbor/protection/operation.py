@@ -2,7 +2,6 @@
 """What do all operations have in common: their parts, the reason of a failure, the calling of plug-ins?"""
 
 import abc
-import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -58,11 +57,16 @@ class Operation(abc.ABC):
         self.provider: Provider = parts.providers.get(self.job.provider_id)
         self.graph = ResourceGraph(())
         self._first_steps: dict[ResourceKey, str] = {}
+        self._domain: Domain | None = None
 
-    @functools.cached_property
+    @property
     def domain(self) -> Domain:
         """The project's part of the vault. Raises KeyUnavailable, BankUnavailable."""
-        return self.provider.vault.holder(self.job.project_id, RECORD, self.checkpoint_id)
+        # No functools.cached_property: in Python 3.11 it has one lock for all objects of a class, and would let every
+        # job of this process wait for the bank of one. Asked twice at the same time, both answers are the same.
+        if self._domain is None:
+            self._domain = self.provider.vault.holder(self.job.project_id, RECORD, self.checkpoint_id)
+        return self._domain
 
     @property
     def open_cloud(self) -> "Callable[[], Cloud] | None":
