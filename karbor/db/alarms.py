@@ -30,6 +30,7 @@ from karbor.db.tables import (
     SCHEDULED_OPERATIONS,
     TRIGGERS,
 )
+from karbor.model import errors
 from karbor.model.alarm import BREACHED, CLEARED, RAISED, PlanAlarm, Promise, Standing
 from karbor.model.retention import GOOD, LEVELS
 
@@ -100,10 +101,10 @@ class Alarms(Repository):
         channels ``to``, where it is about a breach that begins or ends."""
         values = asdict(alarm)
         if before is None:
-            new = self._connection.execute(sa.select(_A.plan_id).where(_A.plan_id == alarm.plan_id)).first() is None
-            if not new:
+            try:
+                self._insert(**values)
+            except errors.Conflict:
                 return False
-            upsert(self._connection, PLAN_ALARMS, {"plan_id": values.pop("plan_id")}, new=values)
         else:
             del values["plan_id"]
             unchanged = (_A.plan_id == alarm.plan_id, _A.state == before.state, _A.since == before.since)
@@ -124,8 +125,12 @@ class Alarms(Repository):
 
     def turn(self, name: str, *, lease_ms: int) -> bool:
         """Whether it is our turn to do what goes by this name: nobody has begun it within the lease."""
-        upsert(self._connection, ALARM_CHANNELS, {"id": name}, new={})
+        until = self._connection.execute(sa.select(_N.not_before_ms).where(_N.id == name)).scalar()
         now = now_ms(self._connection, self._clock)
+        if until is None:
+            upsert(self._connection, ALARM_CHANNELS, {"id": name}, new={})
+        elif until > now:
+            return False
         free = sa.update(ALARM_CHANNELS).where(_N.id == name, _N.not_before_ms <= now)
         return self._connection.execute(free.values(not_before_ms=now + lease_ms)).rowcount == 1
 
