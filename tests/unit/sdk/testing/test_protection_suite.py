@@ -9,6 +9,7 @@ from karbor.model import errors
 from karbor.sdk.environment import Environment
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Restored
+from karbor.sdk.template import HeatResource
 from karbor.sdk.testing.protection_suite import ProtectionSuite, Trial
 from tests.support.memory import MemoryProtectable, MemoryProtection
 
@@ -21,7 +22,13 @@ def _trial(protection=MemoryProtection, protectable=MemoryProtectable):
     resource = finder.add("p", "one", b"content of one")
     finder.add("p", "two", b"content of two")
     plugin = protection(protection.Settings(), ENVIRONMENT, finder.contents)
-    return Trial(finder, plugin, resource, "p", finder.contents.get)
+
+    def build(parts):
+        made = {f"built-{part.original_id}": part.properties["content"].encode() for part in parts}
+        finder.contents.update(made)
+        return {part.original_id: f"built-{part.original_id}" for part in parts}
+
+    return Trial(finder, plugin, resource, "p", finder.contents.get, build=build)
 
 
 class Unserialisable(MemoryProtection):
@@ -38,6 +45,33 @@ class Forgetful(MemoryProtection):
     def restore(self, work):
         self.contents["other"] = b"something else"
         return Restored("other")
+
+
+class Delegating(MemoryProtection):
+    """Leaves building to Heat."""
+
+    through_heat = True
+
+    def restore(self, work):
+        reader = work.streams.read("content")
+        content = reader.read(0, reader.size).decode()
+        return Restored("", {}, (HeatResource(work.resource.id, "Memory", {"content": content}),))
+
+
+class Misleading(Delegating):
+    def restore(self, work):
+        return Restored("", {}, (HeatResource(work.resource.id, "Memory", {"content": "something else"}),))
+
+
+class Unwritable(Delegating):
+    def restore(self, work):
+        return Restored("", {}, (HeatResource(work.resource.id, "Memory", {"content": b"bytes"}),))
+
+
+class Silent(MemoryProtection):
+    def restore(self, work):
+        super().restore(work)
+        return Restored("")
 
 
 class Careless(MemoryProtection):
@@ -115,6 +149,9 @@ BROKEN = [
     ("test_what_is_saved_is_json_and_fits_its_declaration", {"protection": Undeclared}),
     ("test_a_restore_brings_the_same_content", {"protection": Forgetful}),
     ("test_a_restore_brings_the_same_content", {"protection": NotTwice}),
+    ("test_a_restore_brings_the_same_content", {"protection": Misleading}),
+    ("test_a_restore_brings_the_same_content", {"protection": Unwritable}),
+    ("test_a_restore_brings_the_same_content", {"protection": Silent}),
     ("test_protecting_leaves_the_resource_as_it_was", {"protection": Careless}),
     ("test_protecting_leaves_the_resource_as_it_was", {"protection": Stuck}),
     ("test_an_abandoned_restore_leaves_nothing", {"protection": Leaving}),
@@ -129,9 +166,10 @@ BROKEN = [
 ]
 
 
+@pytest.mark.parametrize("protection", [MemoryProtection, Delegating])
 @pytest.mark.parametrize("condition", CONDITIONS)
-def test_a_plugin_that_keeps_all_promises_passes(condition):
-    getattr(ProtectionSuite(), condition)(_trial())
+def test_a_plugin_that_keeps_all_promises_passes(condition, protection):
+    getattr(ProtectionSuite(), condition)(_trial(protection))
 
 
 @pytest.mark.parametrize(
