@@ -19,17 +19,15 @@ from karbor.db.fires import trigger as read_trigger
 from karbor.db.plans import read as read_plan
 from karbor.db.repository import Repository, upsert
 from karbor.db.scheduled_operations import read as read_operation
-from karbor.db.tables import (
+from karbor.db.scheduletables import (
     ALARM_CHANNELS,
     ALARM_MESSAGES,
-    CHECKPOINTS,
     PAUSED_PLANS,
     PLAN_ALARMS,
-    PLAN_SUMMARIES,
-    PLANS,
     SCHEDULED_OPERATIONS,
     TRIGGERS,
 )
+from karbor.db.tables import CHECKPOINTS, PLAN_SUMMARIES, PLANS
 from karbor.model import errors
 from karbor.model.alarm import BREACHED, CLEARED, RAISED, PlanAlarm, Promise, Standing
 from karbor.model.retention import GOOD, LEVELS

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 
 from karbor.db.fires import moment, now_ms
 from karbor.db.repository import Repository, upsert
-from karbor.db.tables import BREAKERS
+from karbor.db.scheduletables import BREAKERS
 from karbor.model.scheduled_operation import Health
 
 _C = BREAKERS.c

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Row
 from karbor.db.fires import insert_new, moment, now_ms, run_values
 from karbor.db.query import Listing, capped, equal
 from karbor.db.repository import Repository, locked
-from karbor.db.tables import SCHEDULED_OPERATIONS, SCHEDULED_RUNS, TRIGGER_EVENTS, TRIGGERS
+from karbor.db.scheduletables import SCHEDULED_OPERATIONS, SCHEDULED_RUNS, TRIGGER_EVENTS, TRIGGERS
 from karbor.model import errors
 from karbor.model.event import FIRED, IGNORED, JOINED, MAX_CHAIN, Event, TriggerEvent, event_id
 from karbor.model.page import Page, PageRequest

@@ -12,7 +12,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from karbor.db.database import Transaction
-from karbor.db.tables import CHECKPOINTS, JOBS, PLAN_SUMMARIES, PLANS, PROVIDERS, SCHEDULED_OPERATIONS
+from karbor.db.scheduletables import SCHEDULED_OPERATIONS
+from karbor.db.tables import CHECKPOINTS, JOBS, PLAN_SUMMARIES, PLANS, PROVIDERS
 from karbor.model.service import Service
 
 #: A daemon that was not heard of for so long was taken out of use, and is missed no more.

@@ -18,7 +18,7 @@ from sqlalchemy.engine import Connection, Row
 from karbor.common.clock import Clock
 from karbor.db.jobs import server_ms
 from karbor.db.repository import Repository
-from karbor.db.tables import PAUSED_PLANS, SCHEDULED_OPERATIONS, SCHEDULED_RUNS, TRIGGERS
+from karbor.db.scheduletables import PAUSED_PLANS, SCHEDULED_OPERATIONS, SCHEDULED_RUNS, TRIGGERS
 from karbor.model.scheduled_run import run_id
 from karbor.model.trigger import Trigger
 

@@ -3,6 +3,8 @@
 
 import sqlalchemy as sa
 
+from karbor.db.columns import Json, Moment
+
 METADATA = sa.MetaData()
 
 
@@ -17,3 +19,23 @@ def table(name: str, *parts: sa.schema.SchemaItem) -> sa.Table:
         mariadb_engine="InnoDB",
         mariadb_charset="utf8mb4",
     )
+
+
+def times() -> tuple[sa.Column, ...]:
+    """When a row was made, and when it was last changed."""
+    return sa.Column("created_at", Moment, nullable=False), sa.Column("updated_at", Moment)
+
+
+def json_column(name: str) -> sa.Column:
+    """JSON that is always there."""
+    return sa.Column(name, Json, nullable=False)
+
+
+def flag(name: str, default: str) -> sa.Column:
+    """Yes (1) or no (0), in the order of numbers."""
+    return sa.Column(name, sa.SmallInteger, nullable=False, server_default=default)
+
+
+def counter(name: str, kind: type = sa.BigInteger) -> sa.Column:
+    """A number that begins at 0."""
+    return sa.Column(name, kind, nullable=False, server_default="0")

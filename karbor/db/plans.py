@@ -12,7 +12,8 @@ from sqlalchemy.engine import Row
 from karbor.db import summaries, usage
 from karbor.db.query import Listing, capped, equal, substring
 from karbor.db.repository import Repository
-from karbor.db.tables import PLAN_ALARMS, PLANS, SCHEDULED_OPERATIONS
+from karbor.db.scheduletables import PLAN_ALARMS, SCHEDULED_OPERATIONS
+from karbor.db.tables import PLANS
 from karbor.model import errors
 from karbor.model.page import Page, PageRequest
 from karbor.model.plan import Plan, PlanSummary

@@ -10,7 +10,8 @@ from sqlalchemy.engine import Row
 
 from karbor.db.query import Listing, capped, substring
 from karbor.db.repository import Repository, locked
-from karbor.db.tables import PLANS, POLICIES, POLICY_SCHEDULES
+from karbor.db.scheduletables import POLICIES, POLICY_SCHEDULES
+from karbor.db.tables import PLANS
 from karbor.model import errors
 from karbor.model.page import Page, PageRequest
 from karbor.model.policy import PolicySchedule, PolicyWork, PublishedPolicy

@@ -14,7 +14,8 @@ from karbor.db.jobs import server_ms
 from karbor.db.query import Listing, capped, equal, flag, json_substring, substring
 from karbor.db.repository import Repository, locked
 from karbor.db.scheduled_runs import ScheduledRuns
-from karbor.db.tables import PLANS, POLICY_SCHEDULES, SCHEDULED_OPERATIONS, TRIGGERS
+from karbor.db.scheduletables import POLICY_SCHEDULES, SCHEDULED_OPERATIONS, TRIGGERS
+from karbor.db.tables import PLANS
 from karbor.model import errors
 from karbor.model.page import Page, PageRequest
 from karbor.model.scheduled_operation import ScheduledOperation

@@ -18,7 +18,8 @@ from karbor.db.fires import insert_new, moment, now_ms
 from karbor.db.jobs import server_ms
 from karbor.db.query import Listing, capped, equal
 from karbor.db.repository import Repository, locked, upsert
-from karbor.db.tables import PAUSED_PLANS, SCHEDULED_RUNS, TURNS
+from karbor.db.scheduletables import PAUSED_PLANS, SCHEDULED_RUNS
+from karbor.db.tables import TURNS
 from karbor.model import errors, states
 from karbor.model.page import Page, PageRequest
 from karbor.model.scheduled_operation import Health, ScheduledOperation

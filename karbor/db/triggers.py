@@ -14,7 +14,7 @@ from karbor.db.fires import trigger as read
 from karbor.db.jobs import server_ms
 from karbor.db.query import Listing, capped, equal, json_substring, substring
 from karbor.db.repository import Repository
-from karbor.db.tables import SCHEDULED_OPERATIONS, TRIGGERS
+from karbor.db.scheduletables import SCHEDULED_OPERATIONS, TRIGGERS
 from karbor.model import errors
 from karbor.model.page import Page, PageRequest
 from karbor.model.trigger import Trigger

@@ -15,7 +15,8 @@ from sqlalchemy.engine import Row
 
 from karbor.db.jobs import server_ms
 from karbor.db.repository import Repository
-from karbor.db.tables import JOBS, SCHEDULED_OPERATIONS, SCHEDULED_RUNS, TRUSTS
+from karbor.db.scheduletables import SCHEDULED_OPERATIONS, SCHEDULED_RUNS, TRUSTS
+from karbor.db.tables import JOBS
 from karbor.model import errors
 from karbor.model.trust import Trust
 

@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from karbor.common.clock import Clock
 from karbor.db.database import Database
 from karbor.db.fires import milliseconds
+from karbor.db.scheduletables import TRIGGERS as ROWS
 from karbor.db.tables import METADATA
-from karbor.db.tables import TRIGGERS as ROWS
 from karbor.model.page import PageRequest
 from tests.support import rows as make
 from tests.support.engines import LEASE_MS, Herd, times

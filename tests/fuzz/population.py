@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from karbor.api.v1.trigger_kinds import token_hash
 from karbor.db.fires import insert_new
-from karbor.db.tables import PLAN_ALARMS, TRIGGER_EVENTS
+from karbor.db.scheduletables import PLAN_ALARMS, TRIGGER_EVENTS
 from karbor.model.checkpoint import Checkpoint, Reason, SavedResource, Sizes
 from karbor.model.event import FIRED, OUTCOMES, TriggerEvent
 from karbor.model.export import Export

@@ -6,7 +6,7 @@ from datetime import timedelta
 import sqlalchemy as sa
 
 from karbor.db.fires import Fired, Settled
-from karbor.db.tables import TRIGGERS
+from karbor.db.scheduletables import TRIGGERS
 from karbor.model.page import PageRequest
 from karbor.operationengine.engine import Engine, EngineSettings
 from karbor.operationengine.steps import Steps, StepSettings

@@ -29,7 +29,7 @@ import sqlalchemy as sa
 from karbor.common.clock import Clock
 from karbor.db.database import Database
 from karbor.db.fires import milliseconds
-from karbor.db.tables import SCHEDULED_OPERATIONS, SCHEDULED_RUNS, TRIGGERS
+from karbor.db.scheduletables import SCHEDULED_OPERATIONS, SCHEDULED_RUNS, TRIGGERS
 from karbor.operationengine.engine import Engine, EngineSettings
 from karbor.operationengine.northbound import Northbound
 from karbor.operationengine.steps import Steps, StepSettings
