@@ -24,7 +24,7 @@ OPTS: list[cfg.Opt] = [
         "max_parallel_steps",
         default=2,
         min=1,
-        help="Steps of one worker that run at the same time. Each that reads or writes a disk needs about 65 MiB.",
+        help="Steps of one worker that run at the same time. Each that reads or writes a disk needs about 75 MiB.",
     ),
 ]
 
