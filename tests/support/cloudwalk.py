@@ -13,7 +13,8 @@ from karbor.model import errors
 _OPEN = ("metadata", "addresses", "extra_specs", "properties")
 #: Fields of the real services that the twin does not have, because no plug-in could use them.
 UNKNOWN = {
-    "is_default", "os_hash_value", "standard_attr_id", "revision_number", "normalized_cidr", "binding:host_id", "binding:vif_type",
+    "is_default", "os_hash_value", "standard_attr_id", "revision_number", "normalized_cidr", "binding:host_id",
+    "binding:vif_type",
     "binding:vif_details", "binding:profile", "qos_policy_id", "distributed", "ha", "enable_snat",
     "ramdisk_id", "kernel_id", "propagate_uplink_status", "resource_request", "ip_allocation", "dns_name",
     "dns_assignment", "stores",
