@@ -182,8 +182,8 @@ def test_what_was_promised_stays_whatever_happens_at_the_same_time(seed):
     bankworld.run(seed, world=lockworld.LockWorld, lag=20 * (seed == 0))
 
 
-@pytest.mark.parametrize(("wrong", "first"), [(wronglocks.LooksOnce, 10), (wronglocks.NeverLooksBack, 8)])
-def test_wrong_locks_are_caught(wrong, first):
+@pytest.mark.parametrize("wrong", [wronglocks.LooksOnce, wronglocks.NeverLooksBack])
+def test_wrong_locks_are_caught(wrong):
     with pytest.raises(bankworld.Broken, match="gone, but told"):
-        for seed in range(first, first + 40):
+        for seed in range(0, 80, 2):  # in the others the bank itself keeps what is locked
             bankworld.run(seed, world=wrong)
