@@ -4,7 +4,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from karbor.plugins.resources.cloudtypes import NETWORK, SERVER, VOLUME
+from karbor.plugins.resources.cloudtypes import SERVER, VOLUME
 from karbor.plugins.resources.image_data import root_disk_id
 from karbor.sdk.protection import Work
 from karbor.sdk.template import HeatResource, reference
@@ -120,8 +120,3 @@ def _floating(decided: Mapping[str, Any]) -> list[HeatResource]:
         )
         for one in decided["floating"]
     ]
-
-
-def keeps_addresses(work: Work) -> bool:
-    """Whether the networks come back, too: then every address is free in them."""
-    return NETWORK in work.types

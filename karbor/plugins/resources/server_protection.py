@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from karbor.model import errors
 from karbor.plugins.resources.cinder import saved_of
-from karbor.plugins.resources.cloudtypes import IMAGE, SERVER, VOLUME
+from karbor.plugins.resources.cloudtypes import IMAGE, NETWORK, SERVER, VOLUME
 from karbor.plugins.resources.nova import Nova, described, fitting_flavor
-from karbor.plugins.resources.server_plan import keeps_addresses, parts, root_volume
+from karbor.plugins.resources.server_plan import parts, root_volume
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 
@@ -33,8 +33,7 @@ class ServerProtection(Protection):
         restore_flavor_id: str = option("", "Flavor of the new server. Empty: as the old one.")
         addresses: Literal["try", "keep", "new"] = option(
             "try",
-            "try: the old fixed addresses where nothing has them now; keep: those, or no restore; new: any. Addresses "
-            "in networks that come back with the server are kept anyway.",
+            "try: the old fixed addresses where nothing has them now; keep: those, or no restore; new: any.",
         )
 
     class Saved(Options):
@@ -136,11 +135,15 @@ def _decide_ports(work: Work, old: Mapping[str, Any]) -> tuple[list[dict[str, An
         }
         return [port], []
     found, told = [], []
+    networks = {one["id"]: one for one in work.cloud.network.get("/networks").json()["networks"]}
     for port in old["ports"]:
         wanted = list(port["fixed_ips"]) if options.addresses != "new" else []
-        if wanted and not keeps_addresses(work):
-            network = work.mapped("network", port["network_id"])
-            used = _used(work, network, [one["ip_address"] for one in wanted])
+        network = networks.get(work.mapped("network", port["network_id"]))
+        if wanted and network is not None and network["project_id"] != work.cloud.project_id:
+            told.append(f"Only its owner may choose addresses in the network {network['name']}: the server gets any.")
+            wanted = []
+        elif wanted and network is not None:  # a network that is gone comes back with nothing in it
+            used = _used(work, network["id"], [one["ip_address"] for one in wanted])
             told += [f"The address {address} is in use: the server gets another one." for address in sorted(used)]
             wanted = [one for one in wanted if one["ip_address"] not in used]
         found.append({**port, "fixed_ips": wanted})
@@ -156,16 +159,17 @@ def _used(work: Work, network_id: str, addresses: Sequence[str]) -> set[str]:
 def _free_floating(
     work: Work, old: Mapping[str, Any], ports: Sequence[Mapping[str, Any]]
 ) -> Sequence[Mapping[str, Any]]:
-    """Floating addresses of the old server that the project still has and nothing uses."""
+    """Floating addresses of the old server that the project still has and nothing uses, or that come back with it."""
     if not old["floating"] or work.options.restore_net_id:
         return []
-    wanted = {one["id"]: one for one in old["floating"] if any(port["id"] == one["port_id"] for port in ports)}
-    known = work.cloud.network.get("/floatingips").json()["floatingips"] if wanted else []
-    return [
-        {**wanted[one["id"]], "port": f"{work.key.id}:{wanted[one['id']]['port_id']}"}
-        for one in known
-        if one["id"] in wanted and not one.get("port_id")
-    ]
+    wanted = [one for one in old["floating"] if any(port["id"] == one["port_id"] for port in ports)]
+    known = {one["id"]: one for one in work.cloud.network.get("/floatingips").json()["floatingips"]} if wanted else {}
+    found = []
+    for one in wanted:
+        free = one["id"] in known and not known[one["id"]].get("port_id")
+        if free or (one["id"] not in known and NETWORK in work.types):
+            found.append({**one, "port": f"{work.key.id}:{one['port_id']}"})
+    return found
 
 
 def _has_group(work: Work, group_id: str) -> bool:

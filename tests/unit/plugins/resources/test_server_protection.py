@@ -139,8 +139,19 @@ def test_who_insists_on_the_address_is_told_that_it_is_in_use(world):
 
 def test_in_networks_that_come_back_too_every_address_is_free():
     world = World(types=["OS::Neutron::Network"])
-    port = world.restored(world.protected())[f"{world.server['id']}:{world.port['id']}"]["properties"]
+    saved = world.protected()
+    world.lost()
+    world.cloud.things["network"].clear()
+    port = world.restored(saved)[f"{world.server['id']}:{world.port['id']}"]["properties"]
     assert port["fixed_ips"][0]["ip_address"] == "10.1.0.7"
+
+
+def test_in_a_network_of_somebody_else_no_address_is_chosen(world):
+    world.net.update(project_id=world.cloud.project("beta"), shared=True)
+    saved = world.protected()
+    world.lost()
+    assert "fixed_ips" not in world.restored(saved)[f"{world.server['id']}:{world.port['id']}"]["properties"]
+    assert any("Only its owner may choose" in text for text in world.plan(saved).warnings)
 
 
 def test_another_network_is_one_new_port_in_it(world):
@@ -192,6 +203,10 @@ def test_a_floating_address_that_is_free_leads_to_the_new_server(world):
     saved = world.protected()
     assert "FloatingIPAssociation" not in str(world.restored(saved))
     next(iter(world.cloud.things["floatingip"].values()))["port_id"] = None
+    assert "FloatingIPAssociation" in str(world.restored(saved))
+    world.cloud.things["floatingip"].clear()
+    assert "FloatingIPAssociation" not in str(world.restored(saved))
+    world.types = ["OS::Neutron::Network"]
     assert "FloatingIPAssociation" in str(world.restored(saved))
 
 
