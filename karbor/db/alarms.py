@@ -34,6 +34,7 @@ from karbor.model.retention import GOOD, LEVELS
 
 _A, _M, _N = PLAN_ALARMS.c, ALARM_MESSAGES.c, ALARM_CHANNELS.c
 _P, _S, _O, _C = PLANS.c, PLAN_SUMMARIES.c, SCHEDULED_OPERATIONS.c, CHECKPOINTS.c
+Mark = tuple[tuple[Any, ...], ...]
 _VERIFYING = ("verify", "restore_check")
 
 
@@ -64,23 +65,45 @@ class Alarms(Repository):
         query = sa.select(PLAN_ALARMS).where(wanted).order_by(_A.plan_id).limit(limit)
         return int(number), [PlanAlarm(**row._mapping) for row in self._connection.execute(query)]
 
-    def standings(self, *, after: str, limit: int) -> Sequence[Standing]:
-        """The plans of which anything is or was promised, by id behind ``after``."""
-        scheduled = sa.exists().where(_O.plan_id == _P.id, _O.enabled == 1)
-        known = sa.exists().where(_A.plan_id == _P.id)
+    def outline(self, *, after: str, limit: int) -> Sequence[tuple[str, Mark]]:
+        """The plans of which anything is or was promised, by id behind ``after``; each with a mark that is another one
+        when anything has changed that a standing tells of, but for verifications. Costs little."""
+        # Not by the index of those that are enabled: nearly all are, and they would be gone through for each plan.
+        enabled = sa.func.coalesce(_O.enabled, 0) == 1
+        scheduled = sa.exists().where(_O.plan_id == _P.id, enabled)
+        paused = PAUSED_PLANS.c.plan_id
         query = (
-            sa.select(PLANS)
-            .where(_P.id > after, sa.or_(_P.rpo.is_not(None), scheduled, known))
+            sa.select(_P.id, _P.rpo, _P.updated_at, _S.last_good_at, paused, _A.state, _A.since)
+            .select_from(
+                PLANS.outerjoin(PLAN_SUMMARIES, _S.plan_id == _P.id)
+                .outerjoin(PAUSED_PLANS, paused == _P.id)
+                .outerjoin(PLAN_ALARMS, _A.plan_id == _P.id)
+            )
+            .where(_P.id > after, sa.or_(_P.rpo.is_not(None), scheduled, _A.plan_id.is_not(None)))
             .order_by(_P.id)
             .limit(limit)
         )
+        found = {row[0]: [tuple(row)] for row in self._connection.execute(query)}
+        schedules = (
+            sa.select(_O.plan_id, _O.id, _O.updated_at, _O.since_ms, TRIGGERS.c.id, TRIGGERS.c.updated_at)
+            .join(TRIGGERS, TRIGGERS.c.id == _O.trigger_id)
+            .where(_O.plan_id.in_(list(found)), enabled)
+            .order_by(_O.id)
+        )
+        for row in self._connection.execute(schedules):
+            found[row[0]].append(tuple(row))
+        return [(id, tuple(parts)) for id, parts in found.items()]
+
+    def standings(self, plan_ids: Sequence[str]) -> Sequence[Standing]:
+        """How these plans stand."""
+        query = sa.select(PLANS).where(_P.id.in_(plan_ids)).order_by(_P.id)
         plans = [read_plan(row) for row in self._connection.execute(query)]
         ids = [plan.id for plan in plans]
         promises, alarms, run = self._promises(ids), self.of(ids), self._connection.execute
         paused = set(run(sa.select(PAUSED_PLANS.c.plan_id).where(PAUSED_PLANS.c.plan_id.in_(ids))).scalars())
         goods = sa.select(_S.plan_id, _S.last_good_at).where(_S.plan_id.in_(ids))
         good: dict[str, datetime | None] = dict(run(goods).tuples().all())
-        asked = [id for id, given in promises.items() if any(_asks_verified(promise) for promise in given)]
+        asked = [id for id, given in promises.items() if any(map(asks_verified, given))]
         verified = self._verified(asked)
         return [
             Standing(
@@ -157,7 +180,7 @@ class Alarms(Repository):
         self._connection.execute(query.values(not_before_ms=until, failures=failures))
 
     def _promises(self, plan_ids: Sequence[str]) -> dict[str, list[Promise]]:
-        wanted = (_O.plan_id.in_(plan_ids), _O.enabled == 1)
+        wanted = (_O.plan_id.in_(plan_ids), sa.func.coalesce(_O.enabled, 0) == 1)
         triggers = sa.select(TRIGGERS).where(TRIGGERS.c.id.in_(sa.select(_O.trigger_id).where(*wanted)))
         by_id = {row.id: read_trigger(row) for row in self._connection.execute(triggers)}
         found: dict[str, list[Promise]] = {}
@@ -183,5 +206,6 @@ class Alarms(Repository):
         return found
 
 
-def _asks_verified(promise: Promise) -> bool:
+def asks_verified(promise: Promise) -> bool:
+    """Whether it may be about verifications."""
     return promise.schedule.operation_type in _VERIFYING or "rpo" in promise.schedule.operation_definition

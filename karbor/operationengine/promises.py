@@ -16,24 +16,14 @@ from karbor.sdk.trigger import TriggerType
 
 _MAKES = ("protect", "retention_protect")
 _VERIFIES = {"verify": LEVELS[0], "restore_check": LEVELS[-1]}
-_Key = tuple[str, datetime | None, datetime]
 
 
 class Promises:
-    """Knows the kinds of triggers. The times that it found out are remembered from one round to the next.
-
-    Used by one thread.
-    """
+    """Knows the kinds of triggers."""
 
     def __init__(self, kinds: Mapping[str, TriggerType], *, grace: timedelta) -> None:
         self._kinds = kinds
         self._grace = grace
-        self._known: dict[_Key, datetime | None] = {}
-        self._seen: dict[_Key, datetime | None] = {}
-
-    def begin(self) -> None:
-        """A new round: what was not asked for in the last one is forgotten."""
-        self._known, self._seen = self._seen, {}
 
     def due(self, standing: Standing) -> Due | None:
         """The first promise that is broken unless something good happens; None where nothing was promised."""
@@ -66,11 +56,7 @@ class Promises:
         """The end of what the first planned time after ``good`` was given."""
         begins_at = standing.alarm.begins_at if standing.alarm else None
         changed = promise.trigger.updated_at
-        after = max(at for at in (good, promise.since, begins_at, changed) if at is not None)
-        key = (promise.trigger.id, changed, after)
-        if key not in self._seen:
-            self._seen[key] = self._known[key] if key in self._known else self._until(promise, after)
-        return self._seen[key]
+        return self._until(promise, max(at for at in (good, promise.since, begins_at, changed) if at is not None))
 
     def _until(self, promise: Promise, after: datetime) -> datetime | None:
         trigger = promise.trigger

@@ -10,20 +10,23 @@ import logging
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from karbor.common import context
 from karbor.common.clock import iso
+from karbor.db.alarms import Mark, asks_verified
 from karbor.db.database import Database, Transaction
 from karbor.model import errors
-from karbor.model.alarm import BREACHED, PlanAlarm, Standing, judged, resumed
+from karbor.model.alarm import BREACHED, OK, PlanAlarm, Standing, judged, resumed
 from karbor.operationengine.promises import Promises
 from karbor.operationengine.telling import Channel
 
 LOG = logging.getLogger(__name__)
 PAGE = 500
+_Seen = tuple[Mark, datetime | None]
 _TURN = "watch"
 _LONGEST = 3600.0  # seconds between two tries of a channel that fails
 
@@ -49,6 +52,8 @@ class Watch:
         self._promises = promises
         self._channels = channels
         self._settings = settings
+        #: Plans that need no closer look: as they were seen last, and until when that is enough (None: for ever).
+        self._known: dict[str, _Seen] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="alarms", daemon=True)
 
@@ -66,17 +71,23 @@ class Watch:
         lease_ms = int(self._settings.interval * 900)  # a look takes some time: the next one is not to be left out
         if not self._database.retrying(lambda rows: rows.alarms.turn(_TURN, lease_ms=lease_ms)):
             return 0
-        self._promises.begin()
+        known, self._known = self._known, {}
         changed, after = 0, ""
         while not self._stop.is_set():
             with self._database.read() as rows:
                 now = rows.fires.now()
-                found = [resumed(one, now=now) for one in rows.alarms.standings(after=after, limit=PAGE)]
+                page = rows.alarms.outline(after=after, limit=PAGE)
+                marks = {id: mark for id, mark in page if not _is_settled(known.get(id), mark, now)}
+                found = [resumed(one, now=now) for one in rows.alarms.standings(list(marks))] if marks else []
+            self._known |= {id: known[id] for id, _mark in page if id not in marks}
             judgements = [(one, judged(one, self._promises.due(one), now=now)) for one in found]
             changed += self._keep([(one, alarm) for one, alarm in judgements if alarm != one.alarm])
-            if len(found) < PAGE:
+            for one, alarm in judgements:
+                if alarm == one.alarm and not any(map(asks_verified, one.promises)):
+                    self._known[one.plan.id] = (marks[one.plan.id], alarm.due_at if alarm.state == OK else None)
+            if len(page) < PAGE:
                 break
-            after = found[-1].plan.id
+            after = page[-1][0]
         return changed
 
     def tell(self) -> int:
@@ -130,6 +141,11 @@ class Watch:
                 self.tell()
             except (errors.KarborError, SQLAlchemyError) as fault:
                 LOG.warning("plans not looked at; the next look may be better cause=%s", fault)
+
+
+def _is_settled(seen: _Seen | None, mark: Mark, now: datetime) -> bool:
+    """Whether nothing has changed of a plan, and none of its promises is broken just now."""
+    return seen is not None and seen[0] == mark and (seen[1] is None or now < seen[1])
 
 
 def _message(standing: Standing, alarm: PlanAlarm) -> dict[str, Any]:
