@@ -14,7 +14,7 @@ from karbor.common.clock import iso
 from karbor.model import errors
 from karbor.model.checkpoint import RECORD
 from karbor.model.lock import HOLD, LOCK, MODES, RELEASE, UNLOCK, Lock, moment
-from karbor.vault.vault import Domain
+from karbor.vault.domain import Domain
 
 
 def add_arguments(verb: Callable[..., argparse.ArgumentParser]) -> None:

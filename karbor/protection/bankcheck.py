@@ -18,8 +18,8 @@ from karbor.protection.providers import Provider
 from karbor.sdk.streams import Advance
 from karbor.vault.check import Check
 from karbor.vault.checkrest import look_at_rest
+from karbor.vault.domain import Domain
 from karbor.vault.probe import probe_bank
-from karbor.vault.vault import Domain
 
 _PAGE = 500
 

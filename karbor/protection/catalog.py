@@ -21,7 +21,7 @@ from karbor.model.plan import Plan
 from karbor.model.resource import Resource
 from karbor.protection.operation import RECORD
 from karbor.protection.providers import Provider
-from karbor.vault.vault import Domain
+from karbor.vault.domain import Domain
 
 _PAGE = 500
 #: What is done with a checkpoint or plan. Of "kept" ones only the number is told.

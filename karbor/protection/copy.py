@@ -18,7 +18,7 @@ from karbor.protection.flows import Step, step_name
 from karbor.protection.protect import ProtectOperation, require_record
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import Protected, Protection
-from karbor.vault.vault import Domain
+from karbor.vault.domain import Domain
 
 #: What ``extra_info`` of a checkpoint says when it is a copy that is complete.
 FINISHED = {"copy_status": "finished"}

@@ -11,8 +11,8 @@ from urllib.parse import quote
 from karbor.model import errors
 from karbor.model.checkpoint import RECORD, CheckpointRecord
 from karbor.protection.providers import ProviderRegistry
+from karbor.vault.domain import Domain
 from karbor.vault.reader import READER_CACHE, ChunkedReader
-from karbor.vault.vault import Domain
 from karbor.virt.nbdexport import NbdExport
 
 if TYPE_CHECKING:  # an export is a process of its own, which must be there at once: it knows no database

@@ -25,8 +25,8 @@ from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import Provider, ProviderRegistry
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import EarlierPoint, Protection
+from karbor.vault.domain import Domain
 from karbor.vault.leases import Lease
-from karbor.vault.vault import Domain
 
 if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud

@@ -13,8 +13,8 @@ from karbor.protection.control import Control
 from karbor.protection.flows import step_name
 from karbor.sdk import protection
 from karbor.sdk.streams import Source, StreamInfo, StreamReader, Streams
+from karbor.vault.domain import Domain
 from karbor.vault.leases import Lease
-from karbor.vault.vault import Domain
 
 if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud

@@ -5,51 +5,21 @@ One vault per bank, one domain per project. Everything a domain writes is sealed
 is stored once per domain.
 """
 
-import secrets
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
-from karbor.common.clock import Clock, iso
-from karbor.model import errors
-from karbor.model.lock import LOCK, Lock
+from karbor.common.clock import Clock
 from karbor.sdk.bank import Bank
-from karbor.sdk.streams import Advance, Source, StreamInfo
 from karbor.vault import format
-from karbor.vault.check import Check
-from karbor.vault.cleanup import CleanUp, Report, Settings, is_due
-from karbor.vault.condemned import CondemnedLists
-from karbor.vault.copy import Pair, StreamCopy
-from karbor.vault.keyed import Keyed
-from karbor.vault.keys import DomainKeys
-from karbor.vault.leases import Lease, Leases, Terms
-from karbor.vault.locks import Locks
-from karbor.vault.locktime import LockTime
-from karbor.vault.readback import ReadBack, Written
-from karbor.vault.reader import READER_CACHE, ChunkedReader
-from karbor.vault.recipe import Tree
-from karbor.vault.records import Records
-from karbor.vault.references import References
-from karbor.vault.report import Flaw, StreamReport
-from karbor.vault.retain import Retainer
-from karbor.vault.root import Origin, StreamRoot
+from karbor.vault.domain import Domain
+from karbor.vault.leases import Terms
+from karbor.vault.opening import Means
 from karbor.vault.sealring import Sealers, SealRing
-from karbor.vault.session import TICK, Session
-from karbor.vault.store import ChunkStore
 from karbor.vault.wrapping import Wrapping
-from karbor.vault.writer import StreamWriter
 
 
-class _Opened(NamedTuple):
-    store: ChunkStore
-    records: Records
-    leases: Leases
-    project_domain: str  # the domain whose key opens this one: itself as a rule
-
-
-class Vault(Keyed):
+class Vault(Means):
     """The vault of one bank. Thread-safe. Makes no call to the bank before it must.
 
     ``shared`` maps projects to the label of a domain that they share (``shared:`` and a name); any other project has a
@@ -69,24 +39,22 @@ class Vault(Keyed):
         terms: Terms = Terms(),  # noqa: B008 - frozen
         shared: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(bank, master_key=master_key, clock=clock, shared=shared)
-        self.terms = terms
-        self.cache_dir = cache_dir
-        self.compression_level = compression_level
-        self.threads = threads
-        self.lock_time = LockTime(bank, clock)
+        super().__init__(
+            bank, master_key=master_key, cache_dir=cache_dir, clock=clock, compression_level=compression_level,
+            threads=threads, terms=terms, shared=shared,
+        )  # fmt: skip
         self._lock = threading.Lock()
         self._domains: dict[str, Domain] = {}
 
-    def domain(self, project_id: str) -> "Domain":
+    def domain(self, project_id: str) -> Domain:
         """The domain of a project, or the one with that label; the same object each time."""
         return self._labelled(self.label(project_id))
 
-    def _labelled(self, label: str) -> "Domain":
+    def _labelled(self, label: str) -> Domain:
         with self._lock:
             return self._domains.setdefault(label, Domain(self, label))
 
-    def named(self, name: str) -> "Domain":
+    def named(self, name: str) -> Domain:
         """The domain of that name, be it a project's own or one that was sealed for it. Raises KeyUnavailable,
         KeyDestroyed, IntegrityError where its key cannot be opened."""
         label = self.keyring.label(name)
@@ -95,7 +63,7 @@ class Vault(Keyed):
         with self._lock:
             return self._domains.setdefault(name, Domain(self, label, sealed=name))
 
-    def holder(self, project_id: str, kind: str, record_id: str) -> "Domain":
+    def holder(self, project_id: str, kind: str, record_id: str) -> Domain:
         """Where a record of the project lies; the domain that it writes to where there is no such record."""
         name = self.elsewhere(project_id, format.record_name(kind, record_id))
         return self.named(name) if name else self.domain(project_id)
@@ -115,384 +83,3 @@ class Vault(Keyed):
             for domain in self._domains.values():
                 domain.close()
             self._domains.clear()
-
-
-class Domain:
-    """What one project stores: its keys, its names, its chunks. Thread-safe.
-
-    Every method may raise BankUnavailable (BankFull where it writes) and KeyUnavailable. A project that stored nothing
-    yet leaves no trace in the bank by reading.
-    """
-
-    def __init__(self, vault: Vault, project_id: str, *, sealed: str | None = None) -> None:
-        """``sealed``: the name of a domain that was sealed for the project."""
-        self._vault = vault
-        self._sealed = sealed
-        self._project_id = project_id
-        self._lock = threading.Lock()
-        self._opened: _Opened | None = None
-        self._copying = threading.Lock()  # held while a stream is copied into this domain
-
-    def close(self) -> None:
-        with self._lock:
-            if self._opened is not None:
-                self._opened.store.index.close()
-                self._opened = None
-
-    def forget_if_destroyed(self) -> bool:
-        """Whether the key of the project was destroyed since it was loaded; then it is known here no longer."""
-        with self._lock:
-            opened = self._opened
-        if opened is None:
-            return False
-        try:
-            self._vault.bank.stat(format.key_place(opened.project_domain) + format.DESTROYED)
-        except errors.ObjectNotFound:
-            return False
-        opened.store.codec.forget()
-        with self._lock:
-            if self._opened is opened:
-                self._opened = None
-        opened.store.forget()
-        return True
-
-    def lease(self, job: str, *, fence: int, record: tuple[str, str]) -> Lease:
-        """Begin to write for a job that will put ``record`` (kind, id): clean-up lets alone whatever it may need.
-
-        Takes the lease over from earlier claims (fences) on the job. Raises Conflict where the record was deleted or
-        given up meanwhile, LeaseLost where there is a later claim.
-        """
-        opened = self._for_writing()
-        lease = opened.leases.begin(job, fence=fence, record=record)
-        opened.store.follow()
-        return lease
-
-    def end_lease(self, job: str, record: tuple[str, str]) -> None:
-        """The job ended without a commit: give its record up and remove its lease, where it has one."""
-        opened = self._for_reading()
-        if opened is not None and any(opened.leases.of_job(job)):
-            opened.leases.end(job, record)
-
-    def wants_clean_up(self, interval: float) -> bool:
-        """Whether nobody finished a clean-up within so many seconds."""
-        opened = self._for_reading()
-        return opened is not None and is_due(opened.store, opened.leases, interval)
-
-    def clean_up(self, settings: Settings, *, pause: Callable[[float], None], dry_run: bool = False) -> Report:
-        """Give back the space of what nobody refers to; see karbor.vault.cleanup. ``pause`` waits that many seconds,
-        or raises Cancelled to end the work. Raises Conflict where somebody else is cleaning up."""
-        opened = self._for_reading()
-        if opened is None:
-            return Report()
-        store, records, leases, _ = opened
-        work = CleanUp(store, records, leases, settings=settings, scratch=self._vault.cache_dir, pause=pause)
-        return work.estimate() if dry_run else work.run()
-
-    def write_stream(
-        self, source: Source, *, base_id: str | None = None, advance: Advance, lease: Lease | None = None
-    ) -> StreamInfo:
-        """Store ``source``; durable when this returns (packs, index, then the root).
-
-        The caller keeps ``lease`` until the record that names the stream is put; without one, clean-up may take the
-        stream and what it refers to for garbage.
-
-        ``advance`` is called in this thread with the number of bytes read, and with 0 while it waits; what it raises
-        ends the write. May be called again after any failure: what is stored already is found. ``packs`` of the answer
-        names the index objects that list every pack this write made. Raises ObjectNotFound where the base is missing.
-        """
-        store = self._for_writing().store
-        advance, confirm = _leased(advance, lease)
-        store.follow()
-        base = self._tree(store, base_id)[0] if base_id is not None else None
-        if base_id is not None and _unfit(store, base_id, lease):
-            raise errors.ObjectNotFound(detail=f"stream {base_id} is about to be cleaned up")
-        with Session(store, still_wanted=lambda: advance(0), confirm=confirm) as session:
-            writer = StreamWriter(store, session, source=source, base=base)
-            top = writer.write(advance, threads=self._vault.threads)
-            session.finish()
-            advance(0)  # the last moment to be told that the job is lost
-            confirm()
-            root = StreamRoot(source.size, top, base_id, iso(self._vault.clock.now()))
-            return self._put_root(store, session, root, bytes_read=writer.bytes_read)
-
-    def copy_stream(
-        self, stream_id: str, to: "Domain", advance: Advance, *, earlier: Sequence[str] = (), lease: Lease | None = None
-    ) -> StreamInfo:
-        """Store a stream of this domain in another one, which may lie in another bank; durable when this returns.
-
-        Content that is known there is not sent; so after any failure it may be called again. ``earlier`` are ids of
-        streams over there that may be copies of streams of this domain: what one of them has in common with this
-        stream is not even read. ``advance`` is told how far in the stream we are (its sum is the size), and 0 while we
-        wait. ``bytes_read`` of the answer counts the bytes opened here; all else is as in ``write_stream``. Streams are
-        copied into a domain one after the other, so that what they share is sent once. ``lease`` is one of ``to``.
-        """
-        advance, confirm = _leased(advance, lease)
-        here, there = self._existing(f"stream {stream_id}").store, to._for_writing().store
-        while not to._copying.acquire(timeout=TICK):
-            advance(0)
-        try:
-            there.follow()
-            tree = self._tree(here, stream_id)[0]
-            fit = [candidate for candidate in earlier if not _unfit(there, candidate, lease)]
-            base_id, pair = self._earlier_copy(here, there, fit)
-            with Session(there, still_wanted=lambda: advance(0), confirm=confirm) as session:
-                copy = StreamCopy(here, there, session, tree=tree, pair=pair)
-                top = copy.run(advance, threads=self._vault.threads)
-                session.finish()
-                advance(0)
-                confirm()
-                origin = self._origin(here, stream_id)
-                root = StreamRoot(tree.size, top, base_id, iso(to._vault.clock.now()), origin)
-                return to._put_root(there, session, root, bytes_read=copy.bytes_read)
-        finally:
-            to._copying.release()
-
-    def _earlier_copy(
-        self, here: ChunkStore, there: ChunkStore, candidates: Sequence[str]
-    ) -> tuple[str | None, Pair | None]:
-        """The first of the candidates that says it is a copy of a stream that is still here."""
-        for candidate in candidates:
-            try:
-                root = _root(there, candidate)
-                if root.copy_of is not None and root.copy_of == self._origin(here, root.copy_of.stream):
-                    original = self._tree(here, root.copy_of.stream)[0]
-                    return candidate, Pair(original, Tree(there, root.top, root.size))
-            except (errors.ObjectNotFound, errors.IntegrityError):
-                continue  # a candidate spares work; without it everything is looked at
-        return None, None
-
-    def _origin(self, here: ChunkStore, stream_id: str) -> Origin:
-        return Origin(self._vault.bank.identity(), here.prefix.removeprefix(format.DOMAINS).rstrip("/"), stream_id)
-
-    def _put_root(self, store: ChunkStore, session: Session, root: StreamRoot, *, bytes_read: int) -> StreamInfo:
-        stream_id = secrets.token_hex(16)
-        name = format.stream_name(stream_id)
-        data = store.codec.seal_document(name, root.to_dict())
-        store.bank.put_own(store.prefix + name, data)
-        stored = session.stored + len(data)
-        return StreamInfo(stream_id, root.size, bytes_read, stored, tuple(session.index_names))
-
-    def has_stream(self, stream_id: str, *, lease: Lease | None = None) -> bool:
-        """Whether the stream can be opened and can be a base for the holder of the lease."""
-        opened = self._for_reading()
-        if opened is None or _unfit(opened.store, stream_id, lease):
-            return False
-        try:
-            self._vault.bank.stat(opened.store.prefix + format.stream_name(stream_id))
-        except errors.ObjectNotFound:
-            return False
-        return True
-
-    def open_stream(self, stream_id: str, *, cache: int = READER_CACHE) -> ChunkedReader:
-        """Open a stream; every byte it returns was proven. Keeps up to ``cache`` bytes of chunks that it opened.
-        Raises ObjectNotFound, IntegrityError."""
-        store = self._existing(f"stream {stream_id}").store
-        return ChunkedReader(store, self._tree(store, stream_id)[0], cache=cache)
-
-    def read_back(self, infos: Iterable[Written], advance: Advance) -> None:
-        """Prove from the bank that these streams are there and whole.
-
-        Reads every pack that these writes made and names every chunk anew; of older packs it asks whether they are
-        there, and reads those that nobody has proven yet. Parts that a stream has in common with its base were proven
-        with the base and are not followed.
-        ``advance`` is told the bytes read: about ``bytes_stored`` of all infos. Raises IntegrityError, BankUnavailable.
-        """
-        wanted = list(infos)
-        if not wanted:
-            return
-        store = self._existing(f"stream {wanted[0].id}").store
-        proof = ReadBack(store, advance=advance, threads=self._vault.threads)
-        proof.index_objects(name for info in wanted for name in info.packs)
-        for info in wanted:
-            tree, base_id = self._tree(store, info.id)
-            try:
-                base = self._tree(store, base_id)[0] if base_id is not None else None
-            except errors.ObjectNotFound:
-                base = None  # deleted since: then nothing may be taken on trust
-            proof.stream(tree, base)
-
-    def check(self, level: str) -> Check:
-        """Begin to look at what is stored, at a level of karbor.vault.report; a context manager. Changes nothing.
-
-        Raises ObjectNotFound where the project has stored nothing, IntegrityError where its keys are lost.
-        """
-        flaws = self.check_keys()
-        store = self._existing("a check").store
-        return Check(
-            store,
-            level=level,
-            threads=self._vault.threads,
-            directory=self._vault.cache_dir,
-            tree_of=lambda stream_id: self._tree(store, stream_id)[0],
-            flaws=flaws,
-        )
-
-    def check_keys(self) -> Sequence[Flaw]:
-        """Wrapped keys that are damaged; others are whole. Raises as ``check`` does, also where we know the keys."""
-        store = self._existing("the key").store
-        keys = self._vault.keyring.flaws
-        if self._sealed:
-            self._vault.keyring.sealed_keys(self._sealed)
-            return []
-        return [Flaw(*entry) for prefix in (format.VAULT_KEYS, f"{store.prefix}key/") for entry in keys(prefix)]
-
-    def check_stream(self, stream_id: str, level: str, advance: Advance) -> StreamReport:
-        """Which bytes of a stream are lost? See ``Check.stream``; ``check`` serves where there are several."""
-        with self.check(level) as run:
-            return run.stream(stream_id, advance)
-
-    def put_record(
-        self,
-        kind: str,
-        record_id: str,
-        document: Mapping[str, Any],
-        *,
-        lease: Lease | None = None,
-        lock: tuple[str, datetime] | None = None,
-    ) -> None:
-        """Store a sealed JSON document once. The same again is no error; another one, or one that was deleted or given
-        up: Conflict. WriteLeaseLost or LeaseLost where the lease does not hold any more.
-
-        With ``lock`` (mode, until) it is locked from its first moment on; where an earlier try locked it, as that did.
-        ``settle_locks`` is what has the bank keep what it needs.
-        """
-        if self.forget_if_destroyed():
-            raise errors.KeyDestroyed()
-        confirm = lease.confirm if lease is not None else None
-        opened, record = self._for_writing(), f"{kind}/{record_id}"
-        if lock is not None and opened.records.locks.of(record) == Lock():
-            opened.records.locks.add(record, LOCK, mode=lock[0], until=lock[1])
-        opened.records.put(kind, record_id, document, confirm=confirm)
-
-    def get_record(self, kind: str, record_id: str) -> dict[str, Any]:
-        """Raises ObjectNotFound, IntegrityError."""
-        return self._existing(f"{kind} {record_id}").records.get(kind, record_id)
-
-    def records(self, kind: str, after: str = "", limit: int = 1000) -> Sequence[str]:
-        """Ids in byte order behind ``after``; fewer than ``limit`` means the end was reached."""
-        opened = self._for_reading()
-        return opened.records.list(kind, after, limit) if opened else []
-
-    def delete_record(self, kind: str, record_id: str) -> None:
-        """Gone for all from the first moment on. May be called again, also for what was never there. Raises
-        CheckpointLocked."""
-        self._for_writing().records.delete(kind, record_id)
-
-    def lock_record(self, kind: str, record_id: str, action: str, **wish: Any) -> Lock:
-        """Add to what keeps a record (``karbor.vault.locks``); durable when this returns, and where the bank can lock
-        objects, it then keeps everything that a record with a compliance lock needs. May be called again.
-
-        What holds now. Raises ObjectNotFound, CheckpointLocked, InvalidInput, Conflict.
-        """
-        opened = self._existing(f"{kind} {record_id}")
-        found = opened.records.lock(kind, record_id, action, **wish)
-        self._retain(opened, f"{kind}/{record_id}", found)
-        return found
-
-    def settle_locks(self, kind: str, record_id: str) -> Lock:
-        """What keeps a record, after the bank was told to keep all that it needs: an earlier try may have been killed
-        before. May be called again."""
-        found = self.locks_of(kind, record_id)
-        if found.compliance_until is not None:
-            self._retain(self._existing(f"{kind} {record_id}"), f"{kind}/{record_id}", found)
-        return found
-
-    def locks_of(self, kind: str, record_id: str) -> Lock:
-        """What keeps a record, by the bank's own word."""
-        opened = self._for_reading()
-        return opened.records.locks.of(f"{kind}/{record_id}") if opened else Lock()
-
-    def require_unlocked(self, kind: str, record_id: str) -> None:
-        """Raise CheckpointLocked where the record must stay."""
-        opened = self._for_reading()
-        if opened is not None:
-            opened.records.locks.require_none(f"{kind}/{record_id}")
-
-    def locked_records(self) -> Sequence[str]:
-        """Records (KIND/ID) that must stay now: as long as there is one, the keys of the project must, too."""
-        opened = self._for_reading()
-        if opened is None:
-            return []
-        return [record for record in opened.records.locks.records() if opened.records.locks.count(record)]
-
-    def _retain(self, opened: _Opened, record: str, found: Lock) -> None:
-        store, bank = opened.store, self._vault.bank
-        if found.compliance_until is None or not bank.capabilities.object_lock:
-            return
-        references = References(bank, prefix=store.prefix, codec=store.codec, records=opened.records)
-        work = Retainer(
-            store, references, scratch=self._vault.cache_dir, clock=self._vault.clock, keys_of=opened.project_domain
-        )
-        work.keep(record, found.compliance_until)
-
-    def _tree(self, store: ChunkStore, stream_id: str) -> tuple[Tree, str | None]:
-        root = _root(store, stream_id)
-        return Tree(store, root.top, root.size), root.base_id
-
-    def _existing(self, what: str) -> _Opened:
-        opened = self._for_reading()
-        if opened is None:
-            raise errors.ObjectNotFound(detail=f"{what}: the project has stored nothing")
-        return opened
-
-    def _for_reading(self) -> _Opened | None:
-        """None where the project has stored nothing."""
-        with self._lock:
-            if self._opened is None and self._sealed:
-                self._opened = self._open(self._sealed, self._vault.keyring.sealed_keys(self._sealed))
-            if self._opened is None:
-                name = self._vault.keyring.domain_name(self._project_id)
-                keys = self._vault.keyring.domain_keys(name) if name else None
-                if name and keys:
-                    self._opened = self._open(name, keys)
-            return self._opened
-
-    def _for_writing(self) -> _Opened:
-        if self._sealed:
-            return self._existing("its key")
-        with self._lock:
-            if self._opened is None:
-                name = self._vault.keyring.make_domain_name(self._project_id)
-                self._opened = self._open(name, self._vault.keyring.make_domain_keys(name, self._project_id))
-            return self._opened
-
-    def _open(self, name: str, keys: DomainKeys) -> _Opened:
-        vault = self._vault
-        store = ChunkStore(
-            vault.bank,
-            domain=name,
-            keys=keys,
-            index_path=vault.cache_dir / f"{format.word(vault.bank.identity())}-{name}.index",
-            compression_level=vault.compression_level,
-        )
-        shared: dict[str, Any] = {"prefix": store.prefix, "codec": store.codec}
-        locks = Locks(vault.bank, clock=vault.clock, time=vault.lock_time, **shared)
-        records = Records(vault.bank, clock=vault.clock, locks=locks, **shared)
-        lists = CondemnedLists(vault.bank, **shared)
-        leases = Leases(vault.bank, records=records, lists=lists, clock=vault.clock, terms=vault.terms, **shared)
-        sealed = self._sealed is not None or isinstance(vault.keyring, SealRing)
-        return _Opened(store, records, leases, (vault.keyring.parent(name) if sealed else None) or name)
-
-
-def _root(store: ChunkStore, stream_id: str) -> StreamRoot:
-    """Raises ObjectNotFound, IntegrityError, NotSupported."""
-    name = format.stream_name(stream_id)
-    return StreamRoot.from_dict(store.codec.open_document(name, store.bank.get(store.prefix + name)), name=name)
-
-
-def _leased(advance: Advance, lease: Lease | None) -> tuple[Advance, Callable[[], None]]:
-    """``advance`` that also keeps the lease, and what to call before a commit."""
-    if lease is None:
-        return advance, lambda: None
-
-    def keep(nbytes: int) -> None:
-        lease.check()
-        advance(nbytes)
-
-    return keep, lease.confirm
-
-
-def _unfit(store: ChunkStore, stream_id: str, lease: Lease | None) -> bool:
-    """Whether clean-up may delete the stream before the holder of the lease is done with it."""
-    lists = store.index.condemning(stream_id)
-    return bool(lists if lease is None else lists & lease.heeds)

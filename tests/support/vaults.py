@@ -10,8 +10,9 @@ from karbor.common.clock import Clock
 from karbor.sdk.bank import Bank
 from karbor.sdk.streams import Extent, Kind
 from karbor.sdk.testing.memory_bank import MemoryBank
+from karbor.vault.domain import Domain
 from karbor.vault.keys import MasterKey
-from karbor.vault.vault import Domain, Vault
+from karbor.vault.vault import Vault
 
 KEY = MasterKey(bytes(range(32)))
 KIB, MIB, GIB, TIB = 1 << 10, 1 << 20, 1 << 30, 1 << 40
