@@ -6,8 +6,8 @@ the other looks again. What they come to in their order counts: the catalog of a
 locked is kept whatever tombstone it has.
 """
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from karbor.common.clock import Clock, iso
@@ -19,6 +19,7 @@ from karbor.vault.codec import Codec
 from karbor.vault.locktime import LockTime
 
 _TRIES = 20
+_APART = 60.0  # seconds that clocks of hosts may be apart
 
 
 class Locks:
@@ -46,12 +47,23 @@ class Locks:
         if self.count(record):
             raise self.of(record).refusal(f"The {record.partition('/')[0]}")
 
+    def lasts(self, lock: Lock) -> bool:
+        """Whether that lock counts for everybody and will for a while, also by a clock that is somewhat fast."""
+        return lock.held or lock.counts(self._time.now() + timedelta(seconds=_APART))
+
     def add(
-        self, record: str, action: str, *, mode: str | None = None, until: datetime | None = None, reason: str = ""
+        self,
+        record: str,
+        action: str,
+        *,
+        mode: str | None = None,
+        until: datetime | None = None,
+        reason: str = "",
+        vouch: Callable[[Lock], None] | None = None,
     ) -> Lock:
         """One more change; what is asked for twice is no error. What holds now.
 
-        Raises CheckpointLocked for what would weaken a compliance lock, InvalidInput for a lock that ends in the past.
+        ``vouch`` is called when it is there, with the lock that was there just before, and may raise. Raises CheckpointLocked for what would weaken a compliance lock, InvalidInput for a lock that ends in the past.
         """
         event: dict[str, Any] = {"version": format.VERSION, "record": record, "event": action}
         if action == LOCK and until is not None:
@@ -62,12 +74,15 @@ class Locks:
             known = list(self._events(record))
             found = fold(known)
             found.check(action, mode, until, now=self._time.now())
+            before = found
             if found.after(event) != found:
                 name = format.lock_name(record, len(known) + 1)
                 sealed = self._codec.seal_document(name, {**event, "at": iso(self._clock.now())})
                 if not self._bank.put_if_absent(self._prefix + name, sealed):
                     continue
                 found = found.after(event)
+            if vouch is not None:
+                vouch(before)
             self._keep(record, found)
             return found
         raise errors.Conflict("Others lock this at the same time.", next_action="try again")

@@ -111,12 +111,14 @@ class Records:
         """Add to the locks of a record that is there; see ``Locks.add``. Raises ObjectNotFound, Conflict where it is
         being deleted."""
         name, record = format.record_name(kind, record_id), f"{kind}/{record_id}"
-        before = self.locks.count(record)
+
+        def vouch(before: Lock) -> None:
+            # Where no lock has held all the time, a tombstone may be of somebody who saw none and goes on deleting.
+            if not self.locks.lasts(before) and self._buried(name):
+                raise errors.Conflict("This is being deleted.", detail=name)
+
         self.get(kind, record_id)
-        found = self.locks.add(record, action, **wish)
-        if not before and self._buried(name):
-            raise errors.Conflict("This is being deleted.", detail=name)
-        return found
+        return self.locks.add(record, action, vouch=vouch, **wish)
 
     def _bury(self, name: str, more: Mapping[str, Any]) -> None:
         tombstone = format.tombstone_name(name)
