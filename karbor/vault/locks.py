@@ -63,7 +63,8 @@ class Locks:
     ) -> Lock:
         """One more change; what is asked for twice is no error. What holds now.
 
-        ``vouch`` is called when it is there, with the lock that was there just before, and may raise. Raises CheckpointLocked for what would weaken a compliance lock, InvalidInput for a lock that ends in the past.
+        ``vouch`` is called when it is there, with the lock that was there just before, and may raise.
+        Raises CheckpointLocked for what would weaken a compliance lock, InvalidInput for a lock that ends in the past.
         """
         event: dict[str, Any] = {"version": format.VERSION, "record": record, "event": action}
         if action == LOCK and until is not None:
