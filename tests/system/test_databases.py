@@ -12,6 +12,7 @@ from karbor.db.tables import METADATA
 from tests.crash.test_engines import go_through
 from tests.support import servers
 from tests.support.clock import TwinClock
+from tests.unit.db.test_alarms import TestAlarms, planned  # noqa: F401
 from tests.unit.db.test_checkpoints import TestCheckpoints, TestSavedResources  # noqa: F401
 from tests.unit.db.test_columns import TestValues  # noqa: F401
 from tests.unit.db.test_database import TestTransactions  # noqa: F401
