@@ -42,7 +42,8 @@ def _query(case):
     query = case.query
     if "marker" in query:
         noun = COLLECTIONS.get(case.path.rsplit("/", 1)[-1])
-        query["marker"] = known(PROJECT, noun, _number(query["marker"]) % 3) if noun else SHARED["provider_id"]
+        shared = SHARED["policy_id" if case.path.endswith("/policies") else "provider_id"]
+        query["marker"] = known(PROJECT, noun, _number(query["marker"]) % 3) if noun else shared
     if "sort" in query:  # one way or the other
         query.pop("sort_key", None)
         query.pop("sort_dir", None)
@@ -68,6 +69,21 @@ def _trigger(body, number):
         body["type"] = "time"
     if "properties" in body:
         body["properties"] = {"format": "crontab", "pattern": f"{number % 60} 3 * * *", "window": 900 + number % 900}
+
+
+def _plan(body, number):
+    """There is one published policy."""
+    if body.get("policy"):
+        body["policy"] = SHARED["policy_id"]
+
+
+def _policy(body, number):
+    """As with triggers; no two schedules of a policy have the same name, and none is about a plan."""
+    for place, schedule in enumerate(body.get("schedules", ())):
+        schedule["name"] = f"{place}.{number % 3}"
+        schedule["operation_type"] = "retention_protect"
+        schedule["definition"] = {"max_backups": 1 + number % 9}
+        schedule["trigger"] = {"type": "time", "properties": {"format": "crontab", "pattern": f"{place} 3 * * *"}}
 
 
 def _lock(body, number):
@@ -118,6 +134,8 @@ _SENSE = {
     "trigger_info": _trigger,
     "copy": _copy,
     "lock": _lock,
+    "plan": _plan,
+    "policy": _policy,
     "export": _export,
     "restore": _restore,
     "scheduled_operation": _scheduled_operation,
