@@ -8,6 +8,8 @@ import pytest
 
 from karbor.model import errors
 from karbor.vault.chunkcache import ChunkCache
+from karbor.vault.codec import Codec
+from karbor.vault.keys import DomainKeys
 
 PATIENCE = 60
 
@@ -16,6 +18,7 @@ class SlowStore:
     """Opens chunks when it is told to. ``opened`` says what it was asked for."""
 
     def __init__(self):
+        self.codec = Codec(DomainKeys.from_data_key(b"k" * 32), compression_level=1)
         self.opened = []
         self.asked, self.go = threading.Event(), threading.Event()
         self.faults = []
@@ -69,3 +72,12 @@ def test_who_waits_for_a_thread_that_fails_tries_itself(store):
         outcomes = [first.exception(PATIENCE), second.exception(PATIENCE)]
     assert sorted(type(fault) for fault in outcomes if fault) == [errors.BankUnavailable]
     assert dict(cache.chunks([b"a"])) == {b"a": b"a" * 10}
+
+
+def test_what_was_opened_is_not_told_any_more_when_the_keys_are_gone(store):
+    store.go.set()
+    cache = ChunkCache(store, 1000)
+    assert dict(cache.chunks([b"a"])) == {b"a": b"a" * 10}
+    store.codec.forget()
+    with pytest.raises(errors.KeyDestroyed):
+        dict(cache.chunks([b"a"]))

@@ -39,8 +39,8 @@ def put_pack(bank, *contents):
     builder = PackBuilder(CODEC)
     for content in contents:
         builder.add(CODEC.chunk_id(content, flags=0), flags=0, size=len(content), body=content)
-    directory, data = builder.finish()
-    bank.put_if_absent("d/x/" + format.pack_name(builder.pack_id), data)
+    directory, parts = builder.finish()
+    bank.put_if_absent("d/x/" + format.pack_name(builder.pack_id), b"".join(parts))
     return directory
 
 
