@@ -126,7 +126,7 @@ class Keyring:
             except errors.ObjectNotFound:
                 continue  # an old wrapping that was removed since it was listed; a newer one is there
             except errors.IntegrityError as fault:
-                damage = damage or fault
+                damage = damage or errors.IntegrityError(detail=f"{name}: {fault.detail}")
                 continue
             if content is not None:
                 return content
