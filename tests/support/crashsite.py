@@ -169,9 +169,8 @@ class House:
             payload = {"source_checkpoint_id": case.get("source"), "source_provider_id": HERE}
             rows.operation_logs.create(OperationLog(job_id, PROJECT, operation))
             provider = THERE if operation == "copy" else HERE
-            rows.jobs.create(
-                Job(job_id, operation, PROJECT, provider, payload=payload if operation == "copy" else {}, **row)
-            )
+            payloads = {"copy": payload, "lock": {"action": "hold", "reason": "case 4711"}}
+            rows.jobs.create(Job(job_id, operation, PROJECT, provider, payload=payloads.get(operation, {}), **row))
 
     def _is_known(self, rows, job_id):
         try:
