@@ -13,7 +13,14 @@ from tests.support.crashhouse import content
 
 SHARE = os.environ.get("KARBOR_CRASH_POINTS", "2")
 #: operation -> states the things it works on end in
-ENDS = {"protect": "available", "restore": "available", "verify": "available", "copy": "available", "delete": "deleted"}
+ENDS = {
+    "protect": "available",
+    "restore": "available",
+    "verify": "available",
+    "lock": "available",
+    "copy": "available",
+    "delete": "deleted",
+}
 PACK = 3 << 19
 
 
