@@ -53,9 +53,7 @@ def clean_bank(
     vault = provider.vault
     total = Report()
     unreadable: Counter[str] = Counter()
-    pace = Pace(
-        vault.clock, pause, bytes_per_second=settings.bytes_per_second, requests=settings.requests_per_second
-    )
+    pace = Pace(vault.clock, pause, bytes_per_second=settings.bytes_per_second, requests=settings.requests_per_second)
     problems: list[dict[str, str]] = []
     for name in vault.keyring.domains():
         try:

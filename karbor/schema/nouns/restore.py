@@ -64,7 +64,9 @@ RESTORE = Noun(
             {**_TEXTS, "examples": [{"Libvirt::Domain#9a1b6c1e-07a3-4f5e-8f5d-2b7d5f1c3a44": "restoring"}]},
             "By `TYPE#NEW_ID`: restoring, available or error.",
         ),
-        "resources_reason": Field({**_TEXTS, "examples": [{}]}, "By `TYPE#NEW_ID`: why it failed, and what is or was replaced for good."),
+        "resources_reason": Field(
+            {**_TEXTS, "examples": [{}]}, "By `TYPE#NEW_ID`: why it failed, and what is or was replaced for good."
+        ),
         "progress": Field(PROGRESS, "How far the work is."),
         "created_at": Field(TIMESTAMP, "When it was asked for (UTC)."),
         "updated_at": Field(TIMESTAMP, "When its row last changed (UTC)."),
