@@ -215,6 +215,7 @@ def _orphans(house, provider_id):
     for id_ in alive:
         _hashes(house, id_)
         needed.add(f"record/checkpoint/{id_}")
+        needed |= {name.split("/", 2)[2] for name in before if f"/hold/checkpoint.{id_}." in name}
         for entry in domain.get_record("checkpoint", id_)["resources"]:
             needed |= {f"stream/{stream_id}" for stream_id in entry["streams"].values()}
     needed |= {name.split("/", 2)[2] for name in house.gets if "/pack/" in name}
