@@ -119,9 +119,15 @@ class House:
             with self.database.read() as rows:
                 job = rows.jobs.get(job_id)
             if job.state in ("done", "failed"):
-                return job
+                break
             threading.Event().wait(0.05)
-        raise AssertionError(f"job did not end: {job}")
+        else:
+            raise AssertionError(f"job did not end: {job}")
+        for _ in range(200):  # what the worker holds in the bank for it is let go after its row says that it ended
+            if job_id not in self.worker._running:
+                break
+            threading.Event().wait(0.05)
+        return job
 
     def checkpoint(self, plan=None):
         """Make one; returns its row."""
