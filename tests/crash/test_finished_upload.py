@@ -29,7 +29,7 @@ def large(lab):
         yield make_template(lab, Path(top), size=SIZE)
 
 
-def test_at_most_the_pack_under_way_is_uploaded_again(lab, large):
+def test_at_most_the_packs_under_way_are_uploaded_again(lab, large):
     whole = Site(lab, large, "protect")
     before = whole.stored()
     recorded = whole.run(seconds=600)
@@ -46,8 +46,8 @@ def test_at_most_the_pack_under_way_is_uploaded_again(lab, large):
         assert ended["state"] == "done"
         repeated = max(0, finished + site.put() - put - needed)
         print(f"killed at {point}: finished {finished}, repeated {repeated} bytes")
-        # A pack that was put when the worker died, but not noted yet, is the one that was under way.
+        # A pack that was put when the worker died, but not noted yet, was under way; two are at the same time.
         # So is one where a machine is so slow that the second worker lost the job for a moment.
-        under_way = (PACK_SIZE + MIB) * (point[0].endswith("after") + ended["fence"] - 2)
+        under_way = (PACK_SIZE + MIB) * (1 + point[0].endswith("after") + ended["fence"] - 2)
         assert repeated <= finished * 0.05 + under_way
         assert site.clean()["orphans"] == []

@@ -29,6 +29,7 @@ def _request(operation, first):
             {"copy": {"plan_id": PLAN, "checkpoint_id": first, "target_provider_id": THERE}},
         ),
         "delete": ("DELETE", f"{one}/{first}", None),
+        "lock": ("POST", f"{one}/{first}/action", {"hold": {"reason": "case 4711"}}),
     }[operation]
 
 
