@@ -16,6 +16,8 @@ GOVERNANCE, COMPLIANCE = "governance", "compliance"
 MODES = (GOVERNANCE, COMPLIANCE)
 LOCK, UNLOCK, HOLD, RELEASE = "lock", "unlock", "hold", "release"
 ACTIONS = (LOCK, UNLOCK, HOLD, RELEASE)
+#: Not a wish of anybody: the checkpoint is being deleted, and nothing can lock it from then on.
+CLOSE = "close"
 MAX_DAYS = 36500
 #: Where a plan says, beside the options of its resources, how its checkpoints are locked: ``mode`` and ``days``.
 PARAMETER = "Karbor::Lock"
@@ -32,6 +34,7 @@ class Lock:
     governance_until: datetime | None = None
     held: bool = False
     held_reason: str = ""
+    closed: bool = False  #: it is being deleted: what it has had counts as long as it lasts, and nothing is added
 
     @property
     def until(self) -> datetime | None:
@@ -61,6 +64,10 @@ class Lock:
     def after(self, event: Mapping[str, Any]) -> "Lock":
         """What one more event makes of it. No event shortens a compliance lock, whatever it says."""
         kind = event["event"]
+        if self.closed:
+            return self
+        if kind == CLOSE:
+            return replace(self, closed=True)
         if kind == LOCK:
             until = moment(event["until"])
             if event["mode"] == COMPLIANCE:
@@ -76,7 +83,10 @@ class Lock:
 
     def check(self, action: str, mode: str | None, until: datetime | None, *, now: datetime) -> None:
         """Raise CheckpointLocked for a wish that would shorten a compliance lock or lift it, InvalidInput for a lock
-        that ends before it begins. Making a governance lock shorter is the caller's to allow."""
+        that ends before it begins, Conflict where it is being deleted. Making a governance lock shorter is the caller's
+        to allow."""
+        if self.closed:
+            raise errors.Conflict("The checkpoint is being deleted.")
         strict = self.compliance_until if self.compliance_until and now < self.compliance_until else None
         if action == UNLOCK and strict:
             raise errors.CheckpointLocked(

@@ -10,8 +10,8 @@ from karbor.vault.check import Check
 from karbor.vault.examineobjects import CLOSED
 
 STRANGE = "no object of this format has such a name"
-_SEALED = ("proven", "stream", "record", "gone", "lease", "gc", "damage")
-_OTHERS = ("key", "hold", "sealed")  # keys are looked at when a run begins; holds are not known to this release
+_SEALED = ("proven", "stream", "record", "gone", "lease", "gc", "damage", "hold")
+_OTHERS = ("key", "sealed")  # keys are looked at when a run begins
 
 
 def look_at_rest(check: Check, advance: Advance) -> None:

@@ -6,20 +6,19 @@ the other looks again. What they come to in their order counts: the catalog of a
 locked is kept whatever tombstone it has.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Mapping
+from datetime import datetime
 from typing import Any
 
 from karbor.common.clock import Clock, iso
 from karbor.model import errors
-from karbor.model.lock import LOCK, Lock, fold
+from karbor.model.lock import CLOSE, LOCK, Lock, fold
 from karbor.sdk.bank import Bank
 from karbor.vault import format, listing
 from karbor.vault.codec import Codec
 from karbor.vault.locktime import LockTime
 
 _TRIES = 20
-_APART = 60.0  # seconds that clocks of hosts may be apart
 
 
 class Locks:
@@ -47,9 +46,20 @@ class Locks:
         if self.count(record):
             raise self.of(record).refusal(f"The {record.partition('/')[0]}")
 
-    def lasts(self, lock: Lock) -> bool:
-        """Whether that lock counts for everybody and will for a while, also by a clock that is somewhat fast."""
-        return lock.held or lock.counts(self._time.now() + timedelta(seconds=_APART))
+    def close(self, record: str) -> None:
+        """From now on nothing locks this record: it is being deleted. May be called again.
+
+        Raises CheckpointLocked where it must stay. Of a lock and a deletion at the same time the first to have the next
+        number wins, so whoever was told that a record is locked can rely on it.
+        """
+        for _ in range(_TRIES):
+            known = list(self._events(record))
+            found = fold(known)
+            if found.counts(self._time.here()) or (found.until is not None and found.counts(self._time.now())):
+                raise found.refusal(f"The {record.partition('/')[0]}")
+            if found.closed or self._put(record, len(known) + 1, {"event": CLOSE}):
+                return
+        raise _crowded()
 
     def add(
         self,
@@ -59,14 +69,13 @@ class Locks:
         mode: str | None = None,
         until: datetime | None = None,
         reason: str = "",
-        vouch: Callable[[Lock], None] | None = None,
     ) -> Lock:
         """One more change; what is asked for twice is no error. What holds now.
 
-        ``vouch`` is called when it is there, with the lock that was there just before, and may raise.
-        Raises CheckpointLocked for what would weaken a compliance lock, InvalidInput for a lock that ends in the past.
+        Raises CheckpointLocked for what would weaken a compliance lock, InvalidInput for a lock that ends in the past,
+        Conflict where the record is being deleted.
         """
-        event: dict[str, Any] = {"version": format.VERSION, "record": record, "event": action}
+        event: dict[str, Any] = {"event": action}
         if action == LOCK and until is not None:
             event |= {"mode": mode, "until": iso(until)}
         if reason or action == "hold":
@@ -75,18 +84,19 @@ class Locks:
             known = list(self._events(record))
             found = fold(known)
             found.check(action, mode, until, now=self._time.now())
-            before = found
             if found.after(event) != found:
-                name = format.lock_name(record, len(known) + 1)
-                sealed = self._codec.seal_document(name, {**event, "at": iso(self._clock.now())})
-                if not self._bank.put_if_absent(self._prefix + name, sealed):
+                if not self._put(record, len(known) + 1, event):
                     continue
                 found = found.after(event)
-            if vouch is not None:
-                vouch(before)
             self._keep(record, found)
             return found
-        raise errors.Conflict("Others lock this at the same time.", next_action="try again")
+        raise _crowded()
+
+    def _put(self, record: str, number: int, event: Mapping[str, Any]) -> bool:
+        """Whether it is the one of that number."""
+        name = format.lock_name(record, number)
+        document = {"version": format.VERSION, "record": record, **event, "at": iso(self._clock.now())}
+        return self._bank.put_if_absent(self._prefix + name, self._codec.seal_document(name, document))
 
     def names(self, record: str) -> list[str]:
         """The objects that say so, below the domain."""
@@ -119,3 +129,7 @@ class Locks:
                 yield self._codec.open_document(name, self._bank.get(self._prefix + name))
             except errors.ObjectNotFound:
                 return
+
+
+def _crowded() -> errors.Conflict:
+    return errors.Conflict("Others lock this at the same time.", next_action="try again")

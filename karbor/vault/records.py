@@ -2,8 +2,8 @@
 """How is a JSON document kept in a domain: sealed, written once, and gone for good once deleted?
 
 A record that is locked stays: a tombstone that somebody puts nevertheless does not count as long as a lock does, but
-for that of a record that was given up, which never was one. So of a lock and a deletion at the same time either the
-lock is seen before anything is removed, or whoever locks sees the tombstone and is told that it came too late.
+for that of a record that was given up, which never was one. A deletion closes the locks first (``Locks.close``); of a
+lock and a deletion at the same time one wins, and the other is told.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -99,26 +99,17 @@ class Records:
         Raises CheckpointLocked where there is a record and it is locked. What was locked and never was, is given up.
         """
         name, record = format.record_name(kind, record_id), f"{kind}/{record_id}"
-        if self.locks.count(record):
-            if self.give_up(kind, record_id):
-                return
-            self.locks.require_none(record)
+        if self.locks.count(record) and self.give_up(kind, record_id):
+            return
+        self.locks.close(record)
         self._bury(name, {})
-        self.locks.require_none(record)  # whoever locked it before the tombstone was there does not know of it
         self._bank.delete(self._prefix + name)
 
     def lock(self, kind: str, record_id: str, action: str, **wish: Any) -> Lock:
         """Add to the locks of a record that is there; see ``Locks.add``. Raises ObjectNotFound, Conflict where it is
         being deleted."""
-        name, record = format.record_name(kind, record_id), f"{kind}/{record_id}"
-
-        def vouch(before: Lock) -> None:
-            # Where no lock has held all the time, a tombstone may be of somebody who saw none and goes on deleting.
-            if not self.locks.lasts(before) and self._buried(name):
-                raise errors.Conflict("This is being deleted.", detail=name)
-
         self.get(kind, record_id)
-        return self.locks.add(record, action, vouch=vouch, **wish)
+        return self.locks.add(f"{kind}/{record_id}", action, **wish)
 
     def _bury(self, name: str, more: Mapping[str, Any]) -> None:
         tombstone = format.tombstone_name(name)

@@ -29,7 +29,7 @@ def linger(records):
 
 
 class LooksOnce(Crowded):
-    """Who deletes looks for locks before the tombstone is there, and not again."""
+    """Who deletes looks for locks, and does not close them."""
 
     def delete(self, domain, record_id):
         records = domain._for_writing().records
@@ -40,18 +40,15 @@ class LooksOnce(Crowded):
 
 
 class NeverLooksBack(Crowded):
-    """Who locks does not look for a tombstone afterwards."""
+    """Who locks does not see that somebody closed the locks meanwhile."""
 
     def wish(self, domain, record_id, wish):
-        records = domain._for_writing().records
-        buried, add = records._buried, records.locks.add
-
-        def later(*given, **more):
-            linger(records)
-            return add(*given, **more)
-
-        records._buried, records.locks.add = lambda name: False, later
+        locks = domain._for_writing().records.locks
+        events = locks._events
+        locks._events = lambda record: (one for one in events(record) if one["event"] != "close")
+        put, locks._put = locks._put, lambda *given: put(*given) or True
         try:
+            linger(domain._for_writing().records)
             super().wish(domain, record_id, wish)
         finally:
-            records._buried, records.locks.add = buried, add
+            locks._events, locks._put = events, put

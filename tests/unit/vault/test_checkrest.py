@@ -62,14 +62,16 @@ def test_an_object_of_no_known_kind_is_told(bank, domain):
         bank.delete(f"{prefix}/{name}")
 
 
-def test_leases_are_opened_and_holds_are_left_alone(bank, domain):
+def test_leases_and_locks_are_opened(bank, domain):
     domain.lease("job", fence=1, record=("checkpoint", "1"))
-    prefix = next(name for name in bank.objects if name.startswith("d/")).rpartition("/key/")[0]
-    bank.put_if_absent(f"{prefix}/hold/1", b"")
+    domain.put_record("checkpoint", "2", {})
+    domain.lock_record("checkpoint", "2", "hold", reason="case 4711")
     assert flaws(domain) == {}
-    (name,) = [name for name in bank.objects if "/lease/" in name]
-    bank.objects[name] = bank.objects[name][:-1] + b"!"
-    assert list(flaws(domain)) == [name]
+    for part in ("/lease/", "/hold/"):
+        (name,) = [name for name in bank.objects if part in name]
+        whole, bank.objects[name] = bank.objects[name], bank.objects[name][:-1] + b"!"
+        assert list(flaws(domain)) == [name]
+        bank.objects[name] = whole
 
 
 def test_what_was_looked_at_for_a_stream_is_not_read_again(bank, tmp_path):
