@@ -37,14 +37,11 @@ class Locks:
 
     def count(self, record: str) -> bool:
         """Whether the record must stay now."""
-        found = self.of(record)
-        # Where the clocks of this host say that it counts, the bank need not be asked.
-        return found.counts(self._time.here()) or (found.until is not None and found.counts(self._time.now()))
+        return self._counts(self.of(record))
 
     def require_none(self, record: str) -> None:
         """Raise CheckpointLocked where the record must stay."""
-        if self.count(record):
-            raise self.of(record).refusal(f"The {record.partition('/')[0]}")
+        self._refuse(record, self.of(record))
 
     def close(self, record: str) -> None:
         """From now on nothing locks this record: it is being deleted. May be called again.
@@ -55,8 +52,7 @@ class Locks:
         for _ in range(_TRIES):
             known = list(self._events(record))
             found = fold(known)
-            if found.counts(self._time.here()) or (found.until is not None and found.counts(self._time.now())):
-                raise found.refusal(f"The {record.partition('/')[0]}")
+            self._refuse(record, found)
             if found.closed or self._put(record, len(known) + 1, {"event": CLOSE}):
                 return
         raise _crowded()
@@ -91,6 +87,14 @@ class Locks:
             self._keep(record, found)
             return found
         raise _crowded()
+
+    def _counts(self, found: Lock) -> bool:
+        # Where the clocks of this host say that it counts, the bank need not be asked.
+        return found.counts(self._time.here()) or (found.until is not None and found.counts(self._time.now()))
+
+    def _refuse(self, record: str, found: Lock) -> None:
+        if self._counts(found):
+            raise found.refusal(f"The {record.partition('/')[0]}")
 
     def _put(self, record: str, number: int, event: Mapping[str, Any]) -> bool:
         """Whether it is the one of that number."""
