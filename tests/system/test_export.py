@@ -24,31 +24,13 @@ from karbor.vault.vault import Vault
 from tests.support import guestlab, servers
 from tests.support import rows as make
 from tests.support.guestlab import MIB, BytesReader
+from tests.support.readinghouse import CHECKPOINT, PROVIDER, PROVIDER_FILE, SETTINGS
 from tests.support.service import BIN
 from tools.lab import guest, libvirtd
 
 pytestmark = [pytest.mark.libvirt, pytest.mark.timeout(600)]
-PROVIDER = "3f0d4a5e-6c1b-4d0e-9b55-2b1f3a7c9e10"
-CHECKPOINT = "11111111-2222-4333-8444-555555555555"
 KEY = "OS::Libvirt::Disk#vda@guest"
 PATIENCE = 300
-SETTINGS = """[DEFAULT]
-state_path = {root}
-provider_config_dir = {root}/providers.d
-[database]
-connection = sqlite:///{root}/karbor.sqlite
-[vault]
-master_key_file = {root}/master.key
-cache_dir = {root}/cache
-"""
-PROVIDER_FILE = """[provider]
-name = kvm
-id = {id}
-bank = karbor-fs-bank-plugin
-enabled = True
-[file_system_bank_plugin]
-file_system_bank_path = {root}/bank
-"""
 
 
 class Place:
