@@ -216,9 +216,11 @@ def _values(fields: Mapping[str, Any]) -> dict[str, Any]:
     for name in ("progress", "reason"):
         if values.get(name) is not None:
             values[name] = values[name].to_dict()
-    for name in ("plan", "graph", "extra_info"):
+    for name in ("plan", "graph", "extra_info", "chosen"):
         if values.get(name) is not None:
             values[name] = dict(values[name])
+    if "cost" in values:
+        values["cost"] = [dict(use) for use in values["cost"] or ()] or None
     return values
 
 

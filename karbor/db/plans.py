@@ -18,6 +18,7 @@ from karbor.model import errors
 from karbor.model.page import Page, PageRequest
 from karbor.model.plan import Plan, PlanSummary
 from karbor.model.resource import Resource
+from karbor.model.selection import Choice
 
 _C = PLANS.c
 _NAMES = tuple(column.name for column in PLANS.c)
@@ -106,6 +107,7 @@ def _values(plan: Plan) -> dict[str, Any]:
         "updated_at": plan.updated_at,
         "rpo": plan.rpo,
         "policy_id": plan.policy_id,
+        "selection": [choice.to_dict() for choice in plan.selection] or None,
     }
 
 
@@ -116,4 +118,5 @@ def read(row: Row[Any]) -> Plan:
         Resource(entry["type"], entry["id"], entry["name"], entry.get("extra_info") or {}, entry["per_parent"])
         for entry in values["resources"]
     )
+    values["selection"] = tuple(map(Choice.from_dict, values["selection"] or ()))
     return Plan(**values)

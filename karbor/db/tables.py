@@ -26,6 +26,7 @@ PLANS = table(
     *times(),
     sa.Column("rpo", sa.Integer),  # seconds that its last good checkpoint may be old; NULL: as its schedules promise
     sa.Column("policy_id", identifier()),  # the published policy that makes its schedules
+    sa.Column("selection", Json),  # NULL: none
     sa.Index("plans_policy", "policy_id", "id"),
     sa.Index("plans_created", "created_at", "id"),
     sa.Index("plans_project_created", "project_id", "created_at", "id"),
@@ -94,6 +95,8 @@ CHECKPOINTS = table(
     sa.Column("locked_until", Moment),
     flag("held", "0"),
     sa.Column("held_reason", long_text()),
+    sa.Column("chosen", Json),  # NULL: its plan chooses nothing
+    sa.Column("cost", Json),  # NULL: it uses nothing of any quota of a cloud
     flag("deleted", "0"),  # 1 for a tombstone: with it, an index leads past the tombstones
     sa.Index("checkpoints_live", "deleted", "created_at", "id"),
     sa.Index("checkpoints_provider_live", "provider_id", "deleted", "created_at", "id"),

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is one point in time of a plan, as the catalog row and as the record in the bank?"""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -71,6 +71,8 @@ class Checkpoint:
     locked_until: datetime | None = None
     held: bool = False
     held_reason: str | None = None
+    chosen: Mapping[str, Any] | None = None  # selection.Chosen.to_dict(); None where the plan chooses nothing
+    cost: Sequence[Mapping[str, Any]] | None = None  # cost.Use.to_dict() of all that it uses of quotas of a cloud
     created_at: datetime | None = None
     updated_at: datetime | None = None
     finished_at: datetime | None = None
@@ -128,6 +130,8 @@ class CheckpointRecord:
     mode: str = "full"
     sizes: Sizes = Sizes()
     source_id: str | None = None  # the checkpoint that this one was copied from
+    chosen: Mapping[str, Any] | None = None  # as in the catalog
+    cost: Sequence[Mapping[str, Any]] | None = None
     version: int = RECORD_VERSION
 
     @property
@@ -139,7 +143,7 @@ class CheckpointRecord:
         return next((entry for entry in self.resources if entry.key == key), None)
 
     def to_dict(self) -> dict[str, Any]:
-        return {
+        found = {
             "version": self.version,
             "checkpoint_id": self.checkpoint_id,
             "project_id": self.project_id,
@@ -152,7 +156,9 @@ class CheckpointRecord:
             "consistency": self.consistency,
             "mode": self.mode,
             "sizes": {"logical": self.sizes.logical, "read": self.sizes.read, "stored": self.sizes.stored},
-        } | ({"source_id": self.source_id} if self.source_id else {})
+        }
+        later = {"source_id": self.source_id, "chosen": self.chosen, "cost": self.cost}
+        return found | {name: value for name, value in later.items() if value}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> "CheckpointRecord":

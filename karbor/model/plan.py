@@ -8,6 +8,7 @@ from typing import Any
 
 from karbor.model import states
 from karbor.model.resource import Resource
+from karbor.model.selection import Choice
 
 
 @dataclass(frozen=True)
@@ -15,7 +16,8 @@ class Plan:
     """``parameters`` maps ``TYPE`` or ``TYPE#ID`` to option values; the second overrides the first.
 
     ``rpo``: seconds that its last good checkpoint may be old (None: as its schedules promise). ``policy_id``: the
-    published policy that makes its schedules.
+    published policy that makes its schedules. ``selection`` chooses more resources at each run; at least one of it and
+    ``resources`` names something.
     """
 
     id: str
@@ -30,6 +32,7 @@ class Plan:
     updated_at: datetime | None = None
     rpo: int | None = None
     policy_id: str | None = None
+    selection: tuple[Choice, ...] = ()
 
     def snapshot(self) -> dict[str, Any]:
         """What a checkpoint keeps of its plan (``protection_plan`` in the API)."""
@@ -39,7 +42,7 @@ class Plan:
             "provider_id": self.provider_id,
             "resources": [resource.to_dict() for resource in self.resources],
             "parameters": {name: dict(values) for name, values in self.parameters.items()},
-        }
+        } | ({"selection": [choice.to_dict() for choice in self.selection]} if self.selection else {})
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ from karbor.model.lock import Lock
 from karbor.model.page import PageRequest
 from karbor.model.plan import Plan
 from karbor.model.resource import Resource
+from karbor.model.selection import Choice
 from karbor.protection.operation import RECORD
 from karbor.protection.providers import Provider
 from karbor.vault.domain import Domain
@@ -171,7 +172,7 @@ class Rebuild:
             return LEFT, f"The catalog says that it is {row.status}."
         if change:  # it was committed, and nobody was left to write that down
             rows.checkpoints.save_resources(row.id, record.resources)
-            names = ("graph", "extra_info", "consistency", "mode", "sizes", "base_id")
+            names = ("graph", "extra_info", "consistency", "mode", "sizes", "base_id", "chosen", "cost")
             known = {**{name: getattr(record, name) for name in names}, **self._kept.to_catalog()}
             rows.checkpoints.transition(row.id, "available", reason=None, **known)
         return MENDED, ""
@@ -207,6 +208,8 @@ class Rebuild:
             sizes=record.sizes,
             base_id=record.base_id,
             source_id=record.source_id,
+            chosen=record.chosen,
+            cost=record.cost,
             created_at=_moment(record),
             **self._kept.to_catalog(),
         )
@@ -253,5 +256,6 @@ def _plan(record: CheckpointRecord) -> Plan:
         provider_id=kept["provider_id"],
         resources=tuple(Resource.from_dict(entry) for entry in kept["resources"]),
         parameters=kept.get("parameters") or {},
+        selection=tuple(map(Choice.from_dict, kept.get("selection") or ())),
         created_at=_moment(record),
     )
