@@ -6,108 +6,47 @@ And do jobs end right when the broker or the database is gone for a while? KARBO
 
 import os
 import signal
-import socket
-import subprocess
 import time
 
 import pytest
 
 from tests.support import servers
 from tests.support.cycle import Story
+from tests.support.daemons import Installation
 from tests.support.qemu_writer import QCOW2, Guest, Host
 from tests.support.rest import PAUSE, Rest
-from tests.support.service import BIN, Daemon
 
 pytestmark = [pytest.mark.system, pytest.mark.libvirt, pytest.mark.timeout(900)]
 GONE = 20 if os.environ.get("KARBOR_CRASH_POINTS") == "all" else 3
 PROJECT = "5f0c7a1e8a8b4a0e9d53a7a3c1d2e4f6"
 PROVIDER = "3f0d4a5e-6c1b-4d0e-9b55-2b1f3a7c9e10"
 
-SETTINGS = """[DEFAULT]
-state_path = {root}/state
-provider_config_dir = {root}/providers.d
-transport_url = {broker}
+SETTINGS = f"""[vault]
+# Slow on purpose, so that the worker can be killed in the middle of a transfer.
+compression_level = 15
+threads = 1
+[DEFAULT]
 auth_strategy = noauth
-osapi_karbor_listen = 127.0.0.1
-osapi_karbor_listen_port = {port}
 enabled_hypervisors = libvirt
-default_project = {project}
+default_project = {PROJECT}
 rpc_answer_timeout = 20
 report_interval = 1
 [jobs]
 lease = 4
 poll = 0.5
 grace = 5
-[database]
-connection = {database}
-[vault]
-master_key_file = {root}/master.key
-cache_dir = {root}/cache
-# Slow on purpose, so that the worker can be killed in the middle of a transfer.
-compression_level = 15
-threads = 1
 [libvirt]
-uri = {uri}
-"""
-LIBVIRT_PROVIDER = """[provider]
+uri = """
+LIBVIRT_PROVIDER = f"""[provider]
 name = kvm
-id = {id}
+id = {PROVIDER}
 plugin = karbor-libvirt-domain-protection-plugin
 plugin = karbor-libvirt-disk-protection-plugin
 bank = karbor-fs-bank-plugin
 enabled = True
 [file_system_bank_plugin]
-file_system_bank_path = {root}/bank
+file_system_bank_path = {{root}}/bank
 """
-
-
-def _free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Installation:
-    """What an operator sets up by hand: settings, key, bank, tables, three daemons."""
-
-    def __init__(self, root, *, broker, database, uri):
-        port = _free_port()
-        self.root = root
-        (root / "providers.d").mkdir(parents=True)
-        (root / "state").mkdir()
-        (root / "bank").mkdir()
-        settings = root / "karbor.conf"
-        settings.write_text(
-            SETTINGS.format(root=root, broker=broker, port=port, project=PROJECT, database=database, uri=uri)
-        )
-        (root / "providers.d" / "kvm.conf").write_text(LIBVIRT_PROVIDER.format(id=PROVIDER, root=root))
-        for words in (("db", "sync"), ("key", "create"), ("bank", "init", PROVIDER)):
-            subprocess.run(
-                [str(BIN / "karbor-manage"), "--config-file", str(settings), *words], check=True, timeout=120
-            )
-        names = ("karbor-protection", "karbor-operationengine", "karbor-api")
-        self.daemons = {name: Daemon(name, settings, root / f"{name}.log").start() for name in names}
-        self.rest = Rest(f"http://127.0.0.1:{port}/v1/{PROJECT}")
-        self._wait_for_provider()
-
-    @property
-    def worker(self):
-        return self.daemons["karbor-protection"]
-
-    def _wait_for_provider(self):
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                if self.rest.get("/providers")["providers"]:
-                    return
-            except OSError:
-                pass
-            assert time.monotonic() < deadline, (self.root / "karbor-api.log").read_text()[-2000:]
-            PAUSE.wait(0.2)
-
-    def close(self):
-        for daemon in self.daemons.values():
-            daemon.kill()
 
 
 @pytest.fixture(scope="module")
@@ -121,8 +60,16 @@ def lab():
 def installation(lab, tmp_path_factory):
     with servers.rabbitmq_server() as broker, servers.mariadb_server() as database:
         root = tmp_path_factory.mktemp("inst") / "i"
-        running = Installation(root, broker=broker.url, database=database.url, uri=lab.uri)
+        running = Installation(
+            root,
+            broker=broker.url,
+            database=database.url,
+            settings=f"{SETTINGS}{lab.uri}\n",
+            providers={PROVIDER: LIBVIRT_PROVIDER},
+        )
         running.broker, running.database = broker, database
+        running.rest = Rest(f"{running.url}/v1/{PROJECT}")
+        running.wait_for_provider(running.rest)
         yield running
         running.close()
 
