@@ -1,8 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How are restores kept?"""
+"""How are restores kept, and the sealed logins of those that go into another cloud?"""
+
+from typing import Any
+
+import sqlalchemy as sa
 
 from karbor.db.runs import Runs, listing
-from karbor.db.tables import RESTORES
+from karbor.db.tables import RESTORE_LOGINS, RESTORES
 from karbor.model import states
 from karbor.model.restore import Restore
 
@@ -15,3 +19,20 @@ class Restores(Runs[Restore]):
     kind = Restore
     states = states.RESTORE
     LISTING = listing(RESTORES)
+
+    def keep_login(self, id: str, sealed: str) -> None:
+        """Keep how the worker logs in at the target of this restore, sealed; it is erased when the restore ends."""
+        self._connection.execute(sa.insert(RESTORE_LOGINS).values(restore_id=id, sealed=sealed))
+
+    def login(self, id: str) -> str | None:
+        """What ``keep_login`` kept; None where there is nothing, or the restore has ended."""
+        query = sa.select(RESTORE_LOGINS.c.sealed).where(RESTORE_LOGINS.c.restore_id == id)
+        found: str | None = self._connection.execute(query).scalar()
+        return found
+
+    def transition(self, id: str, new_status: str, **changes: Any) -> Restore:
+        """See Runs. In a status that it stays in for good, nothing is left of its login."""
+        found = super().transition(id, new_status, **changes)
+        if not self.states.moves[found.status]:
+            self._connection.execute(sa.delete(RESTORE_LOGINS).where(RESTORE_LOGINS.c.restore_id == id))
+        return found

@@ -153,6 +153,13 @@ RESTORES = table(
     sa.Index("restores_checkpoint", "checkpoint_id", "created_at", "id"),
 )
 
+#: Of restores into other clouds, until they end: never in clear, and apart from what is shown of a restore.
+RESTORE_LOGINS = table(
+    "restore_logins",
+    sa.Column("restore_id", identifier(), sa.ForeignKey("restores.id", ondelete="CASCADE"), primary_key=True),
+    sa.Column("sealed", long_text(), nullable=False),
+)
+
 VERIFICATIONS = table(
     "verifications",
     sa.Column("id", identifier(), primary_key=True),

@@ -9,6 +9,7 @@ from karbor.model import errors
 from karbor.model.page import PageRequest
 from karbor.model.progress import Progress
 from tests.support import rows as make
+from tests.support.markers import dump
 
 
 class TestRestores:
@@ -66,3 +67,13 @@ class TestRestores:
             page = rows.restores.list(PageRequest(project_id=make.PROJECT, filters={"status": "fail"}))
             assert [item.id for item in page.items] == ["2"]
             assert len(rows.restores.list(PageRequest()).items) == 3
+
+    @pytest.mark.parametrize("status", ["success", "fail"])
+    def test_a_sealed_login_is_there_until_it_ends(self, database, status):
+        with database.write() as rows:
+            rows.restores.create(make.restore())
+            rows.restores.keep_login("restore-1", "sealed")
+            assert rows.restores.login("restore-1") == "sealed"
+            rows.restores.transition("restore-1", status)
+            assert rows.restores.login("restore-1") is None
+        assert b"sealed" not in dump(database.engine)
