@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from karbor.model import errors, graph
 from karbor.model.resource import Resource
+from karbor.model.selection import NAMED, Choice, Chosen
 from karbor.sdk.protectable import Protectable
 
 if TYPE_CHECKING:
@@ -116,9 +117,50 @@ class ProtectableRegistry:
                 wanted.setdefault(one.type, []).append(one.id)
         return {type_: self._by_type[type_].get_many(project_id, ids) for type_, ids in wanted.items()}
 
+    def choose(self, project_id: str, named: Sequence[Resource], choices: Sequence[Choice], *, limit: int) -> Chosen:
+        """Today's state of what a plan names, and of what its choices fit now: at most ``limit`` of these altogether.
+
+        Raises ResourceNotFound where something that is named is not there, and where there is nothing at all: a run
+        that protects nothing must not look like one that did. InvalidInput where too much is chosen.
+        """
+        found = Chosen()
+        found.add(self.find(project_id, named), NAMED)
+        for choice in choices:
+            fitting = self._plugin_to_choose(choice.type).select(project_id, choice, limit=limit)
+            found.add(fitting, choice.reason)
+            if not fitting:
+                found.empty.append(choice.in_words())
+        if len(found.resources) > limit + len(named):
+            raise errors.InvalidInput(
+                f"The plan chooses more than {limit} resources.",
+                next_action="choose fewer, or let the operator raise max_chosen",
+            )
+        if not found.resources:
+            raise errors.ResourceNotFound(
+                f"There is nothing that the plan chooses: {'; '.join(found.empty[:5]) or 'it chooses nothing'}.",
+                next_action="give what shall be protected that name, tag or metadata, or change the plan",
+            )
+        return found
+
+    def require_choosable(self, choice: Choice) -> None:
+        """Raise InvalidInput or NotSupported where nothing can be chosen so here. Asks nobody."""
+        self._plugin_to_choose(choice.type).require_choosable(choice)
+
+    def _plugin_to_choose(self, type_: str) -> Protectable:
+        if type_ not in self._by_type:
+            raise errors.NotSupported(
+                f"Resources of type {type_} cannot be looked for here, so none can be chosen.",
+                next_action="name them by their ids, or let the operator set cloud_resources in [clients]",
+            )
+        return self._by_type[type_]
+
+    def graph_below(self, project_id: str, live: Sequence[Resource]) -> graph.ResourceGraph:
+        """The graph below resources that were seen just now. Raises InvalidInput (a circle)."""
+        return graph.build(live, lambda found: self.dependents(project_id, found))
+
     def graph(self, project_id: str, roots: Sequence[Resource]) -> graph.ResourceGraph:
-        """The graph below ``roots`` in the live inventory. Raises ResourceNotFound, InvalidInput (a circle)."""
-        return graph.build(self.find(project_id, roots), lambda found: self.dependents(project_id, found))
+        """The same below those that a plan names. Raises ResourceNotFound as well."""
+        return self.graph_below(project_id, self.find(project_id, roots))
 
 
 def _shown(resource: Resource, below: Sequence[Resource]) -> dict[str, Any]:

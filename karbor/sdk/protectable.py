@@ -3,13 +3,17 @@
 
 import abc
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from karbor.model import errors
 from karbor.model.resource import Resource
+from karbor.model.selection import NAME, Choice, Traits
 from karbor.sdk.environment import Environment
 from karbor.sdk.options import Options
+
+_PAGE = 1000
 
 if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud
@@ -29,6 +33,8 @@ class Protectable(abc.ABC):
     standalone: ClassVar[bool] = True
     #: Whether it looks into the cloud of the caller. A worker without a cloud does not have such a plug-in.
     acts_in_cloud: ClassVar[bool] = False
+    #: What a plan can choose such resources by, of ``name``, ``tags`` and ``metadata``; see ``traits``.
+    chosen_by: ClassVar[frozenset[str]] = frozenset({NAME})
 
     class Settings(Options):
         """A protectable without settings."""
@@ -76,3 +82,44 @@ class Protectable(abc.ABC):
         """Resources of *this* type directly below each of ``parents`` (keyed by parent id), asked for a whole page at
         once. Called only with parents whose type is in ``parent_types``."""
         return {}
+
+    def traits(self, project_id: str, choice: Choice) -> Iterator[Traits]:
+        """What a choice can go by of every resource that ``choice`` may fit, in any order, each once. More may come
+        than fit; a plug-in whose service can leave out what does not should let it. They are looked up while they are
+        read. Worth writing where resources have tags or metadata: this one knows names."""
+        after = ""
+        while True:
+            page = self.list(project_id, after=after, limit=_PAGE)
+            yield from (Traits(resource, resource.name) for resource in page)
+            if len(page) < _PAGE:
+                return
+            after = page[-1].id
+
+    def select(self, project_id: str, choice: Choice, *, limit: int) -> Sequence[Resource]:
+        """The resources that ``choice`` fits now. Not to be overridden.
+
+        Raises InvalidInput where it goes by what such resources do not have, and where it fits more than ``limit``.
+        """
+        self.require_choosable(choice)
+        fitting = (found.resource for found in self.traits(project_id, choice) if choice.fits(found))
+        chosen = list(islice(fitting, limit + 1))
+        if len(chosen) > limit:
+            raise errors.InvalidInput(
+                f"More than {limit} resources are chosen by: {choice.in_words()}.",
+                next_action="choose fewer, or let the operator raise max_chosen",
+            )
+        return chosen
+
+    def require_choosable(self, choice: Choice) -> None:
+        """Raise InvalidInput where a plan cannot choose such resources so. Asks nobody."""
+        if not self.standalone:
+            parents = " or ".join(self.parent_types)
+            raise errors.InvalidInput(
+                f"A resource of type {self.resource_type} is protected with its {parents}; choose that instead."
+            )
+        unknown = sorted(choice.goes_by - self.chosen_by)
+        if unknown:
+            known = ", ".join(sorted(self.chosen_by))
+            raise errors.InvalidInput(
+                f"Resources of type {self.resource_type} cannot be chosen by {' and '.join(unknown)}, only by: {known}."
+            )

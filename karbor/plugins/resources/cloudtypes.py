@@ -7,13 +7,14 @@ taken from, whatever the number of parents. Only what belongs to the project of 
 
 import abc
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, ClassVar
 
 from karbor.clients.service import PAGE
 from karbor.model import errors
 from karbor.model.resource import Resource
+from karbor.model.selection import Choice, Traits
 from karbor.sdk.protectable import Protectable
 
 PROJECT = "OS::Keystone::Project"
@@ -37,8 +38,9 @@ class CloudProtectable(Protectable):
     hidden: ClassVar[frozenset[str]] = frozenset()
 
     @abc.abstractmethod
-    def found(self, project_id: str, *, after: str = "", size: int = PAGE) -> Iterator[Mapping[str, Any]]:
-        """All of the project as the service sends them, in order of id, behind the id ``after``."""
+    def found(self, project_id: str, *, after: str = "", size: int = PAGE, **query: Any) -> Iterator[Mapping[str, Any]]:
+        """All of the project as the service sends them, in order of id, behind the id ``after``. ``query``, where it is
+        given, is one of ``narrowing``."""
 
     @abc.abstractmethod
     def look_up(self, resource_id: str) -> Mapping[str, Any]:
@@ -47,6 +49,18 @@ class CloudProtectable(Protectable):
     @abc.abstractmethod
     def owner(self, item: Mapping[str, Any]) -> str:
         """The id of the project that one belongs to."""
+
+    def narrowing(self, choice: Choice) -> Mapping[str, Any]:
+        """What to ask the service for so that it leaves out what does not fit; empty where it cannot."""
+        return {}
+
+    def tags(self, item: Mapping[str, Any]) -> Iterable[str]:
+        """The tags that one has. Used where ``chosen_by`` names them."""
+        return ()
+
+    def metadata(self, item: Mapping[str, Any]) -> Mapping[str, str]:
+        """The metadata that one has. Used where ``chosen_by`` names them."""
+        return {}
 
     def resource(self, item: Mapping[str, Any]) -> Resource:
         """What plans and graphs know of it."""
@@ -61,6 +75,22 @@ class CloudProtectable(Protectable):
     ) -> Sequence[Resource]:
         """One question for each thousand; none of them where the cloud has no such service."""
         return list(islice(self._shown(project_id, after=after, size=min(limit, PAGE)), limit))
+
+    def traits(self, project_id: str, choice: Choice) -> Iterator[Traits]:
+        """One question for each thousand of what the service cannot leave out."""
+        narrowing = self.narrowing(choice)
+        items = self._items(project_id, **narrowing)
+        try:
+            item = next(items, None)
+        except errors.InvalidInput:
+            if not narrowing:
+                raise
+            items = self._items(project_id)  # the operator of this cloud does not let users ask so
+            item = next(items, None)
+        while item is not None:
+            name = item.get("name") or ""
+            yield Traits(self.resource(item), name, frozenset(self.tags(item)), self.metadata(item))
+            item = next(items, None)
 
     def get(self, project_id: str, resource_id: str, *, parameters: Mapping[str, Any] | None = None) -> Resource:
         """One by its id."""
@@ -92,11 +122,14 @@ class CloudProtectable(Protectable):
         return {}
 
     def _shown(self, project_id: str, *, after: str = "", size: int = PAGE) -> Iterator[Resource]:
+        return map(self.resource, self._items(project_id, after=after, size=size))
+
+    def _items(self, project_id: str, **asked: Any) -> Iterator[Mapping[str, Any]]:
         if not self.cloud.has(self.service):
             return
-        for item in self.found(project_id, after=after, size=size):
+        for item in self.found(project_id, **asked):
             if self.owner(item) == project_id and not self.is_hidden(item):
-                yield self.resource(item)
+                yield item
 
     def _look_up_or_none(self, resource_id: str) -> Mapping[str, Any] | None:
         """None too for an id that would lead elsewhere in the service's URL."""

@@ -14,7 +14,7 @@ class DatabaseProtectable(CloudProtectable):
     service = "database"
     hidden = frozenset({"build", "reboot", "resize", "error"})
 
-    def found(self, project_id: str, *, after: str = "", size: int = PAGE) -> Iterator[Mapping[str, Any]]:
+    def found(self, project_id: str, *, after: str = "", size: int = PAGE, **query: Any) -> Iterator[Mapping[str, Any]]:
         """One question for each page; Trove gives twenty at once unless it is set otherwise."""
         for item in self.cloud.database.each("/instances", "instances", after=after, size=size):
             yield {**item, "project_id": project_id}

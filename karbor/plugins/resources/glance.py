@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from karbor.model import errors
-from karbor.plugins.resources.cinder import Item
+from karbor.plugins.resources.cinder import PASSING, PURPOSE, Item
 from karbor.sdk.protection import Work
 from karbor.sdk.streams import Extent, Kind, StreamReader
 
@@ -132,6 +132,13 @@ class Glance:
             self._api.delete(f"/images/{image_id}")
         except errors.NotFound:
             return
+
+
+def is_passing(image: Item) -> bool:
+    """Whether a job of ours made it for a while: its name and tag say so, or Nova wrote what it was told."""
+    mark = f"karbor-{PASSING}-"
+    names = (image.get("name") or "", *(image.get("tags") or ()))
+    return image.get(PURPOSE) == PASSING or any(name.startswith(mark) for name in names)
 
 
 def kept_of(image: Item) -> dict[str, Any]:

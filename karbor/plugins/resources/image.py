@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are images of Glance found, and the one that a server boots from?"""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from karbor.model.resource import Resource
+from karbor.model.selection import METADATA, NAME, TAGS, Choice
 from karbor.plugins.resources.cloudtypes import IMAGE, LIST_FROM, PAGE, PROJECT, SERVER, CloudProtectable
+from karbor.plugins.resources.glance import is_passing
 
 _AT_ONCE = 50  # images asked for by id in one question: the line of a request is not endless
 
@@ -17,18 +19,35 @@ class ImageProtectable(CloudProtectable):
     resource_type = IMAGE
     parent_types = (PROJECT, SERVER)
     service = "image"
+    chosen_by = frozenset({NAME, TAGS, METADATA})
     hidden = frozenset({"killed", "deleted", "pending_delete", "deactivated"})
 
-    def found(self, project_id: str, *, after: str = "", size: int = PAGE) -> Iterator[Mapping[str, Any]]:
+    def found(self, project_id: str, *, after: str = "", size: int = PAGE, **query: Any) -> Iterator[Mapping[str, Any]]:
         """One question for each page."""
         return self.cloud.image.each(
-            "/images", "images", after=after, size=size, owner=project_id, sort_key="id", sort_dir="asc"
+            "/images", "images", after=after, size=size, owner=project_id, sort_key="id", sort_dir="asc", **query
         )
+
+    def narrowing(self, choice: Choice) -> Mapping[str, Any]:
+        """Glance leaves out what lacks one of the tags."""
+        return {"tag": list(choice.wanted.tags)} if choice.wanted.tags else {}
+
+    def tags(self, item: Mapping[str, Any]) -> Iterable[str]:
+        """As Glance has them."""
+        return item.get("tags") or ()
+
+    def metadata(self, item: Mapping[str, Any]) -> Mapping[str, str]:
+        """The properties of the image; Glance mixes them with fields of its own."""
+        return {name: value for name, value in item.items() if isinstance(value, str)}
 
     def look_up(self, resource_id: str) -> Mapping[str, Any]:
         """One question."""
         image: Mapping[str, Any] = self.cloud.image.get(f"/images/{resource_id}").json()
         return image
+
+    def is_hidden(self, item: Mapping[str, Any]) -> bool:
+        """Also what a job of ours made for a while."""
+        return super().is_hidden(item) or is_passing(item)
 
     def owner(self, item: Mapping[str, Any]) -> str:
         """As Glance names it."""

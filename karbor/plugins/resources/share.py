@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from karbor.model.selection import METADATA, NAME
 from karbor.plugins.resources.cloudtypes import PAGE, SHARE, CloudProtectable
 
 
@@ -12,6 +13,7 @@ class ShareProtectable(CloudProtectable):
 
     resource_type = SHARE
     service = "shared_file_system"
+    chosen_by = frozenset({NAME, METADATA})
     hidden = frozenset(
         {
             "deleting",
@@ -26,7 +28,7 @@ class ShareProtectable(CloudProtectable):
         }
     )
 
-    def found(self, project_id: str, *, after: str = "", size: int = PAGE) -> Iterator[Mapping[str, Any]]:
+    def found(self, project_id: str, *, after: str = "", size: int = PAGE, **query: Any) -> Iterator[Mapping[str, Any]]:
         """One question for each page up to the one asked for."""
         offset = 0
         while True:
@@ -36,6 +38,10 @@ class ShareProtectable(CloudProtectable):
             if len(page) < PAGE:
                 return
             offset += len(page)
+
+    def metadata(self, item: Mapping[str, Any]) -> Mapping[str, str]:
+        """As Manila has them."""
+        return item.get("metadata") or {}
 
     def look_up(self, resource_id: str) -> Mapping[str, Any]:
         """One question."""

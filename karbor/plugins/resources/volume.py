@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from karbor.model.resource import Resource
+from karbor.model.selection import METADATA, NAME, Choice
+from karbor.plugins.resources.cinder import PASSING, PURPOSE
 from karbor.plugins.resources.cloudtypes import PAGE, PROJECT, SERVER, VOLUME, CloudProtectable
 
 
@@ -14,16 +16,31 @@ class VolumeProtectable(CloudProtectable):
     resource_type = VOLUME
     parent_types = (PROJECT, SERVER)
     service = "block_storage"
+    chosen_by = frozenset({NAME, METADATA})
     hidden = frozenset({"error", "deleting", "error_deleting"})
 
-    def found(self, project_id: str, *, after: str = "", size: int = PAGE) -> Iterator[Mapping[str, Any]]:
+    def found(self, project_id: str, *, after: str = "", size: int = PAGE, **query: Any) -> Iterator[Mapping[str, Any]]:
         """One question for each page."""
-        return self.cloud.block_storage.each("/volumes/detail", "volumes", after=after, size=size, sort="id:asc")
+        return self.cloud.block_storage.each(
+            "/volumes/detail", "volumes", after=after, size=size, sort="id:asc", **query
+        )
+
+    def narrowing(self, choice: Choice) -> Mapping[str, Any]:
+        """Cinder leaves out what lacks any of the metadata, where its operator lets users ask so."""
+        return {"metadata": str(dict(choice.wanted.metadata))} if choice.wanted.metadata else {}
+
+    def metadata(self, item: Mapping[str, Any]) -> Mapping[str, str]:
+        """As Cinder has them."""
+        return item.get("metadata") or {}
 
     def look_up(self, resource_id: str) -> Mapping[str, Any]:
         """One question."""
         volume: Mapping[str, Any] = self.cloud.block_storage.get(f"/volumes/{resource_id}").json()["volume"]
         return volume
+
+    def is_hidden(self, item: Mapping[str, Any]) -> bool:
+        """Also what a job of ours made for a while."""
+        return super().is_hidden(item) or (item.get("metadata") or {}).get(PURPOSE) == PASSING
 
     def owner(self, item: Mapping[str, Any]) -> str:
         """As Cinder names it."""
