@@ -58,6 +58,17 @@ class ResourceGraph:
     def roots(self) -> tuple[ResourceKey, ...]:
         return tuple(key for key in self._order if not self._parents[key])
 
+    def below(self, keys: Iterable[ResourceKey]) -> "ResourceGraph":
+        """The part that these resources and everything that belongs to them make up. Raises KeyError for others."""
+        found: dict[ResourceKey, Node] = {}
+        waiting = list(keys)
+        while waiting:
+            node = self._nodes[waiting.pop()]
+            if node.key not in found:
+                found[node.key] = node
+                waiting += node.children
+        return ResourceGraph(found[key] for key in self._order if key in found)
+
     def _topological(self) -> list[ResourceKey]:
         """Children before parents, otherwise as given: the order is the same in every process and after a round trip.
 

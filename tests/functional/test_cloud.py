@@ -218,6 +218,21 @@ def test_what_failed_can_be_kept_to_be_looked_at(vault_house):
     assert any("kept as it was" in reason for reason in restore.resources_reason.values())
 
 
+def test_one_volume_alone_gets_into_a_server_that_is_there(house):
+    checkpoint = protected(house)
+    (pages,) = [id_ for id_, one in house.cloud.things["volume"].items() if one["name"] == "pages"]
+    database = house.servers[1]
+    parameters = {
+        "OS::Karbor::Restore": {"only": pages},
+        f"OS::Cinder::Volume#{pages}": {"attach_to": database, "restore_name": "pages again"},
+    }
+    restore = house.restore_as_tenant(checkpoint.id, parameters)
+    assert restore.status == "success", restore.resources_reason
+    assert {key.split("#")[0] for key in restore.resources_status} == {"OS::Cinder::Volume"}
+    assert house.disks()["database"] == [*AS_IT_WAS["database"], b"data of pages"]
+    assert "pages again" in [one["name"] for one in house.cloud.things["volume"].values()]
+
+
 def test_a_template_without_a_stack_names_everything_that_was_restored(vault_house):
     house = vault_house
     checkpoint = protected(house)

@@ -1,15 +1,64 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where is the real cloud? In the environment, as tools/run_tests.sh openstack and tools/ministack set it."""
+"""Where is the real cloud, and how does Karbor run beside it? As tools/run_tests.sh openstack and ministack set it."""
 
 import os
+import subprocess
+import uuid
+from pathlib import Path
 
 import pytest
 from keystoneauth1.identity import V3Password
 from keystoneauth1.session import Session
 
 from karbor.clients.openstack import Cloud, CloudSettings
+from tests.support import servers
+from tests.support.daemons import Installation
+from tests.support.karborclient import Clients, Command
 
 pytestmark = pytest.mark.openstack
+#: Backups in Cinder; all data in a bank in Swift.
+BACKUPS, DATA = "6c1a0d5e-3b0f-4a52-9a0e-1d1e0b7c2a01", "6c1a0d5e-3b0f-4a52-9a0e-1d1e0b7c2a02"
+_REGISTER = Path(__file__).parents[2] / "tools" / "ministack" / "lib" / "register.py"
+_SETTINGS = """[DEFAULT]
+auth_strategy = keystone
+report_interval = 2
+[jobs]
+lease = 20
+poll = 1
+grace = 5
+[clients]
+cloud_resources = true
+region_name = {region}
+[keystone_authtoken]
+auth_type = password
+auth_url = {url}
+www_authenticate_uri = {url}
+username = karbor
+password = {password}
+project_name = service
+user_domain_name = Default
+project_domain_name = Default
+"""
+_PROVIDER = """[provider]
+name = {name}
+id = {id}
+plugin = karbor-project-protection-plugin
+plugin = karbor-server-protection-plugin
+plugin = karbor-image-protection-plugin
+plugin = karbor-network-protection-plugin
+plugin = {volumes}
+bank = karbor-swift-bank-plugin
+enabled = True
+[swift_client]
+swift_auth_url = {url}
+swift_user = karbor
+swift_key = {password}
+swift_tenant_name = service
+swift_project_domain_name = Default
+swift_user_domain_name = Default
+[swift_bank_plugin]
+bank_swift_object_container = {container}
+"""
 
 
 def pytest_collection_modifyitems(items):
@@ -17,7 +66,7 @@ def pytest_collection_modifyitems(items):
     here = [item for item in items if "tests/openstack" in str(item.path)]
     for item in here:
         item.add_marker(pytest.mark.openstack)
-        item.add_marker(pytest.mark.timeout(3600))
+        item.add_marker(pytest.mark.timeout(7200))
         if not os.environ.get("OS_AUTH_URL"):
             item.add_marker(pytest.mark.skip(reason="no cloud: see doc/source/contributor/ministack.rst"))
 
@@ -38,3 +87,48 @@ def tenant():
         return Cloud(Session(auth=auth), CloudSettings(region=os.environ.get("OS_REGION_NAME", "")))
 
     return open_cloud
+
+
+@pytest.fixture(scope="session")
+def installation(tmp_path_factory):
+    """The three daemons with both providers, known to the Keystone of the cloud."""
+    url, password = os.environ["OS_AUTH_URL"], os.environ["OS_PASSWORD"]
+    region = os.environ.get("OS_REGION_NAME", "RegionOne")
+    register = ["/usr/bin/python3", str(_REGISTER), "service", password, region, "karbor"]
+    subprocess.run(register, check=True, timeout=300)
+    providers = {
+        id_: _PROVIDER.format(
+            name=name, id=id_, volumes=volumes, url=url, password=password, container=f"bank-{uuid.uuid4().hex[:8]}"
+        )
+        for id_, name, volumes in (
+            (BACKUPS, "backups", "karbor-volume-protection-plugin"),
+            (DATA, "data", "karbor-volume-glance-plugin"),
+        )
+    }
+    settings = _SETTINGS.format(url=url, password=password, region=region)
+    with servers.rabbitmq_server() as broker, servers.mariadb_server() as database:
+        root = tmp_path_factory.mktemp("service") / "karbor"
+        running = Installation(root, broker=broker.url, database=database.url, settings=settings, providers=providers)
+        address = f"{running.url}/v1/%(project_id)s"
+        subprocess.run([*register, "data-protect", "karbor", address], check=True, timeout=300)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def karbor(installation):
+    """Opens the unmodified ``karbor`` command as a user in the project of the same name."""
+    with Clients("client-old") as clients:
+
+        def open_command(name):
+            variables = {
+                "OS_AUTH_URL": os.environ["OS_AUTH_URL"],
+                "OS_USERNAME": name,
+                "OS_PASSWORD": os.environ["OS_PASSWORD"],
+                "OS_PROJECT_NAME": name,
+                "OS_USER_DOMAIN_ID": "default",
+                "OS_PROJECT_DOMAIN_ID": "default",
+            }
+            return Command(clients, "karbor", variables=variables)
+
+        yield open_command

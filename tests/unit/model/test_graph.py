@@ -52,6 +52,16 @@ def test_a_graph_is_the_same_after_a_round_trip_through_json(found):
     assert [node.resource for node in again] == [node.resource for node in found]
 
 
+@given(graphs(), st.randoms(use_true_random=False))
+def test_a_part_holds_everything_below_it_and_nothing_else(found, random):
+    keys = [node.key for node in found]
+    chosen = random.sample(keys, random.randrange(len(keys) + 1)) if keys else []
+    part = {node.key: node for node in found.below(chosen)}
+    assert set(chosen) <= set(part)
+    assert all(set(node.children) <= set(part) for node in part.values())
+    assert all(key in chosen or any(key in node.children for node in part.values()) for key in part)
+
+
 @given(graphs())
 def test_the_quick_way_to_the_api_form_leads_there_too(found):
     stored = json.loads(json.dumps(found.to_dict()))
