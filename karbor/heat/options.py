@@ -12,8 +12,13 @@ STACK_TYPE = "OS::Heat::Stack"
 class StackOptions(Options):
     """Options of the type ``OS::Heat::Stack`` in the parameters of a restore."""
 
+    engine: Literal["auto", "heat", "direct"] = option(
+        "auto",
+        "auto: by Heat where the cloud has it, else by calls of the other services; heat: by Heat, or not at all; "
+        "direct: by those calls, without a stack.",
+    )
     stack_name: str = option("karbor-restore", "The stack has this name, and the id of the restore behind it.")
-    timeout_minutes: int = option(60, "How long may Heat take?", minimum=1, maximum=1440, unit="minutes")
+    timeout_minutes: int = option(60, "How long may the building take?", minimum=1, maximum=1440, unit="minutes")
     on_failure: Literal["remove", "keep"] = option(
         "remove",
         "remove: what was built is removed when the restore fails. keep: the stack and all that was restored stays, "

@@ -8,16 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from karbor.clients.stacks import BuiltResource, Stacks, StackState
 from karbor.common.clock import Clock
 from karbor.common.waiting import wait_for
+from karbor.heat.building import Report
 from karbor.heat.template import Template
 from karbor.model import errors
 
 LOG = logging.getLogger(__name__)
 DONE, FAILED, GONE = "COMPLETE", "FAILED", "DELETE_COMPLETE"
 _INTERNAL = re.compile(r"^(?:\w+: )?resources\.[^:]*: |^[A-Za-z]+Error: |\(HTTP \d+\).*$|\(Request-ID: .*\)$")
-
-
-#: Called with what is known of the resources each time some of it changed.
-Report = Callable[[Sequence[BuiltResource]], None]
 
 
 class StackBuilder:
@@ -73,8 +70,9 @@ class StackBuilder:
             raise explained(name, end, resources, template)
         return {resource.name: resource.physical_id for resource in resources}
 
-    def remove(self, name: str, *, timeout_minutes: int = 30) -> None:
-        """Remove the stack of that name and wait until it is gone. May be called again. Raises StepFailed."""
+    def remove(self, name: str, template: Template, *, timeout_minutes: int = 30) -> None:
+        """Remove the stack of that name and wait until it is gone, whatever it was built of. May be called again.
+        Raises StepFailed."""
         found = self._stacks.find(name)
         if found is None:
             return

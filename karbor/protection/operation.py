@@ -88,7 +88,7 @@ class Operation(abc.ABC):
     def engine_step(self, step: Step, results: Mapping[str, Any]) -> Any:
         """Do a step of the engine itself (read back, commit, finish)."""
 
-    def undo_engine_step(self, step: Step) -> None:  # noqa: B027 - most engine steps leave nothing behind
+    def undo_engine_step(self, step: Step, results: Mapping[str, Any]) -> None:  # noqa: B027 - most leave nothing
         """Undo a step of the engine, which may not have begun. May be called again."""
 
     @abc.abstractmethod
@@ -168,7 +168,7 @@ class Operation(abc.ABC):
             raise errors.LeaseLost(detail=f"the database failed while {step.name} was undone: {fault}") from fault
         try:
             if step.key is None:
-                self.undo_engine_step(step)
+                self.undo_engine_step(step, results)
             else:
                 work = self._work(step.key, results, check=self.control.check_ours)
                 self.abandon(self.plugin(step.key), work)

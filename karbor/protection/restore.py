@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from karbor.clients.heat import HeatStacks
 from karbor.db.database import Transaction
 from karbor.heat.options import STACK_TYPE, StackOptions
 from karbor.model import errors
@@ -19,7 +18,7 @@ from karbor.protection import flows
 from karbor.protection.flows import Step
 from karbor.protection.operation import Operation, reason_of
 from karbor.protection.protect import require_record
-from karbor.protection.stackstep import StackStep, parts_of
+from karbor.protection.stackstep import StackStep, builder_for, parts_of
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import Protection, Restored
 
@@ -62,11 +61,11 @@ class RestoreOperation(Operation):
         """Stack: what the plug-ins left to Heat. Finish: every resource is there; ``ended_well`` writes the rows."""
         if step.phase != flows.STACK or not any(parts_of(results)):
             return None
-        return self._stack(self.control.check).build(results, description=f"Restore of checkpoint {self.checkpoint_id}")
+        return self._stack(self.control.check).build(results, description=self._description)
 
-    def undo_engine_step(self, step: Step) -> None:
+    def undo_engine_step(self, step: Step, results: Mapping[str, Any]) -> None:
         if step.phase == flows.STACK and self.open_cloud is not None and not self._keeps:
-            self._stack(self.control.check_ours).remove()
+            self._stack(self.control.check_ours).remove(results, description=self._description)
 
     def abandon(self, plugin: Protection, work: StepWork) -> None:
         if not (plugin.through_heat and self._keeps):
@@ -81,6 +80,10 @@ class RestoreOperation(Operation):
         """Whether what was built stays when the restore fails."""
         return self._stack_options.on_failure == "keep"
 
+    @property
+    def _description(self) -> str:
+        return f"Restore of checkpoint {self.checkpoint_id}"
+
     def _stack(self, check: Callable[[], None]) -> StackStep:
         open_cloud = self.cloud_opener(check)
         if open_cloud is None:
@@ -91,15 +94,9 @@ class RestoreOperation(Operation):
             cloud.object_store.put(f"/{quote(container)}")
             cloud.object_store.put(f"/{quote(container)}/{quote(name)}", data=content)
 
-        return StackStep(
-            HeatStacks(cloud),
-            self._stack_options,
-            self.restore_id,
-            clock=self.parts.clock,
-            check=check,
-            show=self._show,
-            put=put,
-        )
+        options = self._stack_options
+        builder = builder_for(cloud, options, self.restore_id, self.parts.clock, check)
+        return StackStep(builder, options, self.restore_id, show=self._show, put=put)
 
     def failed(self, step: Step, fault: BaseException) -> None:
         super().failed(step, fault)

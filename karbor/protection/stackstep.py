@@ -3,15 +3,21 @@
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from karbor.clients.stacks import BuiltResource, Stacks
+from karbor.clients.heat import HeatStacks
+from karbor.clients.stacks import BuiltResource
 from karbor.common.clock import Clock
+from karbor.heat.building import Builder
+from karbor.heat.direct import DirectBuilder
 from karbor.heat.options import StackOptions
 from karbor.heat.stack import StackBuilder, plain
 from karbor.heat.template import Template, assemble
 from karbor.model import errors
 from karbor.sdk.template import HeatParameter, HeatResource, part_from_dict
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 #: What the restore shows for the state of a resource in Heat.
 _SHOWN = {"COMPLETE": "available", "FAILED": "error", "IN_PROGRESS": "restoring"}
@@ -23,31 +29,38 @@ Show = Callable[[str, str, str, str], None]
 Put = Callable[[str, str, bytes], None]
 
 
-class StackStep:
-    """The stack of one restore. Both methods may be called again."""
+def builder_for(
+    cloud: "Cloud",
+    options: StackOptions,
+    restore_id: str,
+    clock: Clock,
+    check: Callable[[], None],
+    *,
+    pause: Callable[[float], object] | None = None,
+) -> Builder:
+    """What builds in this cloud as the user wants it. Raises NotSupported where he wants Heat and there is none."""
+    has_heat = options.engine != "direct" and cloud.has("orchestration")
+    if options.engine == "heat" and not has_heat:
+        raise errors.NotSupported("This cloud has no Heat.", next_action="restore with the engine auto or direct")
+    if has_heat:
+        return StackBuilder(HeatStacks(cloud), clock, check, pause=pause)
+    return DirectBuilder(cloud, restore_id, clock, check, pause=pause)
 
-    def __init__(
-        self,
-        stacks: Stacks,
-        options: StackOptions,
-        restore_id: str,
-        *,
-        clock: Clock,
-        check: Callable[[], None],
-        show: Show,
-        put: Put,
-        pause: Callable[[float], object] | None = None,
-    ) -> None:
+
+class StackStep:
+    """What one restore leaves to a builder. Both methods may be called again."""
+
+    def __init__(self, builder: Builder, options: StackOptions, restore_id: str, *, show: Show, put: Put) -> None:
         self._options = options
         self._show, self._put = show, put
         self._name = f"{options.stack_name}-{restore_id}"
-        self._builder = StackBuilder(stacks, clock, check, pause=pause)
+        self._builder = builder
 
     def build(self, results: Mapping[str, Any], *, description: str) -> dict[str, Any]:
         """Have everything built that the steps with ``results`` left to Heat.
 
         Returns ``{"stack": name, "new_ids": {original id: new id}}``, empty where nothing was left to it. Raises
-        InvalidInput where the parts do not fit together, StepFailed where Heat could not build them.
+        InvalidInput where the parts do not fit together, StepFailed where they could not be built.
         """
         template = assemble(parts_of(results), description=description)
         if not template:
@@ -65,10 +78,15 @@ class StackStep:
         ids = {part.original_id: built[name] for name, part in template.names.items() if built.get(name)}
         return {"stack": self._name, "new_ids": ids}
 
-    def remove(self) -> None:
-        """Take back what ``build`` made or began."""
-        if self._options.build == "yes":
-            self._builder.remove(self._name)
+    def remove(self, results: Mapping[str, Any], *, description: str) -> None:
+        """Take back what ``build`` made or began of the same results."""
+        if self._options.build == "no":
+            return
+        try:
+            template = assemble(parts_of(results), description=description)
+        except errors.InvalidInput:  # then it was never begun
+            template = Template(description)
+        self._builder.remove(self._name, template)
 
     def _export(self, template: Template) -> None:
         container, _, name = self._options.export_to.partition("/")

@@ -56,8 +56,8 @@ class TrustsOfMemory:
 class CloudHouse(House):
     """A worker with a cloud in which a tenant has an application of two servers."""
 
-    def __init__(self, root, volumes):
-        self.cloud = MemoryCloud()
+    def __init__(self, root, volumes, *, without=()):
+        self.cloud = MemoryCloud(without=without)
         self.project = self.cloud.project("alpha")
         clock, environment = Clock(), Environment("here", str(root))
         plugins = [
@@ -166,6 +166,13 @@ def vault_house(tmp_path):
     running.close()
 
 
+@pytest.fixture(params=VOLUMES, ids=lambda plugin: plugin.__name__)
+def house_without_heat(request, tmp_path):
+    running = CloudHouse(tmp_path, request.param, without=("orchestration",))
+    yield running
+    running.close()
+
+
 AS_IT_WAS = {
     "web": [b"root of web, as used", b"data of pages"],
     "database": [b"data of root", b"data of tables"],
@@ -187,6 +194,30 @@ def test_a_lost_application_comes_back_with_every_disk(house):
     shown = {key.split("#")[0] for key in restore.resources_status}
     assert shown >= {SERVER, "OS::Cinder::Volume", "OS::Glance::Image"}
     assert set(restore.resources_status.values()) == {"available"}
+
+
+def test_a_lost_application_comes_back_where_there_is_no_heat(house_without_heat):
+    house = house_without_heat
+    checkpoint = protected(house)
+    house.disaster()
+    restore = house.restore_as_tenant(checkpoint.id)
+    assert restore.status == "success", restore.resources_reason
+    assert house.disks() == AS_IT_WAS
+    shown = {key.split("#")[0] for key in restore.resources_status}
+    assert shown >= {SERVER, "OS::Cinder::Volume", "OS::Glance::Image"}
+    assert set(restore.resources_status.values()) == {"available"}
+
+
+def test_without_heat_a_restore_that_cannot_be_built_is_explained_and_undone(house_without_heat):
+    house = house_without_heat
+    checkpoint = protected(house)
+    before = {kind: set(things) for kind, things in house.cloud.things.items()}
+    house.cloud.quotas["server"] = 3
+    restore = house.restore_as_tenant(checkpoint.id)
+    assert restore.status == "fail"
+    assert "Quota exceeded for instances" in json.dumps(dict(restore.resources_reason))
+    left = {kind: set(things) for kind, things in house.cloud.things.items() if kind != "flavor"}
+    assert left == {kind: ids for kind, ids in before.items() if kind != "flavor"}
 
 
 def test_deleting_the_checkpoint_leaves_nothing_of_it_in_the_cloud(house):

@@ -82,9 +82,9 @@ def test_a_stack_that_never_ends_is_given_up():
 def test_removal_waits_until_everything_is_gone_and_may_be_repeated():
     world = World()
     world.build()
-    world.builder.remove("restore-1")
+    world.builder.remove("restore-1", TEMPLATE)
     assert world.stacks.find("restore-1") is None
-    world.builder.remove("restore-1")
+    world.builder.remove("restore-1", TEMPLATE)
     assert world.stacks.calls.count("delete") == 1
 
 

@@ -4,11 +4,14 @@
 import pytest
 import yaml
 
+from karbor.heat.direct import DirectBuilder
 from karbor.heat.options import StackOptions
+from karbor.heat.stack import StackBuilder
 from karbor.model import errors
-from karbor.protection.stackstep import StackStep
+from karbor.protection.stackstep import StackStep, builder_for
 from karbor.sdk.template import HeatParameter, HeatResource, reference
 from karbor.sdk.testing.memory_stacks import MemoryStacks
+from karbor.sdk.testing.memorycloud import MemoryCloud
 from tests.support.clock import TwinClock
 
 PORT = HeatResource("p", "OS::Neutron::Port", {"network": reference("n", or_else="net-here")}, shown=False)
@@ -30,15 +33,13 @@ class World:
         self.clock = TwinClock()
         self.shown = []
         self.objects = {}
+        builder = StackBuilder(self.stacks, self.clock, lambda: None, pause=self.clock.pass_time)
         self.step = StackStep(
-            self.stacks,
+            builder,
             StackOptions.parse(options),
             "restore-id",
-            clock=self.clock,
-            check=lambda: None,
             show=lambda *told: self.shown.append(told),
             put=self.put,
-            pause=self.clock.pass_time,
         )
 
     def put(self, container, name, content):
@@ -46,6 +47,9 @@ class World:
 
     def build(self, *parts):
         return self.step.build(results(*parts), description="a restore")
+
+    def remove(self, *parts):
+        self.step.remove(results(*parts), description="a restore")
 
 
 def test_new_ids_come_by_the_original_ones():
@@ -79,7 +83,7 @@ def test_a_template_can_be_had_without_a_stack():
     world = World(export_to="mine/deep/it.yaml", build="no")
     assert world.build(SERVER, VOLUME, PORT)["new_ids"] == {}
     assert list(world.objects) == [("mine", "deep/it.yaml")]
-    world.step.remove()
+    world.remove(SERVER, VOLUME, PORT)
     assert world.stacks.calls == []
 
 
@@ -92,6 +96,34 @@ def test_a_place_that_is_none_is_refused(place):
 def test_what_was_built_can_be_taken_back_twice():
     world = World()
     world.build(SERVER, VOLUME, PORT)
-    world.step.remove()
-    world.step.remove()
+    world.remove(SERVER, VOLUME, PORT)
+    world.remove(SERVER, VOLUME, PORT)
     assert world.stacks.find("karbor-restore-restore-id") is None
+
+
+def test_what_was_never_whole_is_taken_back_too():
+    world = World()
+    world.build(SERVER, VOLUME, PORT)
+    world.remove(SERVER, PORT)  # the volume's step never ended
+    assert world.stacks.find("karbor-restore-restore-id") is None
+
+
+@pytest.mark.parametrize(
+    ("engine", "without", "builds"),
+    [
+        ("auto", (), StackBuilder),
+        ("auto", ("orchestration",), DirectBuilder),
+        ("direct", (), DirectBuilder),
+        ("heat", (), StackBuilder),
+    ],
+)
+def test_the_user_and_the_cloud_decide_what_builds(engine, without, builds):
+    cloud = MemoryCloud(clock=TwinClock(), without=without).open("alpha")
+    options = StackOptions.parse({"engine": engine})
+    assert type(builder_for(cloud, options, "r", TwinClock(), lambda: None)) is builds
+
+
+def test_heat_is_not_replaced_for_whoever_insists_on_it():
+    cloud = MemoryCloud(clock=TwinClock(), without=("orchestration",)).open("alpha")
+    with pytest.raises(errors.NotSupported, match="no Heat"):
+        builder_for(cloud, StackOptions.parse({"engine": "heat"}), "r", TwinClock(), lambda: None)

@@ -21,6 +21,7 @@ class Compute(Service):
         given = {"name": name, "imageRef": image["id"] if image else "", **more}
         server = self._new(self.cloud.project(project), given)
         server.update(status=more.get("status", "ACTIVE"))
+        self.cloud.choices["server_zone"].add(server["OS-EXT-AZ:availability_zone"])
         return server
 
     def flavor(self, name: str, **more: Any) -> dict[str, Any]:
@@ -116,6 +117,11 @@ class Compute(Service):
         server = self._new(request.project_id, given)
         for volume in volumes:
             self.cloud.volumes.attach(volume, server)
+        wanted = given.get("networks") if isinstance(given.get("networks"), list) else []
+        for port in [self.cloud.things["port"].get(one["port"]) for one in wanted if one.get("port")]:
+            if port is None:
+                raise Refusal(400, "Port could not be found.")
+            port.update(device_id=server["id"], device_owner="compute:nova")
         self.cloud.later(lambda: server.update(status="ACTIVE"))
         found = {"id": server["id"], "links": server["links"], "OS-DCF:diskConfig": "MANUAL", "adminPass": "secret",
                  "security_groups": server["security_groups"]}  # fmt: skip
@@ -123,10 +129,13 @@ class Compute(Service):
 
     @route("DELETE", "/servers/{id_}")
     def delete(self, request: Request, id_: str) -> Answer:
-        """Its volumes are let go."""
+        """Its volumes and ports are let go."""
         server = self._one(request, id_)
 
         def drop() -> None:
+            for port in self.cloud.things["port"].values():
+                if port["device_id"] == id_:
+                    port.update(device_id="", device_owner="")
             for attached in list(server[_ATTACHED]):
                 volume = self.cloud.things["volume"].get(attached["id"])
                 if volume is not None:
@@ -207,6 +216,13 @@ class Compute(Service):
         if id_ not in self.cloud.things["flavor"]:
             raise Refusal(404, f"Flavor {id_} could not be found.")
         return Answer(200, {"flavor": self.cloud.things["flavor"][id_]})
+
+    @route("GET", "/os-availability-zone")
+    def list_zones(self, request: Request) -> Answer:
+        """``cloud.choices["server_zone"]``."""
+        names = sorted(self.cloud.choices["server_zone"])
+        found = [{"zoneName": name, "zoneState": {"available": True}, "hosts": None} for name in names]
+        return Answer(200, {"availabilityZoneInfo": found})
 
     @route("GET", "/os-keypairs/{name}")
     def show_keypair(self, request: Request, name: str) -> Answer:

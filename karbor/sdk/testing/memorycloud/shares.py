@@ -15,7 +15,10 @@ class Shares(Service):
 
     def add(self, project: str, name: str, **more: Any) -> dict[str, Any]:
         """A share that is there."""
-        return self._new("share", self.cloud.project(project), {"name": name, "status": "available", "size": 1, **more})
+        found = {"name": name, "status": "available", "size": 1, **more}
+        share = self._new("share", self.cloud.project(project), found)
+        self.cloud.choices["share_type"].add(share["share_type_name"])
+        return share
 
     def _new(self, kind: str, project_id: str, given: dict[str, Any]) -> dict[str, Any]:
         id_ = self.cloud.new_id()
@@ -40,6 +43,13 @@ class Shares(Service):
         """By offset: Manila knows no markers."""
         return Answer(200, {"shares": self._page("share", request)})
 
+    @route("GET", "/types")
+    def list_types(self, request: Request) -> Answer:
+        """``cloud.choices["share_type"]``."""
+        names = sorted(self.cloud.choices["share_type"])
+        found = [{"id": self.cloud.choice_id("share_type", name), "name": name} for name in names]
+        return Answer(200, {"share_types": found})
+
     @route("GET", "/shares/{id_}")
     def show(self, request: Request, id_: str) -> Answer:
         return Answer(200, {"share": self._one("share", request, id_)})
@@ -58,6 +68,18 @@ class Shares(Service):
         self._one("share", request, id_)["status"] = "deleting"
         self.cloud.later(lambda: self.cloud.things["share"].pop(id_, None))
         return Answer(202)
+
+    @route("POST", "/shares/{id_}/action")
+    def act(self, request: Request, id_: str) -> Answer:
+        """Let somebody use it, which each can be once."""
+        share, (name, given) = self._one("share", request, id_), next(iter(request.body.items()))
+        rules = share.setdefault("_rules", [])
+        if name != "allow_access" or share["status"] != "available":
+            raise Refusal(400, f"{name} is not possible now.")
+        if any(one["access_to"] == given["access_to"] for one in rules):
+            raise Refusal(400, "Share access already exists.")
+        rules.append({"id": self.cloud.new_id(), "state": "active", **given})
+        return Answer(200, {"access": rules[-1]})
 
     @route("GET", "/share-access-rules")
     def list_rules(self, request: Request) -> Answer:
