@@ -16,6 +16,7 @@ COMMIT = "commit"
 FINISH = "finish"
 LOCK = "lock"
 STACK = "stack"
+CHECK = "check"
 #: Phases that run from the top down; their results are there for the children.
 PREPARATIONS = ("prepare_begin", "restore_prepare")
 
@@ -42,10 +43,12 @@ class _Order:
     """Collects steps. Each step also needs its resource's earlier steps and the parents' preparation: not for the
     order, which is given already, but because it reads their results."""
 
-    def __init__(self, graph: ResourceGraph, has: Has) -> None:
+    def __init__(self, graph: ResourceGraph, has: Has, *, first: tuple[str, ...] = ()) -> None:
+        """``first``: steps of the engine before all others, which see their results."""
         self.graph = graph
         self.has = has
-        self.steps: list[Step] = []
+        self.steps = [Step(name, name) for name in first]
+        self._first = first
         self._of: dict[ResourceKey, list[str]] = {}
 
     def add(self, key: ResourceKey, phase: str, needs: Iterable[str]) -> str:
@@ -57,7 +60,7 @@ class _Order:
             if step_name(parent, before) in self._of.get(parent, ())
         ]
         own = self._of.setdefault(key, [])
-        self.steps.append(Step(name, phase, key, tuple(dict.fromkeys((*needs, *prepared, *own)))))
+        self.steps.append(Step(name, phase, key, tuple(dict.fromkeys((*self._first, *needs, *prepared, *own)))))
         own.append(name)
         return name
 
@@ -111,8 +114,9 @@ def protect_steps(graph: ResourceGraph, has: Has) -> list[Step]:
 
 
 def restore_steps(graph: ResourceGraph, has: Has, *, through_heat: bool = False) -> list[Step]:
-    """Steps of a restore: decide from the top, build from the bottom, then what is left to Heat."""
-    order = _Order(graph, has)
+    """Steps of a restore: decide from the top, build from the bottom, then what is left to Heat; and where anything is,
+    a look first at whether all of that can be."""
+    order = _Order(graph, has, first=(CHECK,) if through_heat else ())
     prepared = order.down("restore_prepare")
     built: dict[ResourceKey, str] = {}
     for node in graph:

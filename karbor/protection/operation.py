@@ -23,7 +23,7 @@ from karbor.protection.control import Control
 from karbor.protection.flows import Step
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import Provider, ProviderRegistry
-from karbor.protection.work import StepWork
+from karbor.protection.work import Mapped, StepWork
 from karbor.sdk.protection import EarlierPoint, Protection
 from karbor.vault.domain import Domain
 from karbor.vault.leases import Lease
@@ -141,6 +141,10 @@ class Operation(abc.ABC):
         """Earlier points of a resource, newest first."""
         return ()
 
+    def mapped(self, results: Mapping[str, Any]) -> Mapped | None:
+        """Tells resources what stands in for what, where ``results`` of earlier steps are known."""
+        return None
+
     def plugin(self, key: ResourceKey) -> Protection:
         return self.provider.protection(key.type)
 
@@ -223,6 +227,7 @@ class Operation(abc.ABC):
             lease=self.lease,
             open_cloud=self.cloud_opener(check),
             check=check,
+            mapped=self.mapped(results),
         )
 
 

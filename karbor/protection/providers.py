@@ -18,10 +18,13 @@ from karbor.common import faultpoints, loading
 from karbor.common.clock import Clock
 from karbor.heat.options import STACK_TYPE, StackOptions
 from karbor.model import errors, lock
+from karbor.model.mapping import MAPPING_TYPE
 from karbor.model.provider import ProviderInfo
+from karbor.protection.restorescope import SCOPE_TYPE, ScopeOptions
 from karbor.protection.watchedbank import WatchedBank
 from karbor.sdk.bank import Bank
 from karbor.sdk.environment import Environment
+from karbor.sdk.mapping import WorldMap
 from karbor.sdk.protection import Protection
 from karbor.vault.leases import Terms
 from karbor.vault.sealring import Sealers
@@ -225,12 +228,17 @@ def settings_section(plugin_name: str) -> str:
     return known.get(plugin_name, plugin_name.removeprefix("karbor-").replace("-", "_"))
 
 
+#: What a user may say about a restore into a cloud as a whole, in the place of a resource type.
+_WHOLE = {STACK_TYPE: StackOptions.schema(), MAPPING_TYPE: WorldMap.schema()}
+
+
 def _schemas(protections: Mapping[str, Protection]) -> dict[str, dict[str, Any]]:
     return {
         "options_schema": {type_: plugin.Protect.schema() for type_, plugin in protections.items()},
         "restore_schema": {
             **{type_: plugin.Restore.schema() for type_, plugin in protections.items()},
-            **({STACK_TYPE: StackOptions.schema()} if any(p.through_heat for p in protections.values()) else {}),
+            SCOPE_TYPE: ScopeOptions.schema(),
+            **(_WHOLE if any(p.through_heat for p in protections.values()) else {}),
         },
         "saved_info_schema": {type_: plugin.Saved.schema() for type_, plugin in protections.items()},
         "verify_schema": {type_: plugin.Verify.schema() for type_, plugin in protections.items()},

@@ -18,8 +18,12 @@ from karbor.protection import flows
 from karbor.protection.flows import Step
 from karbor.protection.operation import Operation, reason_of
 from karbor.protection.protect import require_record
+from karbor.protection.restoreplan import LookAhead, given_map, names_in
+from karbor.protection.restorescope import scoped
 from karbor.protection.stackstep import StackStep, builder_for, parts_of
-from karbor.protection.work import StepWork
+from karbor.protection.work import Mapped, StepWork
+from karbor.protection.world import World
+from karbor.sdk.mapping import OldNames
 from karbor.sdk.protection import Protection, Restored
 
 _REPLACED = "It was replaced in place; what it held before is gone."
@@ -29,13 +33,15 @@ class RestoreOperation(Operation):
     """Brings one checkpoint back."""
 
     _record: CheckpointRecord
+    _names: OldNames
 
     def plan(self) -> Sequence[Step]:
         with self.parts.database.read() as rows:
             restore = rows.restores.get(self.restore_id, project_id=None)
         self.parameters = restore.parameters
         self._record = require_record(self.domain, self.checkpoint_id)
-        self.graph = ResourceGraph.from_dict(self._record.graph)
+        self.graph = scoped(ResourceGraph.from_dict(self._record.graph), restore.parameters)
+        self._names = names_in(self.provider, self._record)
         through_heat = any(self.plugin(node.key).through_heat for node in self.graph)
         return self.remember_first_steps(flows.restore_steps(self.graph, self.has, through_heat=through_heat))
 
@@ -58,10 +64,34 @@ class RestoreOperation(Operation):
         return {"new_id": done.new_id, "result": dict(done.result), **({"template": parts} if parts else {})}
 
     def engine_step(self, step: Step, results: Mapping[str, Any]) -> Any:
-        """Stack: what the plug-ins left to Heat. Finish: every resource is there; ``ended_well`` writes the rows."""
+        """Check: whether all of it can be. Stack: what the plug-ins left to Heat. Finish: every resource is there;
+        ``ended_well`` writes the rows."""
+        if step.phase == flows.CHECK:
+            return self._check()
         if step.phase != flows.STACK or not any(parts_of(results)):
             return None
         return self._stack(self.control.check).build(results, description=self._description)
+
+    def _check(self) -> dict[str, Any]:
+        """Look ahead, as a dry run does, before anything is built. What is in the way is shown with what it concerns.
+
+        Returns what the mapping means here: it is found out once, whatever becomes of the worker.
+        """
+        opener = self.cloud_opener(self.control.check)
+        found = LookAhead(self.provider, self._record, self.domain, self.control, self.parameters, opener).look()
+        texts: dict[tuple[str, str], list[str]] = {}
+        for about, refusal in found.conflicts:
+            reason = reason_of(refusal, resource="", step=flows.CHECK)
+            texts.setdefault((about.type, about.id), []).append(_text(reason.cause, reason))
+        for (type_, id_), told in texts.items():
+            self._show(type_, id_, "error", " ".join(told))
+        if found.conflicts:
+            raise found.conflicts[0][1]
+        return {"resolved": {kind: dict(known) for kind, known in found.resolved.items()}}
+
+    def mapped(self, results: Mapping[str, Any]) -> Mapped:
+        known = (results.get(flows.CHECK) or {}).get("resolved") or {}
+        return World(given_map(self.parameters), self._names, known).mapped
 
     def undo_engine_step(self, step: Step, results: Mapping[str, Any]) -> None:
         if step.phase == flows.STACK and self.open_cloud is not None and not self._keeps:
@@ -123,6 +153,9 @@ class RestoreOperation(Operation):
         if not reason.resource:
             rows.restores.set_resource(self.restore_id, f"Checkpoint#{self.checkpoint_id}", "error", text)
         rows.restores.transition(self.restore_id, "fail", finished_at=self.parts.clock.now())
+
+    def tell(self, type_: str, id_: str, status: str, text: str) -> None:
+        self._show(type_, id_, status, text)
 
     def _show(self, type_: str, id_: str, status: str, reason: str = "") -> None:
         with self.parts.database.write() as rows:

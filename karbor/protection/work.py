@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud
 
 
+#: Answers Work.mapped for the resource with that key: kind, old -> new.
+Mapped = Callable[[ResourceKey, str, str], str]
+
+
 class VaultStreams(Streams):
     """Streams of one resource, kept in the vault of the provider under the project's keys. Those that were saved lie
     in ``saved_in``."""
@@ -64,6 +68,7 @@ class StepWork(protection.Work):
         lease: Lease | None = None,
         open_cloud: "Callable[[], Cloud] | None" = None,
         check: Callable[[], None] | None = None,
+        mapped: Mapped | None = None,
     ) -> None:
         node = graph[key]
         parents = graph.parents(key)
@@ -85,11 +90,15 @@ class StepWork(protection.Work):
         self.streams = VaultStreams(domain, control, saved, saved_in or domain, lease)
         self._control = control
         self._open_cloud = open_cloud
+        self._mapped = mapped
         self._check = check or control.check
 
     @property
     def cloud(self) -> "Cloud":
         return self._open_cloud() if self._open_cloud is not None else super().cloud
+
+    def mapped(self, kind: str, value: str) -> str:
+        return self._mapped(self.key, kind, value) if self._mapped is not None else super().mapped(kind, value)
 
     def expect(self, total_bytes: int) -> None:
         self._control.expect(self.key.text, total_bytes)

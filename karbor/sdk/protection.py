@@ -49,6 +49,7 @@ from karbor.model.checkpoint import SavedResource
 from karbor.model.errors import KarborError, NotSupported
 from karbor.model.resource import Resource, ResourceKey
 from karbor.sdk.environment import Environment
+from karbor.sdk.mapping import OldNames
 from karbor.sdk.options import Options, option
 from karbor.sdk.streams import Streams
 from karbor.sdk.template import HeatParameter, HeatResource
@@ -59,6 +60,8 @@ if TYPE_CHECKING:
 #: Names of the phases a plug-in may have, in the order they run.
 PROTECT_PHASES = ("prepare_begin", "prepare_finish", "protect", "complete", "committed")
 RESTORE_PHASES = ("restore_prepare", "restore")
+#: In a plan of a restore, an id that is not known yet.
+UNKNOWN = "?"
 
 
 @dataclass(frozen=True)
@@ -105,6 +108,8 @@ class RestorePlan:
     ``keeps`` is what stays although somebody might think otherwise. ``bytes`` is what will be written. ``conflicts``
     are the errors for which ``restore_prepare`` would refuse, the first of them first; ``warnings`` are for people.
     ``decided`` is what ``restore_prepare`` would have returned; the plans of the children see it as its result.
+    ``template`` is what ``restore`` would leave to Heat, as far as that can be known; ``UNKNOWN`` stands for an id that
+    only the restore itself will know. Where there are conflicts it may be left out.
     """
 
     creates: Sequence[Mapping[str, str]] = ()
@@ -114,6 +119,7 @@ class RestorePlan:
     conflicts: Sequence[KarborError] = ()
     warnings: Sequence[str] = ()
     decided: Mapping[str, Any] | None = None
+    template: Sequence[HeatResource | HeatParameter] = ()
 
 
 class Work(abc.ABC):
@@ -237,6 +243,11 @@ class Protection(abc.ABC):
         Where ``conflicts`` is empty, ``restore_prepare`` would not refuse as things stand, and the other way round.
         """
         raise NotImplementedError
+
+    def old_names(self, saved: SavedResource) -> OldNames:
+        """Names that things had when this was saved, so that a mapping may call them so: kind of karbor.sdk.mapping ->
+        id -> name."""
+        return {}
 
     def verify(self, work: Work) -> Mapping[str, Any] | None:
         """Prove that the resource could be restored, beyond its streams: those were checked just before and are whole.

@@ -14,7 +14,7 @@ the properties; the order of the plug-ins does not matter. Where nothing of this
 All of it is JSON, because it is kept with the results of the steps and outlives the worker.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,6 +63,27 @@ class HeatParameter:
     def to_dict(self) -> dict[str, Any]:
         """The form kept with the results of a step."""
         return {"original_id": self.original_id, "value": self.value, "description": self.description}
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What ``reference`` wrote, as ``references`` finds it."""
+
+    id: str
+    or_else: str | None
+    attribute: str
+
+
+def references(value: Any) -> Iterator[Reference]:
+    """Every reference in properties, at any depth."""
+    if isinstance(value, Mapping):
+        if set(value) == {REFERENCE}:
+            yield Reference(**value[REFERENCE])
+            return
+        value = list(value.values())
+    if isinstance(value, list | tuple):
+        for inner in value:
+            yield from references(inner)
 
 
 def part_from_dict(data: Mapping[str, Any]) -> HeatResource | HeatParameter:

@@ -13,6 +13,7 @@ from karbor.model import errors
 from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import DATABASE
 from karbor.plugins.resources.described import Described, Kind, checked
+from karbor.sdk.mapping import new_name
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.template import HeatResource, reference
@@ -76,18 +77,7 @@ class DatabaseProtection(Protection):
 
     def restore(self, work: Work) -> Restored:
         """Heat makes an instance of the backup; its databases and users are in that."""
-        saved, old = saved_of(work), json.loads(saved_of(work)["instance"])
-        properties = {
-            "name": _new_name(work),
-            "flavor": work.mapped("flavor", old["flavor_id"]),
-            "size": old["size"],
-            "datastore_type": old["datastore_type"],
-            "datastore_version": old["datastore_version"],
-            "restore_point": saved["backup_id"],
-            "networks": [{"network": network} for network in _networks(work, old)],
-        }
-        given = {key: value for key, value in properties.items() if value not in (None, "", [])}
-        return Restored("", {}, (HeatResource(work.key.id, DATABASE, given),))
+        return Restored("", {}, (_part(work),))
 
     def restore_plan(self, work: Work) -> RestorePlan:
         """A new instance; a conflict where the backup is gone."""
@@ -105,6 +95,7 @@ class DatabaseProtection(Protection):
             bytes=int(saved["size"] * _GIB),
             conflicts=conflicts,
             warnings=warnings,
+            template=(_part(work),),
         )
 
     def verify(self, work: Work) -> Mapping[str, Any]:
@@ -122,8 +113,25 @@ def _backups(work: Work) -> Described:
     return Described(work, api, _BACKUP, lambda: api.each("/backups", "backups"))
 
 
+def _part(work: Work) -> HeatResource:
+    """The instance that Heat makes."""
+    saved, old = saved_of(work), json.loads(saved_of(work)["instance"])
+    properties = {
+        "name": _new_name(work),
+        "flavor": work.mapped("flavor", old["flavor_id"]),
+        "size": old["size"],
+        "datastore_type": old["datastore_type"],
+        "datastore_version": old["datastore_version"],
+        "restore_point": saved["backup_id"],
+        "networks": [{"network": network} for network in _networks(work, old)],
+    }
+    given = {key: value for key, value in properties.items() if value not in (None, "", [])}
+    return HeatResource(work.key.id, DATABASE, given)
+
+
 def _new_name(work: Work) -> str:
-    return str(work.options.restore_name or f"{work.checkpoint_id}@{work.key.id}")
+    old = json.loads(saved_of(work)["instance"])["name"]
+    return str(work.options.restore_name or new_name(work, old, f"{work.checkpoint_id}@{work.key.id}"))
 
 
 def _networks(work: Work, old: Mapping[str, Any]) -> list[Any]:

@@ -10,11 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from karbor.model import errors
+from karbor.model.mapping import NAMES
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Item, saved_of
 from karbor.plugins.resources.cloudtypes import IMAGE, SERVER
 from karbor.plugins.resources.glance import Glance, ImageSource, kept_of
 from karbor.sdk.options import Options, option, required
-from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
+from karbor.sdk.protection import UNKNOWN, Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.template import HeatParameter
 
 STREAM = "image"
@@ -92,7 +93,7 @@ class ImageDataProtection(Protection):
         work.expect(reader.size)
         kept = json.loads(saved["image"])
         image = glance.uploaded(RESTORED, reader, {key: value for key, value in kept.items() if value is not None})
-        name = work.options.restore_name or (saved["name"] if not saved["server_id"] else image["name"])
+        name = work.options.restore_name or (_new_name(work) if not saved["server_id"] else image["name"])
         glance.rename(image["id"], name)
         what = f"Root disk of server {saved['server_id']}" if saved["server_id"] else f"Image {saved['name']}"
         return Restored(image["id"], {"image_id": image["id"]}, (HeatParameter(original_id(work), image["id"], what),))
@@ -107,7 +108,12 @@ class ImageDataProtection(Protection):
             size = work.streams.read(STREAM).size
         except errors.IntegrityError as gone:
             return RestorePlan(conflicts=(gone,))
-        return RestorePlan([{"name": work.options.restore_name or saved["name"]}], bytes=size)
+        template = (HeatParameter(original_id(work), UNKNOWN, f"Image {saved['name']}"),)
+        return RestorePlan([{"name": work.options.restore_name or _new_name(work)}], bytes=size, template=template)
+
+
+def _new_name(work: Work) -> str:
+    return work.mapped(NAMES, saved_of(work)["name"])
 
 
 def original_id(work: Work) -> str:

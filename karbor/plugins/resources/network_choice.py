@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from karbor.model import errors
+from karbor.model.mapping import NAMES
 from karbor.plugins.resources import group_plan
 from karbor.plugins.resources.network_plan import interface_id
 from karbor.plugins.resources.neutron import Item, Neutron, Topology
@@ -91,7 +92,7 @@ class Choice:
 
     def _new_name(self, kind: str, old: str) -> str:
         prefix = self._work.options.restore_name
-        name = f"{prefix}-{old}" if prefix and old else old
+        name = f"{prefix}-{old}" if prefix and old else self._work.mapped(NAMES, old)
         if kind != "security_groups" or name != DEFAULT:
             return name
         self.warnings.append(f"No second security group {DEFAULT} can be made: its rules come back in another one.")

@@ -6,14 +6,16 @@ can see and set.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from karbor.model.checkpoint import SavedResource
 from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import NETWORK
-from karbor.plugins.resources.network_choice import Choice
+from karbor.plugins.resources.network_choice import KINDS, Choice
 from karbor.plugins.resources.network_plan import Plan
-from karbor.plugins.resources.neutron import Neutron
+from karbor.plugins.resources.neutron import Item, Neutron
+from karbor.sdk.mapping import OldNames
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 
@@ -74,11 +76,24 @@ class NetworkProtection(Protection):
 
     def restore_plan(self, work: Work) -> RestorePlan:
         """What is made, what stays as it is, and what would not be as it was."""
-        choice = Choice(work, json.loads(saved_of(work)["topology"]))
+        old = json.loads(saved_of(work)["topology"])
+        choice = Choice(work, old)
         return RestorePlan(
             choice.creates,
             keeps=choice.keeps,
             conflicts=choice.conflicts,
             warnings=choice.warnings,
             decided=choice.decided,
+            template=() if choice.conflicts else Plan(work, old, choice.decided).parts(),
         )
+
+    def old_names(self, saved: SavedResource) -> OldNames:
+        """The names of everything in the topology, addresses in the place of those of floating addresses."""
+        old = json.loads(saved.saved["topology"])
+        found = {word: _names(old[kind]) for kind, (_collection, word, _shown, _quota) in KINDS.items()}
+        found["network"].update(_names(old["foreign"]))
+        return found
+
+
+def _names(things: Iterable[Item]) -> dict[str, str]:
+    return {one["id"]: one.get("name") or one.get("address") or "" for one in things}

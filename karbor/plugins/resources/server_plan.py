@@ -87,7 +87,8 @@ def _ports(work: Work, decided: Mapping[str, Any]) -> list[HeatResource]:
 
 def _port(work: Work, port: Mapping[str, Any]) -> dict[str, Any]:
     """``fixed_ips`` of a decided port are those that are wanted again; its ids are those of the old world."""
-    network = work.mapped("network", port["network_id"])
+    chosen = work.options.restore_net_id  # says itself what to use here
+    network = chosen or work.mapped("network", port["network_id"])
     found: dict[str, Any] = {"name": port["name"], "network": reference(port["network_id"], or_else=network)}
     if port["fixed_ips"]:
         found["fixed_ips"] = [

@@ -5,6 +5,7 @@ Its disks are resources below it, with plug-ins of their own. What is kept of th
 tenant can see and set: flavor, devices, ports with their addresses, groups, metadata.
 """
 
+import ipaddress
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
@@ -78,8 +79,13 @@ class ServerProtection(Protection):
         """A new server, and what would not be as it was."""
         decided, conflicts, warnings = _decide(work)
         place = decided.get("flavor_name", "")
+        old = json.loads(saved_of(work)["server"])
         return RestorePlan(
-            [{"name": decided["name"], "place": place}], conflicts=conflicts, warnings=warnings, decided=decided
+            [{"name": decided["name"], "place": place}],
+            conflicts=conflicts,
+            warnings=warnings,
+            decided=decided,
+            template=() if conflicts else parts(work, old, decided),
         )
 
 
@@ -88,7 +94,11 @@ def _decide(work: Work) -> tuple[dict[str, Any], Sequence[errors.KarborError], S
     nova, options, old = Nova(work), work.options, json.loads(saved_of(work)["server"])
     conflicts: list[errors.KarborError] = []
     warnings: list[str] = []
-    decided: dict[str, Any] = {"name": options.restore_name or old["name"], "key_name": "", "group_id": ""}
+    decided: dict[str, Any] = {
+        "name": options.restore_name or work.mapped("names", old["name"]),
+        "key_name": "",
+        "group_id": "",
+    }
     wanted = options.restore_flavor_id or work.mapped("flavor", old["flavor"]["original_name"])
     try:
         flavor, told = fitting_flavor(nova.flavors(), wanted, old["flavor"])
@@ -142,11 +152,34 @@ def _decide_ports(work: Work, old: Mapping[str, Any]) -> tuple[list[dict[str, An
         if wanted and network is not None and network["project_id"] != work.cloud.project_id:
             told.append(f"Only its owner may choose addresses in the network {network['name']}: the server gets any.")
             wanted = []
-        elif wanted and network is not None:  # a network that is gone comes back with nothing in it
+        elif wanted and network is not None and network["id"] != port["network_id"] and NETWORK not in work.types:
+            wanted, lost = _moved(work, network, wanted)
+            told += lost
+        if wanted and network is not None:  # a network that is gone comes back with nothing in it
             used = _used(work, network["id"], [one["ip_address"] for one in wanted])
             told += [f"The address {address} is in use: the server gets another one." for address in sorted(used)]
             wanted = [one for one in wanted if one["ip_address"] not in used]
         found.append({**port, "fixed_ips": wanted})
+    return found, told
+
+
+def _moved(
+    work: Work, network: Mapping[str, Any], wanted: Sequence[Mapping[str, Any]]
+) -> tuple[list[Mapping[str, Any]], list[str]]:
+    """The same addresses in the subnets of a network that stands in for the old one, where the mapping does not name
+    these; what none of them holds is told."""
+    subnets = work.cloud.network.get("/subnets", params={"network_id": network["id"]}).json()["subnets"]
+    found, told = [], []
+    for one in wanted:
+        address = ipaddress.ip_address(one["ip_address"])
+        if work.mapped("subnet", one["subnet_id"]) != one["subnet_id"]:
+            found.append(one)
+            continue
+        holding = [subnet["id"] for subnet in subnets if address in ipaddress.ip_network(subnet["cidr"])]
+        if holding:
+            found.append({**one, "subnet_id": holding[0]})
+        else:
+            told.append(f"The network {network['name']} has no subnet with {address}: the server gets another address.")
     return found, told
 
 

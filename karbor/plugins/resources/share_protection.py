@@ -13,6 +13,7 @@ from karbor.model import errors
 from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import SHARE
 from karbor.plugins.resources.described import Described, Kind, checked
+from karbor.sdk.mapping import new_name
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.template import HeatResource
@@ -84,22 +85,8 @@ class ShareProtection(Protection):
 
     def restore(self, work: Work) -> Restored:
         """Heat makes a share of the snapshot, with the old rules about who may use it."""
-        saved, old = saved_of(work), json.loads(saved_of(work)["share"])
-        _snapshots(work).one(saved["snapshot_id"])
-        properties = {
-            "name": _new_name(work),
-            "description": old["description"],
-            "share_protocol": old["share_proto"],
-            "size": old["size"],
-            "snapshot": saved["snapshot_id"],
-            "share_type": work.mapped("share_type", old["share_type"]),
-            "share_network": work.mapped("share_network", old["share_network_id"]),
-            "is_public": old["is_public"] or None,
-            "metadata": old["metadata"],
-            "access_rules": old["access_rules"],
-        }
-        given = {key: value for key, value in properties.items() if value not in (None, "", [], {})}
-        return Restored("", {}, (HeatResource(work.key.id, SHARE, given),))
+        _snapshots(work).one(saved_of(work)["snapshot_id"])
+        return Restored("", {}, (_part(work),))
 
     def restore_plan(self, work: Work) -> RestorePlan:
         """A new share; a conflict where the snapshot is gone."""
@@ -116,6 +103,7 @@ class ShareProtection(Protection):
             bytes=int(old["size"]) * _GIB,
             conflicts=conflicts,
             warnings=(warning,),
+            template=(_part(work),),
         )
 
     def restore_prepare(self, work: Work) -> None:
@@ -148,8 +136,28 @@ def _snapshots(work: Work) -> Described:
     return Described(work, api, _SNAPSHOT, listed)
 
 
+def _part(work: Work) -> HeatResource:
+    """The share that Heat makes."""
+    saved, old = saved_of(work), json.loads(saved_of(work)["share"])
+    properties = {
+        "name": _new_name(work),
+        "description": old["description"],
+        "share_protocol": old["share_proto"],
+        "size": old["size"],
+        "snapshot": saved["snapshot_id"],
+        "share_type": work.mapped("share_type", old["share_type"]),
+        "share_network": work.mapped("share_network", old["share_network_id"]),
+        "is_public": old["is_public"] or None,
+        "metadata": old["metadata"],
+        "access_rules": old["access_rules"],
+    }
+    given = {key: value for key, value in properties.items() if value not in (None, "", [], {})}
+    return HeatResource(work.key.id, SHARE, given)
+
+
 def _new_name(work: Work) -> str:
-    return str(work.options.restore_name or f"{work.checkpoint_id}@{work.key.id}")
+    old = json.loads(saved_of(work)["share"])["name"]
+    return str(work.options.restore_name or new_name(work, old, f"{work.checkpoint_id}@{work.key.id}"))
 
 
 def _described(share: Mapping[str, Any], rules: list[Mapping[str, Any]]) -> dict[str, Any]:

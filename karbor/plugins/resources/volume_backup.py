@@ -6,17 +6,21 @@ in the moment in which a frozen server holds still, and the backup reads that.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from karbor.model import errors
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Cinder, Item, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
+from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, attachment, require_attachable
+from karbor.sdk.mapping import new_name
 from karbor.sdk.options import Options, option, required
-from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
-from karbor.sdk.template import HeatParameter
+from karbor.sdk.protection import UNKNOWN, Protected, Protection, Restored, RestorePlan, Work
+from karbor.sdk.template import HeatParameter, HeatResource
 
 _GIB = 1 << 30
+
+Part = HeatResource | HeatParameter
 _SECONDS = 12 * 3600.0  # longest wait for a volume that Cinder fills
 
 
@@ -44,11 +48,8 @@ class VolumeBackupProtection(Protection):
         description: str = option("", "Description of the backup.")
         force: bool = option(True, "Also back up a volume that a server uses.")
 
-    class Restore(Options):
+    class Restore(VolumeRestoreOptions):
         """Parameters of a restore."""
-
-        restore_name: str = option("", "Name of the new volume. Empty: CHECKPOINT@ORIGINAL.")
-        restore_description: str = option("", "Description of the new volume. Empty: as the old one.")
 
     class Saved(Options):
         """What the checkpoint keeps."""
@@ -113,6 +114,7 @@ class VolumeBackupProtection(Protection):
 
     def restore_prepare(self, work: Work) -> Mapping[str, Any]:
         """A new volume like the old one. Its id is kept: Cinder takes our marks off it when it fills it."""
+        require_attachable(work)
         cinder, saved = Cinder(work), saved_of(work)
         cinder.backup(saved["backup_id"])
         return {"volume_id": new_volume(work, cinder, json.loads(saved["volume"]))["id"]}
@@ -158,7 +160,7 @@ def new_volume(work: Work, cinder: Cinder, old: Mapping[str, Any], **source: Any
     options = work.options
     given = {
         "size": old["size"],
-        "name": options.restore_name or f"{work.checkpoint_id}@{work.key.id}",
+        "name": volume_name(work, old),
         "description": getattr(options, "restore_description", "") or old["volume_description"],
         "volume_type": work.mapped("volume_type", old["volume_type"]),
         "availability_zone": work.mapped("availability_zone", old["availability_zone"]),
@@ -178,18 +180,31 @@ def remove_restored(work: Work) -> None:
 
 def volume_restored(work: Work, volume_id: str) -> Restored:
     """The volume that was built is a parameter of the stack, for the servers that use it."""
-    return Restored(
-        volume_id, {"volume_id": volume_id}, (HeatParameter(work.key.id, volume_id, f"Volume {work.resource.name}"),)
-    )
+    parameter = HeatParameter(work.key.id, volume_id, f"Volume {work.resource.name}")
+    return Restored(volume_id, {"volume_id": volume_id}, (parameter, *attachment(work)))
 
 
-def planned_volume(work: Work, old: Mapping[str, Any], there: Any) -> RestorePlan:
-    """What a restore of a volume does; ``there`` raises where what it needs is gone."""
-    name = work.options.restore_name or f"{work.checkpoint_id}@{work.key.id}"
+def volume_name(work: Work, old: Mapping[str, Any], before: str = "") -> str:
+    """The name of the new volume: that of the options, else of the mapping, else of the checkpoint and the old one."""
+    made = f"{before}{work.checkpoint_id}@{work.key.id}"
+    return str(work.options.restore_name or new_name(work, old["volume_name"], made))
+
+
+def planned_volume(
+    work: Work, old: Mapping[str, Any], there: Any, *, name: str = "", template: Sequence[Part] = ()
+) -> RestorePlan:
+    """What a restore of a volume does; ``there`` raises where what it needs is gone. ``template``: what is left to
+    Heat, where that is more than to use the volume."""
+    name = name or volume_name(work, old)
     try:
         there()
+        require_attachable(work)
         conflicts: tuple[errors.KarborError, ...] = ()
-    except (errors.NotFound, errors.IntegrityError) as gone:
-        conflicts = (gone,)
+    except (errors.NotFound, errors.IntegrityError, errors.InvalidInput, errors.Conflict) as refusal:
+        conflicts = (refusal,)
     place = str(work.mapped("volume_type", old["volume_type"]))
-    return RestorePlan([{"name": name, "place": place}], bytes=int(old["size"]) * _GIB, conflicts=conflicts)
+    work.mapped("availability_zone", old["availability_zone"])  # who asks is told beforehand where there is none
+    given = template or (HeatParameter(work.key.id, UNKNOWN, f"Volume {work.resource.name}"), *attachment(work))
+    return RestorePlan(
+        [{"name": name, "place": place}], bytes=int(old["size"]) * _GIB, conflicts=conflicts, template=given
+    )

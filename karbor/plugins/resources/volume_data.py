@@ -13,6 +13,7 @@ from karbor.model import errors
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Cinder, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
 from karbor.plugins.resources.glance import Glance, ImageSource
+from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, require_attachable
 from karbor.plugins.resources.volume_backup import new_volume, planned_volume, remove_restored, volume_restored
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
@@ -34,11 +35,8 @@ class VolumeDataProtection(Protection):
         backup_name: str = option("", "Name of what passes in the cloud. Empty: karbor- and the checkpoint.")
         description: str = option("", "Description of what passes in the cloud.")
 
-    class Restore(Options):
+    class Restore(VolumeRestoreOptions):
         """Parameters of a restore."""
-
-        restore_name: str = option("", "Name of the new volume. Empty: CHECKPOINT@ORIGINAL.")
-        restore_description: str = option("", "Description of the new volume. Empty: as the old one.")
 
     class Saved(Options):
         """What the checkpoint keeps beside the data."""
@@ -98,6 +96,7 @@ class VolumeDataProtection(Protection):
 
     def restore(self, work: Work) -> Restored:
         """A passing image, and of that a new volume like the old one."""
+        require_attachable(work)
         cinder, glance, old = Cinder(work), Glance(work), json.loads(saved_of(work)["volume"])
         reader = work.streams.read(STREAM)
         work.expect(reader.size)

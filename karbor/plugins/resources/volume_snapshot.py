@@ -11,7 +11,8 @@ from typing import Any
 from karbor.model import errors
 from karbor.plugins.resources.cinder import KEPT, Cinder, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
-from karbor.plugins.resources.volume_backup import planned_volume
+from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, attachment, require_attachable
+from karbor.plugins.resources.volume_backup import planned_volume, volume_name
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.template import HeatResource
@@ -33,11 +34,10 @@ class VolumeSnapshotProtection(Protection):
         description: str = option("", "Description of the snapshot.")
         force: bool = option(True, "Also of a volume that a server uses.")
 
-    class Restore(Options):
+    class Restore(VolumeRestoreOptions):
         """Parameters of a restore."""
 
         restore_name: str = option("", "Name of the new volume. Empty: volume-CHECKPOINT@ORIGINAL.")
-        restore_description: str = option("", "Description of the new volume. Empty: as the old one.")
 
     class Saved(Options):
         """What the checkpoint keeps."""
@@ -77,24 +77,21 @@ class VolumeSnapshotProtection(Protection):
 
     def restore(self, work: Work) -> Restored:
         """Heat makes a volume of the snapshot: that takes seconds."""
-        saved, options = saved_of(work), work.options
-        old = json.loads(saved["volume"])
-        Cinder(work).snapshot(saved["snapshot_id"])
-        properties = {
-            "name": options.restore_name or f"volume-{work.checkpoint_id}@{work.key.id}",
-            "description": options.restore_description or old["volume_description"],
-            "size": old["size"],
-            "snapshot_id": saved["snapshot_id"],
-            "availability_zone": work.mapped("availability_zone", old["availability_zone"]) or None,
-            "metadata": old["metadata"],
-        }
-        given = {key: value for key, value in properties.items() if value is not None}
-        return Restored("", {}, (HeatResource(work.key.id, VOLUME, given),))
+        require_attachable(work)
+        Cinder(work).snapshot(saved_of(work)["snapshot_id"])
+        return Restored("", {}, _parts(work))
 
     def restore_plan(self, work: Work) -> RestorePlan:
         """A new volume; a conflict where the snapshot is gone."""
         saved = saved_of(work)
-        return planned_volume(work, json.loads(saved["volume"]), lambda: Cinder(work).snapshot(saved["snapshot_id"]))
+        old = json.loads(saved["volume"])
+        return planned_volume(
+            work,
+            old,
+            lambda: Cinder(work).snapshot(saved["snapshot_id"]),
+            name=volume_name(work, old, "volume-"),
+            template=_parts(work),
+        )
 
     def verify(self, work: Work) -> Mapping[str, Any]:
         """The snapshot is there. Only a restore proves more."""
@@ -105,3 +102,19 @@ class VolumeSnapshotProtection(Protection):
 
     def delete(self, work: Work) -> None:
         Cinder(work).remove("snapshots", saved_of(work)["snapshot_id"])
+
+
+def _parts(work: Work) -> tuple[HeatResource, ...]:
+    """The volume that Heat makes, and its place in a server."""
+    saved, options = saved_of(work), work.options
+    old = json.loads(saved["volume"])
+    properties = {
+        "name": volume_name(work, old, "volume-"),
+        "description": options.restore_description or old["volume_description"],
+        "size": old["size"],
+        "snapshot_id": saved["snapshot_id"],
+        "availability_zone": work.mapped("availability_zone", old["availability_zone"]) or None,
+        "metadata": old["metadata"],
+    }
+    given = {key: value for key, value in properties.items() if value is not None}
+    return HeatResource(work.key.id, VOLUME, given), *attachment(work)

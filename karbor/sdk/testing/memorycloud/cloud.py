@@ -61,6 +61,10 @@ class MemoryCloud:
         self.projects: dict[str, str] = {}  # name -> id
         self.tokens: dict[str, str] = {}  # token -> project id
         self.quotas: dict[str, int] = {}  # kind -> how many of it one project may have; "gigabytes" of volumes
+        #: Names that can be chosen from; what a test adds beside them is here from then on.
+        self.choices: dict[str, set[str]] = {
+            "volume_type": {"rbd"}, "share_type": {"default"}, "server_zone": {"nova"}, "volume_zone": {"nova"},
+        }  # fmt: skip
         self.calls: collections.Counter[tuple[str, str, str]] = collections.Counter()
         self.compute, self.volumes, self.images = Compute(self), Volumes(self), Images(self)
         self.networks, self.shares, self.databases = Networks(self), Shares(self), Databases(self)
@@ -129,6 +133,10 @@ class MemoryCloud:
         """From now on every token that was given is no good."""
         with self._lock:
             self.tokens.clear()
+
+    def choice_id(self, kind: str, name: str) -> str:
+        """The id of something that can be chosen from by name; the same in one cloud, and another in others."""
+        return str(uuid.uuid5(_SPACE, f"{id(self)} {kind} {name}"))
 
     def new_id(self) -> str:
         """An id that no other thing has; the same in every run."""

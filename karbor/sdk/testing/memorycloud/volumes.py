@@ -22,6 +22,8 @@ class Volumes(Service):
         """A volume that is there; ``server`` attaches it."""
         server = more.pop("server", None)
         volume = self._new(self.cloud.project(project), {"name": name, "size": 1, **more})
+        self.cloud.choices["volume_type"].add(volume["volume_type"])
+        self.cloud.choices["volume_zone"].add(volume["availability_zone"])
         volume["status"] = "available"
         self.cloud.contents[volume["id"]] = data
         if server is not None:
@@ -110,6 +112,20 @@ class Volumes(Service):
     def list_volumes(self, request: Request) -> Answer:
         return self._list("volume", "volumes", request)
 
+    @route("GET", "/types")
+    def list_types(self, request: Request) -> Answer:
+        """``cloud.choices["volume_type"]``."""
+        names = sorted(self.cloud.choices["volume_type"])
+        found = [{"id": self.cloud.choice_id("volume_type", name), "name": name, "is_public": True} for name in names]
+        return Answer(200, {"volume_types": found})
+
+    @route("GET", "/os-availability-zone")
+    def list_zones(self, request: Request) -> Answer:
+        """``cloud.choices["volume_zone"]``."""
+        names = sorted(self.cloud.choices["volume_zone"])
+        found = [{"zoneName": name, "zoneState": {"available": True}} for name in names]
+        return Answer(200, {"availabilityZoneInfo": found})
+
     @route("GET", "/volumes/{id_}")
     def show(self, request: Request, id_: str) -> Answer:
         return Answer(200, {"volume": self._one("volume", request, id_)})
@@ -118,6 +134,11 @@ class Volumes(Service):
     def create(self, request: Request) -> Answer:
         """Empty, or from a snapshot, a volume or an image."""
         given = dict(request.body["volume"])
+        known = self.cloud.choices
+        if given.get("volume_type") and given["volume_type"] not in known["volume_type"]:
+            raise Refusal(404, f"Volume type with name {given['volume_type']} could not be found.")
+        if given.get("availability_zone") and given["availability_zone"] not in known["volume_zone"]:
+            raise Refusal(400, f"Availability zone '{given['availability_zone']}' is invalid.")
         source = ""
         for kind, name in (("volume_snapshot", "snapshot_id"), ("volume", "source_volid")):
             if given.get(name):
