@@ -65,8 +65,10 @@ class FillingSource(Source, Protocol):
 
 def fill(source: Source, offset: int, into: memoryview) -> None:
     """Read ``len(into)`` bytes of any source. Raises CaptureLost, also where the source gives too few."""
-    if isinstance(source, FillingSource):
-        source.read_into(offset, into)
+    # Asked for each small run of an increment, where isinstance of a protocol takes longer than the reading.
+    read_into: Callable[[int, memoryview], None] | None = getattr(source, "read_into", None)
+    if read_into is not None:
+        read_into(offset, into)
         return
     data = source.read(offset, len(into))
     if len(data) != len(into):

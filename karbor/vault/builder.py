@@ -8,11 +8,12 @@ from collections.abc import Callable
 
 from karbor.vault.recipe import (
     FANOUT,
+    FANOUT_BITS,
     LEAF_SPAN,
     Piece,
     Tree,
-    clip,
-    decode_leaf,
+    Walk,
+    between,
     encode_inner,
     encode_leaf,
     height,
@@ -29,6 +30,7 @@ class RecipeBuilder:
         self._put_node = put_node
         self._root: bytes | None = None
         self._pieces: list[Piece] = []
+        self._base: Walk | None = None
         self._open = [0] * (self._height + 1)  # index of the open node of each level
         self._children: list[dict[int, bytes]] = [{} for _ in range(self._height + 1)]
 
@@ -37,25 +39,30 @@ class RecipeBuilder:
         at, stop = piece.offset, piece.offset + piece.length
         while at < stop:
             index = at // LEAF_SPAN
-            part = clip(piece, at, min(stop, (index + 1) * LEAF_SPAN))
-            if part is None:
-                return
-            if index != self._open[0]:
-                self._close(0)
-                self._open[0] = index
-            self._append(part)
-            at = part.offset + part.length
+            border = min(stop, (index + 1) * LEAF_SPAN)
+            self._in_leaf(index, Piece(at, border - at, piece.chunk, piece.within + at - piece.offset))
+            at = border
 
     def base_range(self, base: Tree, start: int, stop: int) -> None:
         """Append what the base holds between two offsets. Reads only the nodes that the borders cut."""
-        if base.root is not None:
-            self._from_base(base, base.level, 0, base.root, start, min(stop, base.size))
+        stop = min(stop, base.size)
+        if self._base is None or self._base.tree != base:
+            self._base = Walk(base)
+        if base.root is not None and start < stop:
+            self._from_base(self._base, base.level, 0, base.root, start, stop)
 
     def root(self) -> bytes | None:
         """Close all nodes. The id of the root; None where nothing was appended."""
         for level in range(self._height + 1):
             self._close(level)
         return self._root
+
+    def _in_leaf(self, index: int, piece: Piece) -> None:
+        """Append a piece that lies in one leaf."""
+        if index != self._open[0]:
+            self._close(0)
+            self._open[0] = index
+        self._append(piece)
 
     def _append(self, piece: Piece) -> None:
         if self._pieces:
@@ -66,22 +73,25 @@ class RecipeBuilder:
                 return
         self._pieces.append(piece)
 
-    def _from_base(self, base: Tree, level: int, index: int, node_id: bytes, start: int, stop: int) -> None:
+    def _from_base(self, base: Walk, level: int, index: int, node_id: bytes, start: int, stop: int) -> None:
+        """What lies between two offsets, of a node that lies there at least in part."""
         first, end = index * span(level), (index + 1) * span(level)
-        if end <= start or first >= stop:
-            return
+        size = base.tree.size
         # A node that sticks out over the end of both streams holds nothing there, so it fits as it is.
-        whole = start <= first and (end <= stop or stop == base.size == self._size)
+        whole = start <= first and (end <= stop or stop == size == self._size)
         if whole and level <= self._height:
             self._subtree(level, index, node_id)
         elif level:
-            for child, child_id in base.children(level, index, node_id):
-                self._from_base(base, level - 1, child, child_id, start, stop)
+            children, below = base.children(level, node_id), span(level - 1)
+            low = max(index << FANOUT_BITS, start // below)
+            high = min(index + 1 << FANOUT_BITS, -(-stop // below))
+            for child in range(low, high):
+                child_id = children.get(child & FANOUT - 1)
+                if child_id is not None:
+                    self._from_base(base, level - 1, child, child_id, start, stop)
         else:
-            for piece in decode_leaf(base.nodes.node(node_id), first):
-                part = clip(piece, start, stop)
-                if part:
-                    self.piece(part)
+            for piece in between(base.leaf(index, node_id), start, stop):
+                self._in_leaf(index, piece)
 
     def _subtree(self, level: int, index: int, node_id: bytes) -> None:
         for lower in range(level + 1):

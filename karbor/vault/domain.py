@@ -91,8 +91,8 @@ class Domain(Locking):
         if base_id is not None and _unfit(store, base_id, lease):
             raise errors.ObjectNotFound(detail=f"stream {base_id} is about to be cleaned up")
         with Session(store, still_wanted=lambda: advance(0), confirm=confirm) as session:
-            writer = StreamWriter(store, session, source=source, base=base)
-            top = writer.write(advance, threads=self._vault.threads)
+            writer = StreamWriter(store, session, source=source, base=base, threads=self._vault.threads)
+            top = writer.write(advance)
             session.finish()
             advance(0)  # the last moment to be told that the job is lost
             confirm()

@@ -8,15 +8,14 @@ from karbor.model import errors
 from karbor.sdk.streams import Extent, Kind
 from karbor.vault.format import WINDOW
 
+_PARTS = 512  # of a window
 
-class Window(NamedTuple):
-    """Runs (offset, length) to read, all within one window of the stream."""
 
-    runs: tuple[tuple[int, int], ...]
+class Run(NamedTuple):
+    """Bytes to read."""
 
-    @property
-    def length(self) -> int:
-        return sum(length for _, length in self.runs)
+    offset: int
+    length: int
 
 
 class Same(NamedTuple):
@@ -26,29 +25,47 @@ class Same(NamedTuple):
     stop: int
 
 
-def plan(extents: Iterable[Extent], *, size: int, base_size: int | None) -> Iterator[Window | Same]:
-    """Ascending windows and ranges; zeroes are left out.
+class Window(NamedTuple):
+    """What is dealt with at once: ascending parts. No run crosses a multiple of WINDOW of the stream."""
 
-    SAME behind the end of a base that was shorter cannot be known, so it is read. Raises InvalidInput where the source
-    breaks its contract.
+    parts: tuple[Run | Same, ...]
+
+    @property
+    def length(self) -> int:
+        """Bytes to read."""
+        return sum(part.length for part in self.parts if isinstance(part, Run))
+
+
+def plan(extents: Iterable[Extent], *, size: int, base_size: int | None) -> Iterator[Window]:
+    """Ascending windows of at most WINDOW bytes to read and so many parts; zeroes are left out.
+
+    Small runs that lie far apart come together: a guest that writes here and there costs what it wrote. SAME behind the
+    end of a base that was shorter cannot be known, so it is read. Raises InvalidInput where the source breaks its
+    contract.
     """
-    runs: list[tuple[int, int]] = []
-    for same, start, stop in _merged(_checked(extents, size), base_size):
+    parts: list[Run | Same] = []
+    length = 0
+    for part in _cut(_merged(_checked(extents, size), base_size)):
+        more = part.length if isinstance(part, Run) else 0
+        if parts and (length + more > WINDOW or len(parts) >= _PARTS):
+            yield Window(tuple(parts))
+            parts, length = [], 0
+        parts.append(part)
+        length += more
+    if parts:
+        yield Window(tuple(parts))
+
+
+def _cut(merged: Iterable[tuple[bool, int, int]]) -> Iterator[Run | Same]:
+    """Ranges of the base, and runs that end at borders of windows."""
+    for same, start, stop in merged:
         if same:
-            if runs:
-                yield Window(tuple(runs))
-                runs = []
             yield Same(start, stop)
             continue
         while start < stop:
-            border = start - start % WINDOW + WINDOW
-            if runs and runs[0][0] // WINDOW != start // WINDOW:
-                yield Window(tuple(runs))
-                runs = []
-            runs.append((start, min(stop, border) - start))
-            start = min(stop, border)
-    if runs:
-        yield Window(tuple(runs))
+            border = min(stop, start - start % WINDOW + WINDOW)
+            yield Run(start, border - start)
+            start = border
 
 
 def _merged(extents: Iterable[Extent], base_size: int | None) -> Iterator[tuple[bool, int, int]]:

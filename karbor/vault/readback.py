@@ -9,7 +9,7 @@ from karbor.model import errors
 from karbor.sdk.streams import Advance
 from karbor.vault import format
 from karbor.vault.pack import open_pack
-from karbor.vault.recipe import Tree
+from karbor.vault.recipe import Tree, Walk
 from karbor.vault.session import TICK
 from karbor.vault.store import ChunkStore
 
@@ -66,7 +66,7 @@ class ReadBack:
     def stream(self, tree: Tree, base: Tree | None) -> None:
         """Every chunk that the stream names must have a place in a pack that is there."""
         if tree.root is not None:
-            self._walk(tree, base, tree.level, 0, tree.root)
+            self._walk(tree, base and Walk(base), tree.level, 0, tree.root)
         self._flush()
 
     def _listed(self, name: str) -> Sequence[bytes]:
@@ -107,15 +107,20 @@ class ReadBack:
             self._store.index.forget(pack_id)
         self._store.index_objects.note_damage(lost)
 
-    def _walk(self, tree: Tree, base: Tree | None, level: int, index: int, node_id: bytes) -> None:
+    def _walk(self, tree: Tree, base: Walk | None, level: int, index: int, node_id: bytes) -> None:
         self._need(node_id, 0)
-        if base is not None and base.node_at(level, index) == node_id:
+        at_base = base.node_at(level, index) if base is not None else None
+        if at_base == node_id:
             return
         if level:
-            for child, child_id in tree.children(level, index, node_id):
+            children = list(tree.children(level, index, node_id))
+            if level == 1:
+                tree.load(
+                    [child_id for child, child_id in children if base is None or base.node_at(0, child) != child_id]
+                )
+            for child, child_id in children:
                 self._walk(tree, base, level - 1, child, child_id)
             return
-        at_base = base.node_at(0, index) if base is not None else None
         shared = {piece.chunk for piece in base.leaf(index, at_base)} if base is not None and at_base else set()
         for piece in tree.leaf(index, node_id):
             if piece.chunk not in shared:

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are the bytes of a stream read at any place, proven, in bounded memory?"""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 from karbor.model import errors
 from karbor.sdk.streams import Advance, Extent, Kind, Old, Put, StreamReader
 from karbor.vault.chunkcache import ChunkCache
-from karbor.vault.recipe import LEAF_SPAN, Piece, Tree, clip
-from karbor.vault.scatter import Scatter, part_of
+from karbor.vault.recipe import LEAF_SPAN, Piece, Tree, between, part_of
+from karbor.vault.scatter import Scatter
 from karbor.vault.store import ChunkStore
 
 _PORTION = 4 << 20
@@ -68,11 +67,9 @@ class ChunkedReader(StreamReader):
         that are needed are held at once, so ask for little. Raises IntegrityError for damage."""
         found: list[Piece] = []
         for index in range(start // LEAF_SPAN, -(-stop // LEAF_SPAN)):
-            leaf = self._leaf(index)
-            found += leaf[bisect_right(leaf, start, key=_end) : bisect_left(leaf, stop, key=_offset)]
-        pieces = [clipped for piece in found if (clipped := clip(piece, start, stop))]
-        chunks = dict(self._chunks({piece.chunk for piece in pieces}))
-        return [(piece.offset, part_of(piece, chunks[piece.chunk])) for piece in pieces]
+            found += between(self._leaf(index), start, stop)
+        chunks = dict(self._chunks({piece.chunk for piece in found}))
+        return [(piece.offset, part_of(piece, chunks[piece.chunk])) for piece in found]
 
     def scatter(self, put: Put, advance: Advance, *, old: Old | None = None) -> None:
         """See StreamReader: in the order of the packs, several requests under way, opened in several threads. A chunk
@@ -82,11 +79,3 @@ class ChunkedReader(StreamReader):
     def _read_leaf(self, index: int) -> Sequence[Piece]:
         node_id = self._tree.node_at(0, index)
         return self._tree.leaf(index, node_id) if node_id is not None else ()
-
-
-def _offset(piece: Piece) -> int:
-    return piece.offset
-
-
-def _end(piece: Piece) -> int:
-    return piece.offset + piece.length

@@ -6,6 +6,7 @@ for 32 children of equal span. Nodes are chunks like any other, named by content
 share its node. What is not mentioned is zero. Both spans were chosen by arithmetic: see format.rst, "Spans".
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice, repeat
 from typing import NamedTuple, Protocol
@@ -72,20 +73,41 @@ def decode_leaf(data: bytes, start: int) -> Sequence[Piece]:
     if kind != _LEAF or shift > _MAX_SHIFT:
         raise errors.IntegrityError(detail="not a leaf of a recipe")
     ids = cursor.ids(cursor.varint())
+    count = cursor.varint()
+    numbers = iter(_varints(cursor, 4 * count))
     pieces = []
     at = start
-    for _ in range(cursor.varint()):
-        at += cursor.varint() << shift
-        length = cursor.varint() << shift
-        number = cursor.varint()
+    for gap, length, number, within in zip(numbers, numbers, numbers, numbers, strict=True):
         if number >= len(ids) or not length:
             raise errors.IntegrityError(detail="a leaf of a recipe names a chunk it does not list")
-        pieces.append(Piece(at, length, ids[number], cursor.varint() << shift))
-        at += length
+        at += gap << shift
+        pieces.append(Piece(at, length << shift, ids[number], within << shift))
+        at += length << shift
     cursor.end()
     if at > start + LEAF_SPAN:
         raise errors.IntegrityError(detail="a leaf of a recipe is longer than its span")
     return pieces
+
+
+def _varints(cursor: Cursor, count: int) -> Sequence[int]:
+    """So many numbers. A stream has many of them, so nothing is called in here."""
+    data, at = cursor.data, cursor.at
+    found = []
+    try:
+        for _ in range(count):
+            byte = data[at]
+            at += 1
+            value, shift = byte & 0x7F, 7
+            while byte > 0x7F and shift < 63:
+                byte = data[at]
+                value |= (byte & 0x7F) << shift
+                at += 1
+                shift += 7
+            found.append(value)
+    except IndexError:
+        raise errors.IntegrityError(detail="number runs past the end") from None
+    cursor.at = at
+    return found
 
 
 def encode_inner(level: int, children: Mapping[int, bytes]) -> bytes:
@@ -154,7 +176,7 @@ class Tree(NamedTuple):
             batch = list(islice(leaves, count))
             if not batch:
                 return
-            self._load([node_id for _, node_id in batch])
+            self.load([node_id for _, node_id in batch])
             for index, node_id in batch:
                 for piece in self.leaf(index, node_id):
                     clipped = clip(piece, start, min(stop, self.size))
@@ -173,16 +195,77 @@ class Tree(NamedTuple):
             if child * below < stop and (child + 1) * below > start
         ]
         if level > 1:
-            self._load([child_id for _, child_id in children])
+            self.load([child_id for _, child_id in children])
         for child, child_id in children:
             yield from self._leaves(level - 1, child, child_id, start, stop)
 
-    def _load(self, ids: Sequence[bytes]) -> None:
+    def load(self, ids: Sequence[bytes]) -> None:
+        """Have these nodes at hand, as far as they are whole."""
         try:
             if len(ids) > 1:
                 self.nodes.load_nodes(ids)
         except errors.IntegrityError:
             return  # whoever asks for the damaged one is told, and has had what lies before it
+
+
+class Walk:
+    """A tree that is visited from left to right: each node on the way is decoded once. Not thread-safe."""
+
+    def __init__(self, tree: Tree) -> None:
+        self.tree = tree
+        self._inner: dict[int, tuple[bytes, Mapping[int, bytes]]] = {}
+        self._leaf: tuple[bytes, int, Sequence[Piece]] | None = None
+
+    def children(self, level: int, node_id: bytes) -> Mapping[int, bytes]:
+        """Node ids by their slots."""
+        held = self._inner.get(level)
+        if held is None or held[0] != node_id:
+            held = self._inner[level] = node_id, dict(decode_inner(self.tree.nodes.node(node_id), level))
+        return held[1]
+
+    def leaf(self, index: int, node_id: bytes) -> Sequence[Piece]:
+        """The pieces of a leaf."""
+        if self._leaf is None or self._leaf[:2] != (node_id, index):
+            self._leaf = node_id, index, self.tree.leaf(index, node_id)
+        return self._leaf[2]
+
+    def node_at(self, level: int, index: int) -> bytes | None:
+        """See Tree.node_at."""
+        node_id, at = self.tree.root, self.tree.level
+        if index >> FANOUT_BITS * max(at - level, 0):
+            return None
+        while node_id is not None and at > level:
+            slot = index >> FANOUT_BITS * (at - level - 1) & FANOUT - 1
+            node_id = self.children(at, node_id).get(slot)
+            at -= 1
+        return node_id if at == level else None
+
+
+def between(pieces: Sequence[Piece], start: int, stop: int) -> Iterator[Piece]:
+    """Those of ascending pieces that lie between two offsets, cut to fit."""
+    for piece in pieces[bisect_right(pieces, start, key=_end) : bisect_left(pieces, stop, key=_offset)]:
+        if piece.offset < start or piece.offset + piece.length > stop:
+            first = max(piece.offset, start)
+            length = min(piece.offset + piece.length, stop) - first
+            yield Piece(first, length, piece.chunk, piece.within + first - piece.offset)
+        else:
+            yield piece
+
+
+def _offset(piece: Piece) -> int:
+    return piece.offset
+
+
+def _end(piece: Piece) -> int:
+    return piece.offset + piece.length
+
+
+def part_of(piece: Piece, chunk: bytes) -> memoryview:
+    """The bytes of a piece. Raises IntegrityError where the chunk is too short for it."""
+    part = memoryview(chunk)[piece.within : piece.within + piece.length]
+    if len(part) != piece.length:
+        raise errors.IntegrityError(detail=f"chunk {piece.chunk.hex()} is shorter than the recipe says")
+    return part
 
 
 def clip(piece: Piece, start: int, stop: int) -> Piece | None:

@@ -16,15 +16,13 @@ from karbor.model import errors
 from karbor.sdk.streams import Advance, Old, Put
 from karbor.vault.chunker import changed_spans
 from karbor.vault.index import Location
-from karbor.vault.recipe import Piece, Tree
-from karbor.vault.store import ChunkStore, grouped
+from karbor.vault.recipe import Piece, Tree, part_of
+from karbor.vault.store import ChunkStore, Group, grouped
 
 #: Requests under way, each of 4 MiB at most: enough to hide the round trip of an object store.
 _IN_FLIGHT = 8
 _PIECES = 8192  # of a window, about 600 MiB of a disk that was written in one go
 _TICK = 1.0  # seconds between two questions whether the work is still wanted
-
-Group = Sequence[tuple[Location, bytes]]
 
 
 class Window(NamedTuple):
@@ -137,14 +135,6 @@ class Scatter:
             return False
         held = self._old(piece.offset, piece.length)
         return self._store.codec.chunk_id(held, flags=place.flags) == piece.chunk
-
-
-def part_of(piece: Piece, chunk: bytes) -> memoryview:
-    """The bytes of a piece. Raises IntegrityError where the chunk is too short for it."""
-    part = memoryview(chunk)[piece.within : piece.within + piece.length]
-    if len(part) != piece.length:
-        raise errors.IntegrityError(detail=f"chunk {piece.chunk.hex()} is shorter than the recipe says")
-    return part
 
 
 def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:

@@ -17,7 +17,7 @@ from karbor.vault.pack import Directory, PackBuilder
 from karbor.vault.store import ChunkStore
 
 _UPLOADS = 2  # packs under way besides the one that is filled: the bound of memory
-_NODES_HELD = 1 << 20
+_NODES_HELD = 2 << 20
 TICK = 1.0  # seconds between two questions whether the work is still wanted
 
 
@@ -48,7 +48,7 @@ class Session:
         self._claimed: set[bytes] = set()  # in packs that are not in the cache yet
         self._adopted: set[bytes] = set()  # packs of others that no index object lists
         self._pack: PackBuilder | None = None
-        self._nodes: list[NewChunk] = []  # kept together, so that a recipe is read in few requests
+        self._nodes: dict[bytes, bytes] = {}  # kept together: a recipe is then looked up and read in few requests
         self._nodes_size = 0
         self._room = threading.Semaphore(_UPLOADS)
         self._uploader = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="vault-upload")
@@ -89,12 +89,11 @@ class Session:
                 self._add(chunk)
 
     def put_node(self, data: bytes) -> bytes:
-        """Store a node of a recipe and return its id."""
+        """Store a node of a recipe, at the latest with ``finish``, and return its id."""
         node_id = self._store.codec.chunk_id(data, flags=format.NODE)
-        if self.claim([node_id]):
-            flags, body = self._store.codec.compressor.shrink(data)
-            self._nodes.append(NewChunk(node_id, flags | format.NODE, len(data), body))
-            self._nodes_size += len(body)
+        if node_id not in self._nodes:
+            self._nodes[node_id] = data
+            self._nodes_size += len(data)
             if self._nodes_size >= _NODES_HELD:
                 self._store_nodes()
         return node_id
@@ -113,8 +112,13 @@ class Session:
             self._put_index()
 
     def _store_nodes(self) -> None:
-        nodes, self._nodes, self._nodes_size = self._nodes, [], 0
-        self.store(nodes)
+        nodes, self._nodes, self._nodes_size = self._nodes, {}, 0
+        fresh = self.claim(list(nodes))
+        chunks = []
+        for node_id in (one for one in nodes if one in fresh):
+            flags, body = self._store.codec.compressor.shrink(nodes[node_id])
+            chunks.append(NewChunk(node_id, flags | format.NODE, len(nodes[node_id]), body))
+        self.store(chunks)
 
     def _add(self, chunk: NewChunk) -> None:
         if self._pack is None:

@@ -18,6 +18,9 @@ _GAP = 64 << 10  # reading this many useless bytes costs less than one more requ
 _REQUEST = 4 << 20
 _NODE_CACHE = 4 << 20
 
+#: Chunks that are read with one request: where each lies, and its id.
+Group = Sequence[tuple[Location, bytes]]
+
 
 class ByteCache:
     """The most recently used values up to ``limit`` bytes. Thread-safe."""
@@ -107,6 +110,14 @@ class ChunkStore:
     def chunks(self, ids: Iterable[bytes]) -> Iterator[tuple[bytes, bytes]]:
         """(id, plain bytes) of all of these, in the order in which they lie. Holds one request at a time.
 
+        Raises IntegrityError.
+        """
+        for group, data in self.fetched(ids):
+            yield from self.opened(group, data)
+
+    def fetched(self, ids: Iterable[bytes]) -> Iterator[tuple[Group, bytes]]:
+        """The same not opened yet: chunks that lie together, and what ``opened`` wants of them.
+
         A pack that went away is forgotten, and its chunks are looked for in others. Raises IntegrityError.
         """
         wanted = list(ids)
@@ -120,15 +131,15 @@ class ChunkStore:
                     self.index.forget(group[0][0].pack_id)
                     wanted += [chunk_id for _, chunk_id in group]
                     continue
-                yield from self.opened(group, data)
+                yield group, data
 
-    def read(self, group: Sequence[tuple[Location, bytes]]) -> bytes:
+    def read(self, group: Group) -> bytes:
         """The sealed bytes from the first to the last of chunks that lie in one pack. Raises ObjectNotFound."""
         first, last = group[0][0], group[-1][0]
         name = self.prefix + format.pack_name(first.pack_id)
         return self.bank.get(name, first.offset, last.offset + last.stored - first.offset)
 
-    def opened(self, group: Sequence[tuple[Location, bytes]], data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def opened(self, group: Group, data: bytes) -> Iterator[tuple[bytes, bytes]]:
         """(id, plain bytes) of chunks whose sealed bytes ``read`` gave. One that is damaged is read from another pack.
         Raises IntegrityError where there is none."""
         first = group[0][0]
@@ -157,7 +168,7 @@ class ChunkStore:
         raise fault
 
 
-def grouped(places: Iterable[tuple[Location, bytes]]) -> Iterator[Sequence[tuple[Location, bytes]]]:
+def grouped(places: Iterable[tuple[Location, bytes]]) -> Iterator[Group]:
     """Chunks that lie close together in one pack are read with one request."""
     group: list[tuple[Location, bytes]] = []
     for place, chunk_id in places:
