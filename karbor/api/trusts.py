@@ -50,9 +50,12 @@ def for_schedule(call: Call, scheduled_operation_id: str) -> Iterator[Permission
 
 
 @contextmanager
-def for_work(call: Call, *provider_ids: str, project_id: str | None = None) -> Iterator[Permission]:
+def for_work(
+    call: Call, *provider_ids: str, project_id: str | None = None, hand_on: bool = False
+) -> Iterator[Permission]:
     """The permission for what the workers of these providers do for the caller: none where nothing of that is done in
     a cloud, or where it is about another project (``project_id``), for which the caller cannot give one.
+    ``hand_on``: services of the cloud may be asked to act under it too.
 
     Raises Forbidden where Keystone does not allow it, Unavailable.
     """
@@ -69,7 +72,7 @@ def for_work(call: Call, *provider_ids: str, project_id: str | None = None) -> I
     elif ours is not None:
         yield Permission(ours.trust_id)
     else:
-        with _made(call, identity, None) as permission:
+        with _made(call, identity, None, hand_on=hand_on) as permission:
             yield permission
 
 
@@ -85,7 +88,9 @@ def release(call: Call, trust_id: str | None) -> None:
 
 
 @contextmanager
-def _made(call: Call, identity: Identity, scheduled_operation_id: str | None) -> Iterator[Permission]:
+def _made(
+    call: Call, identity: Identity, scheduled_operation_id: str | None, *, hand_on: bool = False
+) -> Iterator[Permission]:
     if call.context.system_scope:
         raise errors.Forbidden("This needs a login in the project itself; yours is for the whole system.")
     wanted = Trust(
@@ -98,7 +103,8 @@ def _made(call: Call, identity: Identity, scheduled_operation_id: str | None) ->
     trust_id = None
     permission = Permission()
     try:
-        trust_id = identity.create_trust(str(call.context.auth_token), call.project_id, name=row.name)
+        token = str(call.context.auth_token)
+        trust_id = identity.create_trust(token, call.project_id, name=row.name, hand_on=hand_on)
         permission = Permission(trust_id, row)
         yield permission
     except errors.Unavailable:

@@ -104,10 +104,19 @@ class Identity:
             raise self._why_refused(trust_id, fault) from fault
         return str(token)
 
-    def create_trust(self, token: str, project_id: str, roles: Iterable[str] | None = None, *, name: str = "") -> str:
+    def create_trust(
+        self,
+        token: str,
+        project_id: str,
+        roles: Iterable[str] | None = None,
+        *,
+        name: str = "",
+        hand_on: bool = False,
+    ) -> str:
         """Let the user of this token hand on to us those of ``roles`` (the setting, by default) that the user has;
         returns the id of the trust. By ``name`` it is found again if nobody hears of that id: see ``trusts``. There is
-        never a second one of that name.
+        never a second one of that name. ``hand_on``: services that work for us may act under it too, as Heat does for
+        a stack: it makes a trust of this one, which ends with it.
 
         Raises Forbidden with what to do where Keystone does not allow it, Unavailable.
         """
@@ -121,7 +130,8 @@ class Identity:
             "trustee_user_id": self.user_id(),
             "project_id": project_id,
             "impersonation": True,
-            "allow_redelegation": False,
+            "allow_redelegation": hand_on,
+            **({"redelegation_count": 1} if hand_on else {}),
             "roles": [{"name": role} for role in wanted],
             **({"name": name} if name else {}),
         }

@@ -29,9 +29,10 @@ OPTS: list[cfg.Opt] = [
     ),
     cfg.ListOpt(
         "trust_roles",
-        default=["member"],
+        default=["member", "reader"],
         help="Roles that a user hands on to Karbor by a trust, for schedules and for work in the cloud: those of this "
-        "list that the user has. The fewest that the services used ask for.",
+        "list that the user has. The fewest that the services used ask for, with the roles that those imply: Heat hands on "
+        "all that it sees.",
     ),
     cfg.IntOpt(
         "trust_sweep_interval",

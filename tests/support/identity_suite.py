@@ -72,6 +72,31 @@ class IdentitySuite:
         with pytest.raises(errors.Forbidden, match="an application credential. Log in with a password"):
             identity.create_trust(tenant.credential(), tenant.project)
 
+    def test_what_may_be_handed_on_is_once_and_ends_with_it(self, identity, tenant):
+        """As Heat does it, for all roles that it sees."""
+        trust = identity.create_trust(tenant.token(), tenant.project, hand_on=True)
+        token = identity.login(trust)
+        access = identity.session_for_token(token).auth.get_access(identity.session_for_token(token))
+        handed = self._hand_on(identity, tenant, token, access.role_names)
+        assert identity.login(handed)
+        with pytest.raises(errors.Forbidden):
+            identity.create_trust(identity.login(handed), tenant.project)
+        identity.delete_trust(trust)
+        assert not {trust, handed} & tenant.trusts()
+
+    @staticmethod
+    def _hand_on(identity, tenant, token, roles):
+        wish = {
+            "trustor_user_id": tenant.id,
+            "trustee_user_id": identity.user_id(),
+            "project_id": tenant.project,
+            "impersonation": True,
+            "roles": [{"name": role} for role in roles],
+        }
+        session = identity.session_for_token(token)
+        answer = session.post(f"{identity.url()}/OS-TRUST/trusts", json={"trust": wish})
+        return answer.json()["trust"]["id"]
+
     def test_nobody_hands_on_what_is_not_his(self, identity, tenant):
         with pytest.raises(errors.Unauthorized):
             identity.create_trust("garbage", tenant.project)

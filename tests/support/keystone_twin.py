@@ -136,10 +136,14 @@ class KeystoneTwin:
         if token is None:
             return _refuse(401)
         wanted = {role["name"] for role in wish["roles"]}
-        delegated = token.trust or token.credential
-        if delegated or wish["trustor_user_id"] != token.user or not wanted <= set(token.roles):
+        parent = token.trust or {}
+        handed = {role["name"] for role in parent.get("roles", ())} if parent else set(token.roles)
+        final = token.credential or (parent and not parent["redelegation_count"])
+        if final or wish["trustor_user_id"] != token.user or not wanted <= handed:
             return _refuse(403)
-        made = {**wish, "id": uuid.uuid4().hex, "expires_at": None}
+        depth = wish.get("redelegation_count", 1) if wish.get("allow_redelegation") else 0
+        above = parent.get("id")
+        made = {**wish, "id": uuid.uuid4().hex, "expires_at": None, "redelegation_count": depth, "above": above}
         self.trusts[made["id"]] = made
         return _json(201, {"trust": made})
 
@@ -163,7 +167,8 @@ class KeystoneTwin:
             return _refuse(404)
         if token.user != self.trusts[id]["trustor_user_id"]:
             return _refuse(403)
-        del self.trusts[id]
+        for one in [id, *(other for other, trust in self.trusts.items() if trust["above"] == id)]:
+            del self.trusts[one]
         return Reply(204)
 
 

@@ -124,7 +124,7 @@ class Restores(Node):
             )
             return {"restore": views.restore(restore, call)}, (booked,)
 
-        with trusts.for_work(call, canonical(call.body["provider_id"])) as permission:
+        with trusts.for_work(call, canonical(call.body["provider_id"]), hand_on=True) as permission:
             return work.send_made(call, repeats.once(call, create))
 
 
