@@ -19,6 +19,14 @@ OPTS: list[cfg.Opt] = [
         default="",
         help="Project that owns guests which name no owner themselves. Empty: every project sees them.",
     ),
+    cfg.IntOpt(
+        "max_chosen",
+        default=1000,
+        min=1,
+        max=10000,
+        help="Resources that one run of a plan may choose by tags, metadata and names. More are an error: the run "
+        "fails and says so.",
+    ),
     cfg.IntOpt("max_concurrent_operations", default=2, min=1, help="Jobs this worker runs at the same time."),
     cfg.IntOpt(
         "max_parallel_steps",

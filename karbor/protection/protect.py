@@ -11,7 +11,7 @@ from karbor.db.jobs import FLOW_KEY
 from karbor.model import errors
 from karbor.model.checkpoint import CONSISTENCY, Checkpoint, CheckpointRecord, Reason, SavedResource, Sizes
 from karbor.model.graph import ResourceGraph
-from karbor.model.resource import Resource, ResourceKey
+from karbor.model.resource import ResourceKey
 from karbor.protection import flows
 from karbor.protection.flows import Step, step_name
 from karbor.protection.lock import lock_for
@@ -40,13 +40,15 @@ class ProtectOperation(Operation):
         self.parameters = checkpoint.plan.get("parameters", {})
         if checkpoint.graph is None or not self.job.payload.get(FLOW_KEY):  # a new attempt looks at what is there now
             self.provider.bank.identity()  # a bank that is gone shows here, before a guest is touched
-            roots = [Resource.from_dict(entry) for entry in checkpoint.plan["resources"]]
-            self.graph = self.parts.protectables.for_caller(self.open_cloud).graph(self.job.project_id, roots)
+            seen = self.parts.protectables.for_caller(self.open_cloud)
+            chosen = seen.choose(self.job.project_id, checkpoint.plan)
+            self.graph = seen.graph_below(self.job.project_id, chosen.roots)
             for node in self.graph:
                 self.plugin(node.key)  # raises for a type that this provider cannot protect
             with self.parts.database.write() as rows:
                 rows.jobs.check(self.job)
-                rows.checkpoints.update(checkpoint.id, graph=self.graph.to_dict())
+                why = chosen.to_dict() if checkpoint.plan.get("selection") else None
+                rows.checkpoints.update(checkpoint.id, graph=self.graph.to_dict(), chosen=why)
         else:
             self.graph = ResourceGraph.from_dict(checkpoint.graph)
         self.begin_writing()
@@ -212,6 +214,8 @@ class ProtectOperation(Operation):
             resources=tuple(self._saved(key, done) for key, done in protected.items()),
             created_at=iso(checkpoint.created_at),
             extra_info=checkpoint.extra_info,
+            chosen=checkpoint.chosen,
+            cost=checkpoint.cost,
             consistency=_weakest(done["consistency"] for done in protected.values()),
             mode="incremental" if any(done["mode"] == "incremental" for done in protected.values()) else "full",
             sizes=Sizes(

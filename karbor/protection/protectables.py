@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
 
 class ProtectableRegistry:
-    """All protectable plug-ins of this worker, by resource type."""
+    """All protectable plug-ins of this worker, by resource type. A plan can choose ``max_chosen`` resources."""
 
-    def __init__(self, plugins: Sequence[Protectable]) -> None:
+    def __init__(self, plugins: Sequence[Protectable], *, max_chosen: int = 1000) -> None:
         self._by_type = {plugin.resource_type: plugin for plugin in plugins}
+        self._max_chosen = max_chosen
 
     def for_caller(self, open_cloud: "Callable[[], Cloud] | None") -> "ProtectableRegistry":
         """The same for one request. ``open_cloud`` opens the cloud of whoever asks; None: nobody may look into one, and
@@ -28,7 +29,7 @@ class ProtectableRegistry:
                 plugins.append(plugin)
             elif open_cloud is not None:
                 plugins.append(plugin.in_cloud(open_cloud))
-        return ProtectableRegistry(plugins)
+        return ProtectableRegistry(plugins, max_chosen=self._max_chosen)
 
     def __contains__(self, type_: str) -> bool:
         return type_ in self._by_type
@@ -117,27 +118,29 @@ class ProtectableRegistry:
                 wanted.setdefault(one.type, []).append(one.id)
         return {type_: self._by_type[type_].get_many(project_id, ids) for type_, ids in wanted.items()}
 
-    def choose(self, project_id: str, named: Sequence[Resource], choices: Sequence[Choice], *, limit: int) -> Chosen:
-        """Today's state of what a plan names, and of what its choices fit now: at most ``limit`` of these altogether.
+    def choose(self, project_id: str, plan: Mapping[str, Any]) -> Chosen:
+        """Today's state of what a plan (as a checkpoint keeps it) names, and of what its choices fit now.
 
         Raises ResourceNotFound where something that is named is not there, and where there is nothing at all: a run
         that protects nothing must not look like one that did. InvalidInput where too much is chosen.
         """
+        named = [Resource.from_dict(entry) for entry in plan["resources"]]
+        choices = [Choice.from_dict(entry) for entry in plan.get("selection") or ()]
         found = Chosen()
         found.add(self.find(project_id, named), NAMED)
         for choice in choices:
-            fitting = self._plugin_to_choose(choice.type).select(project_id, choice, limit=limit)
+            fitting = self._plugin_to_choose(choice.type).select(project_id, choice, limit=self._max_chosen)
             found.add(fitting, choice.reason)
             if not fitting:
                 found.empty.append(choice.in_words())
-        if len(found.resources) > limit + len(named):
+        if choices and len(found.resources) > self._max_chosen + len(named):
             raise errors.InvalidInput(
-                f"The plan chooses more than {limit} resources.",
+                f"The plan chooses more than {self._max_chosen} resources.",
                 next_action="choose fewer, or let the operator raise max_chosen",
             )
         if not found.resources:
             raise errors.ResourceNotFound(
-                f"There is nothing that the plan chooses: {'; '.join(found.empty[:5]) or 'it chooses nothing'}.",
+                f"There is nothing that the plan chooses: {'; '.join(found.empty[:5])}.",
                 next_action="give what shall be protected that name, tag or metadata, or change the plan",
             )
         return found

@@ -8,6 +8,7 @@ from karbor.clients.openstack import Cloud
 from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.model.resource import Resource
+from karbor.model.selection import Choice
 from karbor.protection import filelisting, restoreplan
 from karbor.protection.clouds import Clouds
 from karbor.protection.protectables import ProtectableRegistry
@@ -79,6 +80,18 @@ class ProtectionService(interface.Protection):
             )
             if reason:
                 refused.append({"id": one.id, "type": one.type, "reason": reason})
+        return refused
+
+    def check_selection(self, provider_id: str, selection: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        types = self._provider(provider_id).info.resource_types
+        refused = []
+        for choice in map(Choice.from_dict, selection):
+            try:
+                if choice.type not in types:
+                    raise errors.InvalidInput(f"The provider cannot protect resources of type {choice.type}.")
+                self._protectables.require_choosable(choice)
+            except (errors.InvalidInput, errors.NotSupported) as fault:
+                refused.append({"type": choice.type, "reason": fault.message})
         return refused
 
     def plan_restore(

@@ -40,7 +40,7 @@ class Protection:
     """What karbor-protection does for the others."""
 
     TOPIC = "karbor-protection"
-    VERSION = "1.2"
+    VERSION = "1.3"
 
     @method("cast")
     def run(self, job_id: str) -> None:
@@ -83,6 +83,22 @@ class Protection:
         self, project_id: str, provider_id: str, resources: Sequence[Mapping[str, Any]]
     ) -> Sequence[Mapping[str, Any]]:
         """Those of ``resources`` that cannot be protected: ``{"id", "type", "reason"}``; empty where all is well."""
+        raise NotImplementedError
+
+    @method("call")
+    def check_selection(self, provider_id: str, selection: Sequence[Mapping[str, Any]]) -> Sequence[Mapping[str, Any]]:
+        """Those choices of a plan that cannot be made here: ``{"type", "reason"}``; empty where all is well. Looks at
+        no inventory: a choice may find nothing yet.
+        """
+        raise NotImplementedError
+
+    @method("call", for_user=True)
+    def plan_protect(self, project_id: str, provider_id: str, plan: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What a run of this plan (``Plan.snapshot()``) would do now: ``chosen``, ``resources`` (how many of each type
+        there are with all that depends on them), ``cost``, ``conflicts`` and ``untold``. Changes nothing.
+
+        Raises Unavailable where this worker does not have the provider, or cloud or hypervisor cannot be used.
+        """
         raise NotImplementedError
 
     @method("call", for_user=True)

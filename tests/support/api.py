@@ -106,6 +106,22 @@ class WorkersTwin:
             if (entry["type"], entry["id"]) not in mine
         ]
 
+    def check_selection(self, provider_id, selection):
+        self._answer()
+        return [
+            {"type": entry["type"], "reason": "it cannot be chosen so"}
+            for entry in selection
+            if entry["type"] not in self.types
+        ]
+
+    def plan_protect(self, project_id, provider_id, plan):
+        self._answer()
+        self.asked_with = plan
+        found = {"type": "OS::Nova::Server", "id": SERVER, "name": "vm", "reasons": ["named in the plan"]}
+        chosen = {"resources": [found], "empty": []}
+        lists = {"cost": [], "conflicts": [], "untold": []}
+        return {"chosen": chosen, "resources": {"OS::Nova::Server": 1}, **lists}
+
     def plan_restore(self, project_id, provider_id, checkpoint_id, parameters):
         self._answer()
         self.asked_with = parameters

@@ -316,9 +316,10 @@ def _check_runnable(plan: Plan, provider: ProviderInfo) -> None:
         raise errors.InvalidInput(f"The plan {plan.id} belongs to the provider {plan.provider_id}.")
     if not provider.available:
         raise _unavailable(provider)
-    for resource in plan.resources:
-        if resource.type not in provider.resource_types:
-            raise errors.InvalidInput(f"The provider cannot protect resources of type {resource.type}.")
+    types = [*(resource.type for resource in plan.resources), *(choice.type for choice in plan.selection)]
+    for type_ in types:
+        if type_ not in provider.resource_types:
+            raise errors.InvalidInput(f"The provider cannot protect resources of type {type_}.")
 
 
 def _require_room(rows: Transaction, call: Call, project_id: str) -> None:

@@ -3,7 +3,7 @@
 
 import logging
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +11,7 @@ from karbor.api import paging, parameters, published, repeats, tags, trusts
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item
 from karbor.api.operation import Answer, operation
-from karbor.api.v1 import views
+from karbor.api.v1 import selections, views
 from karbor.api.v1.outlooks import PlanForecast, PlanRetention
 from karbor.api.v1.trigger_kinds import Typed
 from karbor.conf import quota
@@ -50,33 +50,6 @@ def tag(answer: Mapping[str, Any]) -> str:
     return tags.tag_of(answer["plan"], without=views.VOLATILE)
 
 
-def _check_resources(
-    call: Call, provider: ProviderInfo, given: Sequence[Mapping[str, Any]], *, project_id: str
-) -> None:
-    """Raise InvalidInput for a resource that this provider cannot protect, or that the project does not have.
-
-    The last word has the live inventory; Unavailable where nobody answers for it.
-    """
-    for entry in given:
-        if entry["type"] not in provider.resource_types:
-            raise errors.InvalidInput(f"The provider cannot protect resources of type {entry['type']}.")
-    refused = call.services.protection.check_resources(
-        project_id=project_id, provider_id=provider.id, resources=[dict(entry) for entry in given]
-    )
-    if refused:
-        first = refused[0]
-        raise errors.InvalidInput(f"The resource {first['type']} {first['id']} cannot be protected: {first['reason']}")
-
-
-def _check_duplicates(given: Sequence[Mapping[str, Any]]) -> None:
-    seen = set()
-    for entry in given:
-        key = (entry["type"], entry["id"])
-        if key in seen:
-            raise errors.InvalidInput(f"The resource {entry['type']} {entry['id']} is named twice.")
-        seen.add(key)
-
-
 class Plan(Typed):
     """``/plans/{id}``"""
 
@@ -103,11 +76,7 @@ class Plan(Typed):
             old = published.trusts_of(rows, before.id)
         given = {**call.body, "policy_id": policy and policy.id} if "policy" in call.body else call.body
         changes = _changes(before, given)
-        if "resources" in changes:
-            _check_duplicates(call.body["resources"])
-            with call.services.database.read() as rows:
-                provider = rows.providers.get(before.provider_id)
-            _check_resources(call, provider, call.body["resources"], project_id=before.project_id)
+        self._check_changes(call, before, changes)
 
         def change(rows: Transaction) -> Answer:
             now = rows.plans.get(before.id, project_id=before.project_id, lock=True)
@@ -153,6 +122,16 @@ class Plan(Typed):
         LOG.info("plan deleted plan=%s project=%s request=%s", plan.id, plan.project_id, call.context.request_id)
         return None
 
+    def _check_changes(self, call: Call, before: Value, changes: Mapping[str, Any]) -> None:
+        if not changes.keys() & {"resources", "selection"}:
+            return
+        with call.services.database.read() as rows:
+            provider = rows.providers.get(before.provider_id)
+        if "resources" in changes:
+            selections.check_duplicates(call.body["resources"])
+            selections.check_resources(call, provider, call.body["resources"], project_id=before.project_id)
+        selections.check(call, provider, changes.get("selection", ()))
+
     def _plan(self, call: Call) -> Value:
         with call.services.database.read() as rows:
             plan = rows.plans.get(call.path["plan_id"], project_id=call.scope)
@@ -176,6 +155,10 @@ def _changes(plan: Value, body: Mapping[str, Any]) -> dict[str, Any]:
     wanted: dict[str, Any] = {name: body[name] for name in _PLAIN if name in body}
     if "resources" in body:
         wanted["resources"] = tuple(Resource.from_dict(entry) for entry in body["resources"])
+    if "selection" in body:
+        wanted["selection"] = selections.given(body)
+    after = replace(plan, **wanted)
+    selections.require_any(body, after.resources, after.selection)
     changes = {name: value for name, value in wanted.items() if getattr(plan, name) != value}
     if plan.status != "suspended" and changes.keys() - _ALWAYS:
         raise errors.InvalidInput("The plan can be only updated in suspended status.")
@@ -214,12 +197,15 @@ class Plans(Typed):
         """Create a plan."""
         body = call.body
         provider = _provider(call, canonical(body["provider_id"]))
-        _check_duplicates(body["resources"])
+        resources, choices = body.get("resources") or (), selections.given(body)
+        selections.require_any(body, resources, choices)
+        selections.check_duplicates(resources)
         given = parameters.without_nulls(body.get("parameters"))
-        named = [(entry["type"], entry["id"]) for entry in body["resources"]]
+        named = [(entry["type"], entry["id"]) for entry in resources]
         known = {**(provider.schemas.get("options_schema") or {}), lock.PARAMETER: LOCK_OPTIONS}
         parameters.check(given, known, resources=named)
-        _check_resources(call, provider, body["resources"], project_id=call.project_id)
+        selections.check_resources(call, provider, resources, project_id=call.project_id)
+        selections.check(call, provider, choices)
         with call.services.database.read() as rows:
             policy = _policy(rows, body.get("policy"))
         plan = Value(
@@ -227,7 +213,8 @@ class Plans(Typed):
             project_id=call.project_id,
             name=body["name"],
             provider_id=provider.id,
-            resources=tuple(Resource.from_dict(entry) for entry in body["resources"]),
+            resources=tuple(Resource.from_dict(entry) for entry in resources),
+            selection=choices,
             description=body.get("description"),
             parameters=given,
             rpo=body.get("rpo"),

@@ -5,6 +5,7 @@ from karbor.model import states
 from karbor.model.checkpoint import CONSISTENCY
 from karbor.model.lock import MODES
 from karbor.schema.noun import Field, Noun
+from karbor.schema.nouns.selection import CHOSEN, SELECTION
 from karbor.schema.types import (
     ANY_OBJECT,
     COUNT,
@@ -35,6 +36,7 @@ _PLAN = an_object(
         "provider_id": UUID,
         "resources": {"type": "array", "items": RESOURCE},
         "parameters": ANY_OBJECT,
+        "selection": SELECTION,
     },
     required=("id", "name", "provider_id", "resources"),
 )
@@ -56,6 +58,7 @@ CHECKPOINT = Noun(
             "`available` means that everything was read back.",
         ),
         "protection_plan": Field(_PLAN, "The plan as it was when the checkpoint was made."),
+        "chosen": Field(CHOSEN, "What the plan led to, and why; null where it only names resources, or nobody looked."),
         "resource_graph": Field(
             {"type": "string", "examples": ['[{"0x0": ["Libvirt::Domain", "9a1b6c1e", "web1", null]}, []]']},
             "JSON text: nodes by number, then who stands above whom.",

@@ -4,6 +4,7 @@
 from karbor.model import states
 from karbor.model.alarm import STATES
 from karbor.schema.noun import Field, Noun
+from karbor.schema.nouns.selection import SELECTION
 from karbor.schema.types import (
     COUNT,
     DESCRIPTION,
@@ -75,9 +76,16 @@ PLAN = Noun(
             update="optional",
         ),
         "resources": Field(
-            {"type": "array", "items": RESOURCE, "minItems": 1, "maxItems": 10000},
-            "What is to be protected; what depends on it is found by itself.",
-            create="required",
+            {"type": "array", "items": RESOURCE, "maxItems": 10000},
+            "What is to be protected; what depends on it is found by itself. At least one, or a `selection`.",
+            create="optional",
+            update="optional",
+        ),
+        "selection": Field(
+            SELECTION,
+            "What else is to be protected: everything that has all of the given `tags`, `metadata` and `name` when the "
+            "plan is run. The checkpoint tells what that was.",
+            create="optional",
             update="optional",
         ),
         "parameters": Field(

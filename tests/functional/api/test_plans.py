@@ -268,3 +268,50 @@ def test_a_plan_that_a_schedule_runs_stays(api):
     schedule(api, plan)
     assert "scheduled operation" in api.refused(409, "DELETE", f"/plans/{plan['id']}")
     assert api.get(f"/plans/{plan['id']}") == {"plan": plan}
+
+
+CHOICE = {"type": "OS::Nova::Server", "tags": ["db"], "name": "web-*", "exclude": {"ids": [SERVER]}}
+
+
+def test_a_plan_may_choose_and_name_nothing(api):
+    plan = api.plan(selection=[CHOICE], resources=[])
+    assert (plan["resources"], plan["selection"]) == ([], [CHOICE])
+    body = {key: value for key, value in BODY.items() if key != "resources"}
+    other = api.post("/plans", {"plan": {**body, "selection": [CHOICE]}})["plan"]
+    assert other["resources"] == []
+    checkpoint = api.checkpoint(plan)
+    assert checkpoint["protection_plan"]["selection"] == [CHOICE]
+    assert checkpoint["chosen"] is None
+
+
+def test_a_plan_that_only_names_chooses_nothing(api):
+    plan = api.plan()
+    assert plan["selection"] == []
+    assert "selection" not in api.checkpoint(plan)["protection_plan"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "reason"),
+    [
+        ({"type": "OS::Nova::Server"}, "plan.selection[0]. It needs tags, metadata or a name"),
+        ({"tags": ["db"]}, "'type' is required"),
+        ({**CHOICE, "exclude": {"strange": 1}}, "plan.selection[0].exclude"),
+        ({**CHOICE, "tags": ["a,b"]}, "plan.selection[0].tags[0]"),
+        ({**CHOICE, "metadata": {"k": 1}}, "plan.selection[0].metadata.k"),
+        ({**CHOICE, "type": "OS::Trove::Instance"}, "cannot protect resources of type OS::Trove::Instance"),
+        ({**CHOICE, "type": "Libvirt::Domain"}, "cannot be chosen so"),
+    ],
+)
+def test_a_wrong_choice_is_refused(api, choice, reason):
+    assert reason in api.refused(400, "POST", "/plans", {"plan": {**BODY, "selection": [choice]}})
+    assert api.get("/plans") == {"plans": []}
+
+
+def test_what_a_plan_chooses_can_be_changed_and_taken_away(api):
+    path = f"/plans/{api.plan()['id']}"
+    after = api.send("PUT", path, {"plan": {"selection": [CHOICE], "resources": []}})[1]["plan"]
+    assert (after["selection"], after["resources"]) == ([CHOICE], [])
+    api.refused(400, "PUT", path, {"plan": {"selection": []}})
+    api.refused(400, "PUT", path, {"plan": {"selection": [{**CHOICE, "type": "Libvirt::Domain"}]}})
+    after = api.send("PUT", path, {"plan": {"selection": [], "resources": [VM]}})[1]["plan"]
+    assert (after["selection"], after["resources"]) == ([], [VM])

@@ -5,6 +5,7 @@ import pytest
 
 from karbor.model import errors
 from karbor.model.resource import Resource
+from karbor.model.selection import Choice
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.sdk.environment import Environment
 from tests.support.memory import MemoryProtectable
@@ -211,3 +212,53 @@ def test_many_resources_of_a_plan_are_asked_for_at_once(registry, guests):
 def test_the_graph_asks_for_the_dependents_of_a_level_at_once(registry, disks):
     registry.graph("mine", [Resource("Guest", name, name) for name in ("one", "two", "three")])
     assert disks.pages == [3]
+
+
+def _plan(*choices, named=()):
+    resources = [{"type": "Guest", "id": id_, "name": id_} for id_ in named]
+    return {"resources": resources, "selection": [{"type": "Guest", **choice} for choice in choices]}
+
+
+def test_a_plan_leads_to_what_it_names_and_to_what_its_choices_fit_today(registry, guests):
+    plan = _plan({"name": "t*"}, {"name": "x*"}, named=["two"])
+    assert registry.choose("mine", plan).to_dict() == {
+        "resources": [
+            {"type": "Guest", "id": "two", "name": "two", "reasons": ["named in the plan", "name=t*"]},
+            {"type": "Guest", "id": "three", "name": "three", "reasons": ["name=t*"]},
+        ],
+        "empty": ["Guest with name=x*"],
+    }
+    guests.add("mine", "xenial")
+    assert [one.id for one in registry.choose("mine", plan).roots] == ["two", "three", "xenial"]
+
+
+def test_nothing_of_others_is_chosen(registry):
+    assert [one.id for one in registry.choose("mine", _plan({"name": "*"})).roots] == ["one", "three", "two"]
+
+
+def test_a_plan_that_leads_to_nothing_is_an_error_that_says_what_was_looked_for(registry):
+    with pytest.raises(errors.ResourceNotFound, match=r"Guest with name=web-\*"):
+        registry.choose("mine", _plan({"name": "web-*"}))
+
+
+@pytest.mark.parametrize("choices", [[{"name": "*"}], [{"name": "t*"}, {"name": "o*"}]])
+def test_more_than_the_operator_allows_are_not_chosen(guests, choices):
+    registry = ProtectableRegistry([guests], max_chosen=2).for_caller(None)
+    with pytest.raises(errors.InvalidInput, match="ore than 2 resources"):
+        registry.choose("mine", _plan(*choices))
+
+
+@pytest.mark.parametrize(
+    ("choice", "reason"),
+    [
+        ({"type": "Guest", "tags": ["db"]}, "cannot be chosen by tags, only by: name"),
+        ({"type": "Guest", "name": "*", "exclude": {"metadata": {"k": "v"}}}, "cannot be chosen by metadata"),
+        ({"type": "Disk", "name": "*"}, "protected with its Guest"),
+        ({"type": "Other", "name": "*"}, "cannot be looked for here"),
+    ],
+)
+def test_what_cannot_be_chosen_so_is_told(registry, choice, reason):
+    with pytest.raises(errors.KarborError, match=reason):
+        registry.require_choosable(Choice.from_dict(choice))
+    with pytest.raises(errors.KarborError, match=reason):
+        registry.choose("mine", {"resources": [], "selection": [choice]})

@@ -19,6 +19,9 @@ PLAN_BODY = {
 }
 
 
+NO_TAGS = {"type": "A::B", "tags": []}
+
+
 def refusal(schema, value):
     with pytest.raises(errors.InvalidInput) as fault:
         Shape(schema).check(value)
@@ -52,7 +55,7 @@ def test_the_least_plan_is_taken():
         ({"plan": {**PLAN_BODY, "name": None}}, "plan.name", "type string"),
         ({"plan": {**PLAN_BODY, "name": "n" * 256}}, "plan.name", "at most 255"),
         ({"plan": {**PLAN_BODY, "provider_id": "x"}}, "plan.provider_id", "must be a uuid"),
-        ({"plan": {**PLAN_BODY, "resources": []}}, "plan.resources", "at least 1 item"),
+        ({"plan": {**PLAN_BODY, "selection": [NO_TAGS]}}, "plan.selection[0].tags", "at least 1 item"),
         ({"plan": {**PLAN_BODY, "resources": [{**VM, "id": "../x"}]}}, "plan.resources[0].id", "not allowed"),
         ({"plan": {**PLAN_BODY, "parameters": {"A::B": {"k": []}}}}, "plan.parameters.A::B.k", "type string or number"),
     ],

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cinder in memory: volumes, their snapshots and backups, and the quota that all of them use."""
 
+import ast
 from typing import Any
 
 from karbor.sdk.testing.memorycloud.identity import USER
@@ -99,6 +100,9 @@ class Volumes(Service):
         for name in ("name", "status", "volume_id"):
             if name in request.query:
                 items = [one for one in items if one.get(name) == request.query[name]]
+        if "metadata" in request.query:  # as Python writes a dict
+            wanted = ast.literal_eval(request.query["metadata"]).items()
+            items = [one for one in items if wanted <= one["metadata"].items()]
         name = {"volume": "Volume", "volume_snapshot": "Snapshot", "backup": "Backup"}[kind]
         page, more = self.page(
             request, items, unknown_marker=lambda id_: Refusal(404, f"{name} {id_} could not be found.")

@@ -8,6 +8,7 @@ import pytest
 from karbor.clients.openstack import CloudSettings
 from karbor.model import errors
 from karbor.model.resource import Resource
+from karbor.model.selection import Choice, Pattern
 from karbor.plugins.resources.cloudtypes import DATABASE, IMAGE, NETWORK, PROJECT, SERVER, SHARE, VOLUME
 from karbor.sdk.testing.memorycloud import MemoryCloud
 from tests.support.clouds import application, protectables
@@ -220,3 +221,73 @@ def test_questions_grow_with_pages_and_not_with_resources(memory, servers):
     assert page <= 3 + 2 * _pages(servers, 1000) + volumes + 1 + 7 * (servers < 8)
     assert tree <= 3 + 2 * (2 * _pages(servers, 1000) + 2 * volumes + 4) + 7 * (servers < 8)
     assert check <= _pages(servers, 1000) + 7 * (servers < 8)
+
+
+def _select(registry, project_id, type_, **asked):
+    plan = {"resources": [], "selection": [{"type": type_, **asked}]}
+    return [one.name for one in registry.choose(project_id, plan).roots]
+
+
+def test_servers_are_chosen_by_tags_metadata_and_names(memory):
+    for name, tags, metadata in (("web-1", ["gold"], {"k": "v"}), ("web-2", ["gold", "db"], {}), ("x", ["db"], {})):
+        _add(memory, SERVER, "alpha", name, tags=tags, metadata=metadata)
+        _add(memory, SERVER, "beta", f"{name}-foreign", tags=tags, metadata=metadata)
+    registry, cloud = _seen(memory)
+    chosen = [
+        _select(registry, cloud.project_id, SERVER, **asked)
+        for asked in (
+            {"tags": ["gold", "db"]},
+            {"metadata": {"k": "v"}},
+            {"name": "web-*", "exclude": {"tags": ["db"]}},
+        )
+    ]
+    assert chosen == [["web-2"], ["web-1"], ["web-1"]]
+
+
+def test_volumes_images_and_shares_are_chosen_by_what_they_have(memory):
+    for name in ("one", "two"):
+        _add(memory, VOLUME, "alpha", name, metadata={"tier": name})
+        _add(memory, SHARE, "alpha", name, metadata={"tier": name})
+        _add(memory, IMAGE, "alpha", name, tags=[name, "all"], tier=name)
+    registry, cloud = _seen(memory)
+    for type_ in (VOLUME, SHARE, IMAGE):
+        assert _select(registry, cloud.project_id, type_, metadata={"tier": "two"}) == ["two"]
+    assert _select(registry, cloud.project_id, IMAGE, tags=["one", "all"]) == ["one"]
+
+
+def test_a_service_leaves_out_what_does_not_fit_where_it_can(memory):
+    for number in range(5):
+        _add(memory, SERVER, "alpha", f"s{number}", tags=["db"] if number == 3 else [])
+        _add(memory, VOLUME, "alpha", f"v{number}", metadata={"k": "v"} if number == 3 else {})
+    registry, cloud = _seen(memory)
+    for type_, asked in ((SERVER, {"tags": ("db",)}), (VOLUME, {"metadata": {"k": "v"}})):
+        choice = Choice(type_, Pattern(**asked))
+        assert len(list(registry.plugin(type_).traits(cloud.project_id, choice))) == 1
+
+
+def test_where_users_may_not_ask_so_the_volumes_are_looked_through(memory):
+    for name in ("one", "two"):
+        _add(memory, VOLUME, "alpha", name, metadata={"tier": name})
+    registry, cloud = _seen(memory)
+    memory.fail("block-storage", "GET", "/volumes/detail", 400)
+    assert _select(registry, cloud.project_id, VOLUME, metadata={"tier": "two"}) == ["two"]
+
+
+@pytest.mark.parametrize("asked", [{"name": "*"}, {"tags": ["db"]}])
+def test_choosing_costs_one_question_for_each_page(memory, asked):
+    for number in range(1200):
+        _add(memory, SERVER, "alpha", f"s{number}", tags=["db"])
+    registry, cloud = _seen(memory)
+    choice = Choice.from_dict({"type": SERVER, **asked})
+    assert len(registry.plugin(SERVER).select(cloud.project_id, choice, limit=2000)) == 1200
+    assert memory.calls["compute", "GET", "/servers/detail"] == 2
+
+
+def test_what_a_job_made_for_a_while_is_never_found(memory):
+    passing = {"karbor": "passing", "karbor_job": "j"}
+    _add(memory, VOLUME, "alpha", "copy", metadata=passing)
+    _add(memory, IMAGE, "alpha", "karbor-passing-j-r")
+    _add(memory, IMAGE, "alpha", "another name", tags=["karbor-passing-j-r"])
+    _add(memory, IMAGE, "alpha", "made by Nova", karbor="passing")
+    registry, cloud = _seen(memory)
+    assert _ids(registry, cloud.project_id, VOLUME) == _ids(registry, cloud.project_id, IMAGE) == []
