@@ -92,7 +92,8 @@ class ProtectionRole(Role):
                 plugin(loading.settings_from(conf, name.replace("-", "_"), plugin.Settings), self.environment)
                 for name, plugin in loading.plugin_classes("karbor.protectables").items()
                 if clouds is not None or not plugin.acts_in_cloud
-            ]
+            ],
+            max_chosen=conf.max_chosen,
         )
         parts = Parts(shared.database, self.providers, protectables, shared.clock, clouds)
         self._steps = ThreadPoolExecutor(conf.max_parallel_steps, thread_name_prefix="step")
