@@ -20,6 +20,7 @@ from karbor.protection import exports
 from karbor.protection.attempt import JobSettings
 from karbor.protection.cleaner import Cleaner, settings_from
 from karbor.protection.keywatch import KeyWatch
+from karbor.protection.lending import lender_from
 from karbor.protection.operation import Parts
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import ProviderRegistry
@@ -95,7 +96,8 @@ class ProtectionRole(Role):
             ],
             max_chosen=conf.max_chosen,
         )
-        parts = Parts(shared.database, self.providers, protectables, shared.clock, clouds)
+        lender = lender_from(conf, shared.clock)
+        parts = Parts(shared.database, self.providers, protectables, shared.clock, clouds, lender)
         self._steps = ThreadPoolExecutor(conf.max_parallel_steps, thread_name_prefix="step")
         settings = JobSettings(
             lease=conf.jobs.lease,

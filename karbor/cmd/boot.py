@@ -8,34 +8,29 @@ it: after a kill, a reboot, or an export that died.
 import argparse
 import contextlib
 import json
-import os
 import threading
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from karbor.app import roles, wiring
 from karbor.common import durable
-from karbor.common.waiting import wait_for
 from karbor.model import errors
 from karbor.model.checkpoint import CheckpointRecord
-from karbor.model.export import Export
 from karbor.model.graph import ResourceGraph
 from karbor.model.resource import ResourceKey
 from karbor.protection import export
-from karbor.protection.exportprocess import ExportProcess
-from karbor.protection.exports import arguments_of, place_from
-from karbor.virt.instant import InstantGuest, Pull
+from karbor.protection.exports import place_from
+from karbor.protection.lending import LentStreams, Loan
+from karbor.sdk.hypervisor import NewDomain, Pull
+from karbor.virt.instant import InstantGuest, admit
 from karbor.virt.libvirt_connection import Connection
 from karbor.virt.libvirt_define import Definer
 
 _DOMAIN, _DISK, _STREAM = "Libvirt::Domain", "Libvirt::Disk", "disk"
 _STATE = "boot.json"
-_LASTS = timedelta(days=30)
-_SERVE_SECONDS = 120.0
 _BETWEEN = 1.0
 
 
@@ -73,40 +68,47 @@ def boot(application: wiring.Application, given: argparse.Namespace) -> Any:
     home = Path(shared.conf.state_path) / "boots"
     with contextlib.closing(roles.make_providers(shared, environment)) as providers:
         found = _begun(home, given) or _decide(home, given, *export.find(shared.database, providers, given.checkpoint))
-    process = ExportProcess(home / found.uuid)
-    names = {target: _export_name(found, key) for target, key in found.disks.items()}
-    guest = InstantGuest(connection, found.uuid, Path(found.directory), process.socket, names)
-    definer = Definer(connection, Path(shared.conf.state_path) / "replaced-domains")
+    keys = {target: ResourceKey.parse(text) for target, text in found.disks.items()}
+    loan = Loan(found.project, found.provider, found.checkpoint, list(keys.values()), _STREAM)
+    settings = place_from(shared.conf).settings
+    lent = LentStreams(home / found.uuid, loan, settings, clock=shared.clock, check=lambda: None)
+    directory = Path(found.directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    paths = {target: str(directory / f"{found.uuid}-{target}.qcow2") for target in keys}
+    guest = InstantGuest(connection, found.uuid, paths)
     begun = shared.clock.monotonic()
-    _serve(application, found, process, connection)
-    if not guest.is_there():
-        guest.begin(found.definition, found.name, definer)
+    _serve(lent, connection)
+    new = NewDomain(_as_qcow2(paths), name=found.name, uuid=found.uuid, new_macs=True, start=True)
+    definer = Definer(connection, Path(shared.conf.state_path) / "replaced-domains")
+    guest.begin(found.definition, new, definer, lent.socket, {target: lent.names[key] for target, key in keys.items()})
     _say(
         given, {"domain": found.uuid, "name": found.name, "running after": f"{shared.clock.monotonic() - begun:.1f} s"}
     )
-    _watch(application, given, found, process, connection, guest)
-    process.stop(shared.clock)
-    process.remove()
+    _watch(given, lent, connection, guest)
+    lent.end()
     return {"domain": found.uuid, "name": found.name, "independent after": f"{shared.clock.monotonic() - begun:.1f} s"}
 
 
-def _watch(
-    application: wiring.Application,
-    given: argparse.Namespace,
-    found: Boot,
-    process: ExportProcess,
-    connection: Connection,
-    guest: InstantGuest,
-) -> None:
+def _as_qcow2(paths: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    return {target: (path, "qcow2") for target, path in paths.items()}
+
+
+def _watch(given: argparse.Namespace, lent: LentStreams, connection: Connection, guest: InstantGuest) -> None:
     """Until no disk needs the export: it is begun anew where it died, and what stands still is set going."""
     pause = threading.Event()
     while True:
-        _serve(application, found, process, connection)
+        _serve(lent, connection)
         pulls = guest.advance(given.bandwidth)
         _say(given, _progress(pulls))
         if all(pull.independent for pull in pulls):
             return
         pause.wait(_BETWEEN)
+
+
+def _serve(lent: LentStreams, connection: Connection) -> None:
+    """See that the export runs and that QEMU may use it. Raises what it says where it cannot."""
+    lent.keep_up()
+    admit(connection, lent.socket)
 
 
 def _uri_of(conf: Any) -> str:
@@ -146,8 +148,6 @@ def _decide(home: Path, given: argparse.Namespace, _domain: Any, record: Checkpo
     )
     place = home / made.uuid
     place.mkdir(parents=True)
-    for directory in (home, place):
-        directory.chmod(0o711)  # QEMU, which runs as another user, passes through to its socket; it sees nothing else
     durable.write_file(place / _STATE, json.dumps(asdict(made)).encode())
     return made
 
@@ -161,36 +161,6 @@ def _disks(graph: ResourceGraph, children: Sequence[ResourceKey], record: Checkp
     if not found:
         raise errors.InvalidInput("The checkpoint has no disk of this guest.")
     return found
-
-
-def _export_name(found: Boot, key: str) -> str:
-    """As ``export.serve`` calls it: one that serves several streams names them all."""
-    return f"{key}/{_STREAM}" if len(found.disks) > 1 else ""
-
-
-def _serve(application: wiring.Application, found: Boot, process: ExportProcess, connection: Connection) -> None:
-    """See that the export runs and that QEMU may use it. Raises what it says where it cannot."""
-    shared = application.shared
-    if process.is_alive() and process.answer():
-        return
-    wish = Export(
-        id=found.uuid,
-        project_id=found.project,
-        provider_id=found.provider,
-        checkpoint_id=found.checkpoint,
-        expires_at=shared.clock.now() + _LASTS,
-        resource=next(iter(found.disks.values())) if len(found.disks) == 1 else None,
-        stream=_STREAM,
-    )
-    process.start([*place_from(shared.conf).settings, *arguments_of(wish)])
-    answer = wait_for(
-        process.answer, clock=shared.clock, seconds=_SERVE_SECONDS, check=lambda: None, first=0.05, longest=0.5
-    )
-    if answer is None or "error" in answer:
-        raise errors.Unavailable(str((answer or {}).get("error", "The export does not begin to serve.")))
-    user = connection.qemu_user()
-    if user is not None and os.geteuid() == 0:
-        os.chown(process.socket, *user)  # nobody else may use it; the directory lets QEMU pass
 
 
 def _progress(pulls: Sequence[Pull]) -> dict[str, str]:

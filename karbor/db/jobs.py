@@ -154,6 +154,10 @@ class Jobs(Repository):
         self._change(job, payload={**self._payload(job), **changes})
         return self.get(job.id)
 
+    def bind(self, job: Job, host: str) -> None:
+        """From now on, only workers of ``host`` go on with the job: something of it is only there. Raises LeaseLost."""
+        self._change(job, host=host)
+
     def request_cancel(self, id: str) -> bool:
         """Ask for the end of the job. Raises NotFound.
 

@@ -21,6 +21,7 @@ from karbor.protection.advice import advice_on
 from karbor.protection.clouds import Clouds
 from karbor.protection.control import Control
 from karbor.protection.flows import Step
+from karbor.protection.lending import Lender, LentStreams, Loan
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import Provider, ProviderRegistry
 from karbor.protection.work import Mapped, StepWork
@@ -43,6 +44,7 @@ class Parts:
     protectables: ProtectableRegistry
     clock: Clock
     clouds: Clouds | None = None  # None where this worker has no cloud
+    lender: Lender | None = None  # None where this worker cannot lend streams to guests
 
 
 class Operation(abc.ABC):
@@ -228,7 +230,20 @@ class Operation(abc.ABC):
             open_cloud=self.cloud_opener(check),
             check=check,
             mapped=self.mapped(results),
+            lend=self._lending(self.parts.lender, key) if self.parts.lender is not None else None,
+            tell=self.tell,
         )
+
+    def tell(self, type_: str, id_: str, status: str, text: str) -> None:  # noqa: B027 - for those that show resources
+        """Show what a plug-in has made before its step ends."""
+
+    def _lending(self, lender: Lender, key: ResourceKey) -> Callable[[Loan, Callable[[], None]], LentStreams]:
+        def lend(loan: Loan, check: Callable[[], None]) -> LentStreams:
+            with self.parts.database.write() as rows:
+                rows.jobs.bind(self.control.job, lender.host)
+            return lender.lend(self.job.id, key, loan, check)
+
+        return lend
 
 
 def reason_of(fault: BaseException, *, resource: str, step: str) -> Reason:

@@ -11,7 +11,9 @@ from karbor.model.operation import Job
 from karbor.model.resource import ResourceKey
 from karbor.protection.control import Control
 from karbor.protection.flows import step_name
+from karbor.protection.lending import LentStreams, Loan
 from karbor.sdk import protection
+from karbor.sdk.lending import Lent
 from karbor.sdk.streams import Source, StreamInfo, StreamReader, Streams
 from karbor.vault.domain import Domain
 from karbor.vault.leases import Lease
@@ -69,6 +71,8 @@ class StepWork(protection.Work):
         open_cloud: "Callable[[], Cloud] | None" = None,
         check: Callable[[], None] | None = None,
         mapped: Mapped | None = None,
+        lend: Callable[[Loan, Callable[[], None]], LentStreams] | None = None,
+        tell: Callable[[str, str, str, str], None] = lambda *_: None,
     ) -> None:
         node = graph[key]
         parents = graph.parents(key)
@@ -92,10 +96,20 @@ class StepWork(protection.Work):
         self._open_cloud = open_cloud
         self._mapped = mapped
         self._check = check or control.check
+        self._lend, self._tell = lend, tell
 
     @property
     def cloud(self) -> "Cloud":
         return self._open_cloud() if self._open_cloud is not None else super().cloud
+
+    def lend(self, resources: Sequence[ResourceKey], stream: str) -> Lent:
+        if self._lend is None:
+            return super().lend(resources, stream)
+        loan = Loan(self.project_id, self.provider_id, self.checkpoint_id, list(resources), stream)
+        return self._lend(loan, self.check)
+
+    def tell(self, type: str, new_id: str, text: str, *, ready: bool = False) -> None:  # noqa: A002
+        self._tell(type, new_id, "available" if ready else "restoring", text)
 
     def mapped(self, kind: str, value: str) -> str:
         return self._mapped(self.key, kind, value) if self._mapped is not None else super().mapped(kind, value)

@@ -135,6 +135,17 @@ class NewDomain:
     start: bool = False
 
 
+@dataclass(frozen=True)
+class Pull:
+    """How far the copy of one disk of a guest that runs from a checkpoint is: ``done`` of ``total`` (0 of 1 where that
+    is not known just now); ``independent``: all of the disk is on this host."""
+
+    target: str
+    done: int
+    total: int
+    independent: bool
+
+
 class Hypervisor(abc.ABC):
     """A driver. See the conditions at the top of this module."""
 
@@ -223,3 +234,28 @@ class Hypervisor(abc.ABC):
     @abc.abstractmethod
     def undefine(self, domain_id: str) -> None:
         """Undo ``define`` in a restore that failed. The disks are left alone. No error where it is not there."""
+
+    @abc.abstractmethod
+    def admit(self, socket: str) -> None:
+        """Let guests use an NBD socket of ours. May be called again, also for a new socket of that path."""
+
+    @abc.abstractmethod
+    def begin_instant(self, definition: str, new: NewDomain, socket: str, exports: Mapping[str, str]) -> str:
+        """Define a domain as ``define`` does, and start it, over disks that have no content of their own yet: what they
+        lack is read from ``exports`` (names of NBD exports by target) behind ``socket``. Returns its id.
+
+        Where reads fail the guest pauses. Called again it goes on: a guest that is off is started, unless somebody has
+        switched it off.
+        """
+
+    @abc.abstractmethod
+    def advance_instant(
+        self, domain_id: str, disks: Mapping[str, str], *, bandwidth: int, check: Callable[[], None]
+    ) -> Sequence[Pull]:
+        """Set going what stands still (a guest that paused because reads failed, the copy of a disk), and tell how far
+        each of the ``disks`` (target to path) is. To be called again and again until all are independent.
+
+        ``bandwidth`` bounds each copy (MiB in a second, 0: no bound). The exports must serve; where they do not, no
+        error, but no progress. A guest that is off has its disks copied before this returns; ``check`` is called
+        meanwhile and may raise.
+        """

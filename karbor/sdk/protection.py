@@ -49,6 +49,7 @@ from karbor.model.checkpoint import SavedResource
 from karbor.model.errors import KarborError, NotSupported
 from karbor.model.resource import Resource, ResourceKey
 from karbor.sdk.environment import Environment
+from karbor.sdk.lending import Lent
 from karbor.sdk.mapping import OldNames
 from karbor.sdk.options import Options, option
 from karbor.sdk.streams import Streams
@@ -153,6 +154,15 @@ class Work(abc.ABC):
         """Restore: what to use now in the place of ``value``, by the mapping that the user gave; ``value`` itself where
         it says nothing. ``kind`` is a word of karbor.sdk.mapping, such as ``volume_type``."""
         return value
+
+    def lend(self, resources: Sequence[ResourceKey], stream: str) -> Lent:
+        """Restore, verify: streams of that name, of these resources of the checkpoint, to be lent over NBD. Always the
+        same ones for one resource in one job. From here on, only a worker of this host goes on with the job. Raises
+        NotSupported where this worker cannot lend."""
+        raise NotSupported("This worker cannot lend what is in a checkpoint.")
+
+    def tell(self, type: str, new_id: str, text: str, *, ready: bool = False) -> None:  # noqa: A002
+        """Restore: show what is there already, before this step ends. ``ready``: nothing of it is missing."""
 
     @abc.abstractmethod
     def expect(self, total_bytes: int) -> None:

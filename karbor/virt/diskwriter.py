@@ -34,7 +34,7 @@ def write_image(
     """
     place = Path(qemuimg.checked(path, format))
     _remove_leftovers(place)
-    temporary = place.with_name(f"{_prefix(place)}{secrets.token_hex(4)}")
+    temporary = place.with_name(part_name(place, secrets.token_hex(4)))
     opened = _raw_file if format == "raw" else _qcow2_image
     try:
         with opened(temporary, reader.size, socket_dir, threads) as put:
@@ -70,6 +70,11 @@ def remove_image(path: str) -> None:
 
 def _prefix(place: Path) -> str:
     return f".{place.name}.part-"
+
+
+def part_name(place: Path, what: str) -> str:
+    """The name of an image while it is being made, beside its place; ``remove_image`` removes such, too."""
+    return f"{_prefix(place)}{what}"
 
 
 def _remove_leftovers(place: Path) -> None:

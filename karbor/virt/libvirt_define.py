@@ -103,7 +103,7 @@ class Definer:
         name, wanted = root.findtext("name") or "", root.findtext("uuid") or str(uuid.uuid4())
         _set_text(root, "uuid", wanted)
         existing = self._existing(name, wanted)
-        ours = existing is not None and _has_disks(existing, new)
+        ours = existing is not None and has_disks(existing, new)
         variables = libvirt_nvram.take_out(root)
         if variables is not None and not Path(libvirt_nvram.path_of(root) or "/").is_file():
             libvirt_nvram.place(root, variables, _directory(new), name=name)
@@ -186,7 +186,7 @@ def _directory(new: NewDomain) -> Path:
     raise errors.InvalidInput("A domain is restored with one disk at least.")
 
 
-def _has_disks(domain: libvirt.virDomain, new: NewDomain) -> bool:
+def has_disks(domain: libvirt.virDomain, new: NewDomain) -> bool:
     """Whether a domain stands over exactly these disks: then an earlier call defined it."""
     with translated(f"read the definition of {domain.UUIDString()}"):
         root = libvirt_xml.parse(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE))

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are guests of libvirt and QEMU captured and restored? The driver; the mechanics are in karbor.virt."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 from karbor.common.clock import Clock
-from karbor.sdk.hypervisor import Capture, CaptureRequest, DomainInfo, Hypervisor, NewDomain
+from karbor.sdk.hypervisor import Capture, CaptureRequest, DomainInfo, Hypervisor, NewDomain, Pull
 from karbor.sdk.options import Options, option
 from karbor.sdk.streams import Advance, Source, StreamReader
-from karbor.virt import libvirt_inspect, libvirt_recovery
+from karbor.virt import instant, libvirt_inspect, libvirt_recovery
 from karbor.virt.diskoverwriter import overwrite_image
 from karbor.virt.diskwriter import remove_image, write_image
+from karbor.virt.instant import InstantGuest
 from karbor.virt.libvirt_capture import Captures
 from karbor.virt.libvirt_connection import Connection
 from karbor.virt.libvirt_define import Definer
@@ -105,6 +106,20 @@ class LibvirtHypervisor(Hypervisor):
 
     def undefine(self, domain_id: str) -> None:
         self._definer.undefine(domain_id)
+
+    def admit(self, socket: str) -> None:
+        instant.admit(self._connection, socket)
+
+    def begin_instant(self, definition: str, new: NewDomain, socket: str, exports: Mapping[str, str]) -> str:
+        disks = {target: self._places.check_path(path) for target, (path, _format) in new.disks.items()}
+        guest = InstantGuest(self._connection, str(new.uuid), disks)
+        guest.begin(definition, new, self._definer, socket, exports)
+        return guest.uuid
+
+    def advance_instant(
+        self, domain_id: str, disks: Mapping[str, str], *, bandwidth: int, check: Callable[[], None]
+    ) -> Sequence[Pull]:
+        return InstantGuest(self._connection, domain_id, disks).advance(bandwidth, check)
 
     def _io_error(self, domain_id: str, reason: str) -> None:
         self._captures.guard.io_error(domain_id, reason)

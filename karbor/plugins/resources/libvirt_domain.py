@@ -4,6 +4,7 @@
 The domain opens one view of all its disks; the disks (resource type Libvirt::Disk) are read by their own plug-in.
 """
 
+import contextlib
 import json
 import re
 import uuid
@@ -12,6 +13,7 @@ from typing import Any, Literal
 
 from karbor.model import errors
 from karbor.model.resource import Resource
+from karbor.plugins.resources.libvirt_instant import RISK, InstantRestore, lent
 from karbor.sdk.hypervisor import Capture, CaptureRequest, DomainInfo, Hypervisor, NewDomain
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protectable import Protectable
@@ -80,6 +82,12 @@ class DomainProtection(Protection):
             "What they hold now is lost; the definition of the guest stays as it is.",
         )
         disk_format: Literal["same", "qcow2", "raw"] = option("same", "Format of the restored disks.")
+        instant: bool = option(
+            False,
+            "Start the guest at once: it reads from the checkpoint what it lacks, while its disks (qcow2) are copied. "
+            "The restore ends when all is here.",
+        )
+        bandwidth: int = option(0, "With instant: bound of the copy of each disk; 0: none.", minimum=0, unit="MiB/s")
 
     class Saved(Options):
         """What is kept of a domain; its disks are kept by themselves."""
@@ -144,6 +152,8 @@ class DomainProtection(Protection):
         decided, refusals = self._decide(work)
         if refusals:
             raise refusals[0]
+        if work.options.instant:
+            lent(work, decided["disks"])  # raises where this worker cannot
         return decided
 
     def restore_plan(self, work: Work) -> RestorePlan:
@@ -152,14 +162,16 @@ class DomainProtection(Protection):
         entry = {"name": str(decided["name"])}
         if work.options.overwrite_disks:
             return RestorePlan((), (entry,), conflicts=refusals, warnings=(_LOST,), decided=decided)
+        risks = (RISK,) if work.options.instant else ()
         if work.options.new_uuid:
-            return RestorePlan((entry,), conflicts=refusals, warnings=self._shared_macs(work), decided=decided)
+            warnings = (*self._shared_macs(work), *risks)
+            return RestorePlan((entry,), conflicts=refusals, warnings=warnings, decided=decided)
         try:
             info = self._driver().domain(work.resource.id)
         except errors.ResourceNotFound:
-            return RestorePlan((entry,), conflicts=refusals, decided=decided)
+            return RestorePlan((entry,), conflicts=refusals, warnings=risks, decided=decided)
         old_disks = [{"name": f"{info.name}/{disk.target}", "place": disk.path} for disk in info.disks]
-        return RestorePlan((), (entry,), old_disks, conflicts=refusals, decided=decided)
+        return RestorePlan((), (entry,), old_disks, conflicts=refusals, warnings=risks, decided=decided)
 
     def restore(self, work: Work) -> Restored:
         """Define the domain over its restored disks."""
@@ -174,8 +186,12 @@ class DomainProtection(Protection):
             name=decided["name"],
             uuid=decided["uuid"],
             new_macs=work.options.new_uuid and not work.options.keep_macs,
-            start=work.options.start,
+            start=work.options.start or work.options.instant,
         )
+        if work.options.instant:
+            sizes = {disk["target"]: int(disk["size"]) for disk in json.loads(_saved(work)["disks"])}
+            new_id = InstantRestore(self._driver(), work, new, sizes).run(str(_saved(work)["definition"]))
+            return Restored(new_id, {"name": decided["name"]})
         new_id = self._driver().define(str(_saved(work)["definition"]), new)
         return Restored(new_id, {"name": decided["name"]})
 
@@ -184,12 +200,12 @@ class DomainProtection(Protection):
         decided = work.results.get("restore_prepare")
         if decided is None or work.options.overwrite_disks:
             return  # the domain is as it was; its disks tell for themselves
-        try:
+        with contextlib.suppress(errors.ResourceNotFound):
             info = self._driver().domain(decided["uuid"])
-        except errors.ResourceNotFound:
-            return
-        if {disk.path for disk in info.disks} == {place["path"] for place in decided["disks"].values()}:
-            self._driver().undefine(decided["uuid"])
+            if {disk.path for disk in info.disks} == {place["path"] for place in decided["disks"].values()}:
+                self._driver().undefine(decided["uuid"])
+        if work.options.instant:
+            lent(work, decided["disks"])[0].end()
 
     def _driver(self) -> Hypervisor:
         return self.environment.hypervisor(DRIVER)
@@ -202,9 +218,12 @@ class DomainProtection(Protection):
         name = options.restore_name or str(saved["name"])
         domain_id = str(uuid.uuid4()) if options.new_uuid else work.resource.id
         refusals: list[errors.KarborError] = list(self._conflicts(work, name, domain_id))
+        if options.instant and options.disk_format == "raw":
+            refusals.append(errors.InvalidInput("A guest can be started at once on disks of the format qcow2 only."))
         disks = {}
         for disk in json.loads(saved["disks"]):
             image_format = disk["format"] if options.disk_format == "same" else options.disk_format
+            image_format = "qcow2" if options.instant else image_format
             mark = "" if options.new_uuid else f"-{work.operation_id[:8]}"
             file_name = f"{_file_part(name)}-{disk['target']}{mark}.{_EXTENSIONS[image_format]}"
             try:
@@ -212,18 +231,18 @@ class DomainProtection(Protection):
             except (errors.Conflict, errors.InvalidInput) as refusal:
                 refusals.append(refusal)
                 continue
-            disks[disk["target"]] = {"path": path, "format": image_format}
+            disks[disk["target"]] = {"path": path, "format": image_format, "instant": options.instant}
         return {"name": name, "uuid": domain_id, "disks": disks}, refusals
 
     def _decide_overwriting(self, work: Work) -> tuple[dict[str, Any], list[errors.KarborError]]:
         """The same for the disks that the domain has."""
         options, saved = work.options, _saved(work)
         decided: dict[str, Any] = {"name": str(saved["name"]), "uuid": work.resource.id, "disks": {}}
-        elsewhere = (options.restore_name, options.directory, options.pool, options.new_uuid)
+        elsewhere = (options.restore_name, options.directory, options.pool, options.new_uuid, options.instant)
         if any(elsewhere) or options.disk_format != "same":
             refusal = errors.InvalidInput(
                 "Disks are overwritten where they are.",
-                next_action="give new_uuid: false, and neither name, nor place, nor format",
+                next_action="give new_uuid: false, and neither name, nor place, nor format, nor instant",
             )
             return decided, [refusal]
         try:

@@ -3,7 +3,7 @@
 
 import itertools
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -16,6 +16,7 @@ from karbor.sdk.hypervisor import (
     DomainInfo,
     Hypervisor,
     NewDomain,
+    Pull,
 )
 from karbor.sdk.options import Options
 from karbor.sdk.streams import Advance, Extent, Kind, Source, StreamReader
@@ -70,6 +71,9 @@ class MemoryHypervisor(Hypervisor):
         self.files: dict[str, bytes] = {}
         self.captures: dict[tuple[str, str, str], tuple[Capture, dict[str, bytes]]] = {}
         self.trackers: dict[tuple[str, str, str], tuple[str, dict[str, bytes]]] = {}
+        self.lent: dict[str, dict[str, bytes]] = {}  # by socket, then by name of the export
+        self.admitted: list[str] = []
+        self._overlays: dict[str, tuple[str, str]] = {}  # path to (socket, export)
 
     def add(self, guest: MemoryDomain, content: dict[str, bytes]) -> MemoryDomain:
         """A guest whose disks hold ``content`` (by target)."""
@@ -197,3 +201,33 @@ class MemoryHypervisor(Hypervisor):
 
     def undefine(self, domain_id: str) -> None:
         self.guests.pop(domain_id, None)
+
+    def admit(self, socket: str) -> None:
+        self.admitted.append(socket)
+
+    def begin_instant(self, definition: str, new: NewDomain, socket: str, exports: Mapping[str, str]) -> str:
+        for target, (path, _format) in new.disks.items():
+            if path not in self.files:
+                self.files[path] = b""
+                self._overlays[path] = (socket, exports[target])
+        return self.define(definition, new)
+
+    def advance_instant(
+        self, domain_id: str, disks: Mapping[str, str], *, bandwidth: int, check: Callable[[], None]
+    ) -> Sequence[Pull]:
+        """A quarter of each disk at a time, and what follows it, in whole blocks."""
+        check()
+        self.domain(domain_id)
+        return [self._pull(target, path) for target, path in disks.items()]
+
+    def _pull(self, target: str, path: str) -> Pull:
+        if path not in self._overlays:
+            return Pull(target, 1, 1, independent=True)
+        socket, export = self._overlays[path]
+        whole = self.lent.get(socket, {}).get(export)
+        if whole is None:
+            return Pull(target, 0, 1, independent=False)
+        self.files[path] = whole[: len(self.files[path]) + max(len(whole) // 4, BLOCK)]
+        if self.files[path] == whole:
+            del self._overlays[path]
+        return Pull(target, len(self.files[path]), len(whole), independent=path not in self._overlays)
