@@ -6,25 +6,18 @@ it on. So a step that was cut off anywhere finds it again, and an undo finds all
 """
 
 import abc
-import hashlib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from karbor.common import faultpoints
 from karbor.model import errors
+from karbor.sdk.marks import is_mark, mark_of
 
 if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud
     from karbor.clients.service import Service
 
 Item = Mapping[str, Any]
-#: What every mark begins with; protection plug-ins leave tags that do so out of what they keep.
-MARK = "karbor-"
-
-
-def mark_of(restore_id: str, name: str) -> str:
-    """The mark of the resource ``name`` of one restore: at most 60 characters, as many as a tag of Nova may have."""
-    return f"{MARK}{restore_id.replace('-', '')[:32]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
 
 
 class Kind(abc.ABC):
@@ -124,9 +117,7 @@ class Marked(Kind):
 
     def _own(self) -> Mapping[str, Item]:
         if self._known is None:
-            self._known = {
-                mark: item for item in self.listed() for mark in self.marks(item) if str(mark).startswith(MARK)
-            }
+            self._known = {mark: item for item in self.listed() for mark in self.marks(item) if is_mark(mark)}
         return self._known
 
 

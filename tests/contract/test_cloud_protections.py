@@ -24,7 +24,7 @@ from karbor.sdk.testing.memorycloud import MemoryCloud
 from karbor.sdk.testing.protection_suite import ProtectionSuite, Trial
 from karbor.sdk.testing.work import TwinWork
 from tests.support.clock import TwinClock
-from tests.support.heatbuild import HeatBuild
+from tests.support.heat import built
 from tests.support.networking import PREFIX, Networking
 
 HERE = Environment("here", "/state")
@@ -61,7 +61,7 @@ class CloudSuite(ProtectionSuite):
         return ()
 
     def build(self, parts):
-        return HeatBuild(self.tenant).build(parts)
+        return built(self.memory, self.tenant, parts)
 
     def thing(self, kind, id_):
         return self.memory.things[kind].get(id_)

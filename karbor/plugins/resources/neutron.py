@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from karbor.model import errors
+from karbor.sdk.marks import tags_without_marks
 from karbor.sdk.protection import Work
 
 Item = Mapping[str, Any]
@@ -112,7 +113,8 @@ class Neutron:
 
 
 def _fields(one: Item, names: Iterable[str]) -> dict[str, Any]:
-    return {name: one[name] for name in names if one.get(name) is not None}
+    found = {name: one[name] for name in names if one.get(name) is not None}
+    return {**found, "tags": tags_without_marks(found["tags"])} if "tags" in found else found
 
 
 def _router(router: Item, ports: Sequence[Item]) -> dict[str, Any]:

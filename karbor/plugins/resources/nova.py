@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from karbor.model import errors
+from karbor.sdk.marks import tags_without_marks
 from karbor.sdk.protection import Work
 
 Item = Mapping[str, Any]
@@ -72,7 +73,7 @@ def described(nova: Nova, server_id: str) -> dict[str, Any]:
         "availability_zone": server.get("OS-EXT-AZ:availability_zone") or "",
         "key_name": server.get("key_name") or "",
         "metadata": dict(server.get("metadata") or {}),
-        "tags": list(server.get("tags") or []),
+        "tags": tags_without_marks(server.get("tags")),
         "config_drive": bool(server.get("config_drive")),
         # Only administrators may see it: a tenant's own request gets none.
         "user_data": server.get("OS-EXT-SRV-ATTR:user_data"),

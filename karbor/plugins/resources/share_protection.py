@@ -14,6 +14,7 @@ from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import SHARE
 from karbor.plugins.resources.described import Described, Kind, checked
 from karbor.sdk.mapping import new_name
+from karbor.sdk.marks import metadata_without_marks
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.template import HeatResource
@@ -169,6 +170,6 @@ def _described(share: Mapping[str, Any], rules: list[Mapping[str, Any]]) -> dict
         "share_type": share.get("share_type_name") or share.get("share_type") or "",
         "share_network_id": share.get("share_network_id") or "",
         "is_public": bool(share.get("is_public")),
-        "metadata": dict(share.get("metadata") or {}),
+        "metadata": metadata_without_marks(share.get("metadata")),
         "access_rules": [{name: one[name] for name in ("access_type", "access_to", "access_level")} for one in rules],
     }

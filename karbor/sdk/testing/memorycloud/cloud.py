@@ -68,8 +68,9 @@ class MemoryCloud:
         self.calls: collections.Counter[tuple[str, str, str]] = collections.Counter()
         self.compute, self.volumes, self.images = Compute(self), Volumes(self), Images(self)
         self.networks, self.shares, self.databases = Networks(self), Shares(self), Databases(self)
+        self.orchestration = Orchestration(self)
         made = (Identity(self), self.compute, self.volumes, self.images, self.networks, self.shares, self.databases,
-                Orchestration(self), Objects(self))  # fmt: skip
+                self.orchestration, Objects(self))  # fmt: skip
         self.services: Mapping[str, Service] = {one.type: one for one in made if one.type not in without}
         self._faults: list[_Fault] = []
         self._due: list[tuple[float, Callable[[], object]]] = []

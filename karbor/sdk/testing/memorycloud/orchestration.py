@@ -2,82 +2,122 @@
 """Heat in memory: it builds what a template asks for by asking the other services in memory, as the real one does."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
+from karbor.sdk.testing.memorycloud import heattemplates, heattypes
 from karbor.sdk.testing.memorycloud.wire import HOST, Answer, Refusal, Request, Service, route
 
-#: Type in a template -> service, path and key of the request that makes one; and the path that removes it.
-_PLAIN = {
-    "OS::Cinder::Volume": ("block-storage", "/volumes", "volume"),
-    "OS::Neutron::Net": ("network", "/networks", "network"),
-    "OS::Neutron::Subnet": ("network", "/subnets", "subnet"),
-    "OS::Neutron::Router": ("network", "/routers", "router"),
-    "OS::Neutron::Port": ("network", "/ports", "port"),
-    "OS::Neutron::SecurityGroup": ("network", "/security-groups", "security_group"),
-    "OS::Neutron::FloatingIP": ("network", "/floatingips", "floatingip"),
-    "OS::Nova::Server": ("compute", "/servers", "server"),
-}
-#: Names that a template and the service's own interface do not share.
-_RENAMED = {
-    "image": "imageRef", "network": "network_id", "network_id": "network_id", "flavor": "flavorRef",
-    "floating_network": "floating_network_id", "cidr": "cidr", "subnet": "subnet_id",
-}  # fmt: skip
+_HIDDEN = "******"
+_FIELDS = ("id", "stack_name", "stack_status", "stack_status_reason", "tags", "parent", "creation_time")
 
 
 class Orchestration(Service):
-    """Stacks; all of a stack is there, or failed, when the latency is over."""
+    """Stacks. All of a stack is there, or failed, when the latency is over; with ``one_by_one``, each look at a stack
+    builds, or removes, one resource more.
+
+    ``faults`` maps the name of a resource to the reason why it cannot be built: what others built by then stays, what
+    waits is aborted. ``stuck`` names resources that stay in progress. A type that ends in ``.yaml`` is a template among
+    the files of the stack, and becomes a stack below it.
+    """
 
     type = "orchestration"
     version = "v1"
     in_project = True
 
+    def __init__(self, cloud: Any) -> None:
+        super().__init__(cloud)
+        self.one_by_one = False
+        self.faults: dict[str, str] = {}
+        self.stuck: set[str] = set()
+
     def fault(self, refusal: Refusal) -> Answer:
         """As Heat writes it."""
         kind = {400: "StackValidationFailed", 404: "EntityNotFound", 409: "StackExists"}.get(refusal.status, "Error")
-        body = {
-            "code": refusal.status,
-            "title": "",
-            "explanation": "",
-            "error": {"message": refusal.text, "type": kind},
-        }
-        return Answer(refusal.status, body)
+        error = {"message": refusal.text, "type": kind}
+        return Answer(refusal.status, {"code": refusal.status, "title": "", "explanation": "", "error": error})
 
     @route("POST", "/stacks")
     def create(self, request: Request) -> Answer:
-        """Refused where the template refers to what is not in it."""
+        """Refused where the template refers to what is not in it, or a parameter has no value."""
         given = request.body
         if self._find(request, given["stack_name"], deleted=False):
             raise Refusal(409, f"The Stack ({given['stack_name']}) already exists.")
-        template = given["template"]
-        order = _in_order(template.get("resources") or {})
-        values = {name: one.get("default") for name, one in (template.get("parameters") or {}).items()}
-        stack: dict[str, Any] = {
-            "id": self.cloud.new_id(), "stack_name": given["stack_name"], "stack_status": "CREATE_IN_PROGRESS",
-            "stack_status_reason": "Stack CREATE started", "_project": request.project_id, "_built": [],
-            "_template": template, "tags": given.get("tags", "").split(","),
-        }  # fmt: skip
-        self.cloud.things["stack"][stack["id"]] = stack
-        self.cloud.later(lambda: self._build(stack, order, values))
+        environment = dict(given.get("environment") or {})
+        wanted = {**(environment.get("parameters") or {}), **(given.get("parameters") or {})}
+        stack = self._new(request.project_id, given["stack_name"], given["template"], wanted, given.get("files") or {})
+        stack.update(tags=[one for one in given.get("tags", "").split(",") if one] or None,
+                     _environment={**environment, "parameters": wanted})  # fmt: skip
+        self.cloud.later(lambda: None if self.one_by_one else self._build_all(stack))
         return Answer(201, {"stack": {"id": stack["id"], "links": []}})
+
+    @route("GET", "/stacks")
+    def list_stacks(self, request: Request) -> Answer:
+        """Those above all others; without links to the next page, as Heat does it."""
+        items = [one for one in self.cloud.of_project("stack", request.project_id)
+                 if one["parent"] is None and one["stack_status"] != "DELETE_COMPLETE"]  # fmt: skip
+        page, _more = self.page(request, items, unknown_marker=lambda id_: Refusal(400, f"marker {id_} not found"))
+        return Answer(200, {"stacks": [_shown(one) for one in page]})
 
     @route("GET", "/stacks/{name}")
     def show(self, request: Request, name: str) -> Answer:
         """By its id, or by its name while it is not deleted."""
-        return Answer(200, {"stack": self._one(request, name)})
+        stack = self._one(request, name)
+        if self.one_by_one:
+            self._turn(stack)
+        return Answer(200, {"stack": {**_shown(stack), "parameters": self._parameters(stack)}})
+
+    @route("GET", "/stacks/{name}/{id_}")
+    def show_whole(self, request: Request, name: str, id_: str) -> Answer:
+        return self.show(request, id_)
 
     @route("GET", "/stacks/{name}/resources")
     def list_resources(self, request: Request, name: str) -> Answer:
-        """Each with what became of it."""
-        return Answer(200, {"resources": [dict(one) for one in self._one(request, name)["_built"]]})
+        """Each with what became of it; those below it only as deep as ``nested_depth`` says."""
+        stack = self._one(request, name)
+        deeper = int(request.query.get("nested_depth") or 0)
+        return Answer(200, {"resources": self._resources(stack, deeper)})
+
+    @route("GET", "/stacks/{name}/{id_}/resources")
+    def list_whole_resources(self, request: Request, name: str, id_: str) -> Answer:
+        return self.list_resources(request, id_)
+
+    @route("GET", "/stacks/{name}/{id_}/template")
+    def show_template(self, request: Request, name: str, id_: str) -> Answer:
+        return Answer(200, self._one(request, id_)["_template"])
+
+    @route("GET", "/stacks/{name}/{id_}/environment")
+    def show_environment(self, request: Request, name: str, id_: str) -> Answer:
+        """With the values of hidden parameters in plain text: so does Heat."""
+        return Answer(200, self._one(request, id_).get("_environment", {}))
+
+    @route("GET", "/stacks/{name}/{id_}/files")
+    def show_files(self, request: Request, name: str, id_: str) -> Answer:
+        return Answer(200, self._one(request, id_)["_files"])
 
     @route("DELETE", "/stacks/{name}")
     def delete(self, request: Request, name: str) -> Answer:
         """With all it built, the last first."""
         stack = self._one(request, name)
         stack.update(stack_status="DELETE_IN_PROGRESS", stack_status_reason="Stack DELETE started")
-        self.cloud.later(lambda: self._remove(stack))
+        self.cloud.later(lambda: None if self.one_by_one else self._remove_all(stack))
         return Answer(204)
+
+    def _new(
+        self, project_id: str, name: str, template: Mapping[str, Any], wanted: Mapping[str, Any],
+        files: Mapping[str, Any], parent: str | None = None,
+    ) -> dict[str, Any]:  # fmt: skip
+        order = heattemplates.in_order(template.get("resources") or {})
+        parts = {name: template["resources"][name] for name in order}
+        stack: dict[str, Any] = {
+            "id": self.cloud.new_id(), "stack_name": name, "stack_status": "CREATE_IN_PROGRESS", "parent": parent,
+            "stack_status_reason": "Stack CREATE started", "tags": None, "creation_time": self.cloud.now(),
+            "_project": project_id, "_template": template, "_files": dict(files),
+            "_values": heattemplates.values(template, wanted),
+            "_built": [_resource(name, part) for name, part in parts.items()],
+        }  # fmt: skip
+        self.cloud.things["stack"][stack["id"]] = stack
+        return stack
 
     def _find(self, request: Request, name: str, *, deleted: bool = True) -> dict[str, Any] | None:
         for stack in self.cloud.of_project("stack", request.project_id):
@@ -92,138 +132,112 @@ class Orchestration(Service):
             raise Refusal(404, f"The Stack ({name}) could not be found.")
         return found
 
-    def _build(self, stack: dict[str, Any], order: Sequence[str], values: Mapping[str, Any]) -> None:
-        ids: dict[str, str] = {}
-        for name in order:
-            part = stack["_template"]["resources"][name]
-            one = {"resource_name": name, "resource_type": part["type"], "physical_resource_id": ""}
-            try:
-                ids[name] = self._make(stack["_project"], part["type"], _resolved(part["properties"], ids, values))
-                one.update(
-                    physical_resource_id=ids[name],
-                    resource_status="CREATE_COMPLETE",
-                    resource_status_reason="state changed",
-                )
-            except Refusal as refusal:
-                reason = f"Conflict: resources.{name}: {refusal.text}"
-                one.update(resource_status="CREATE_FAILED", resource_status_reason=reason)
-                stack.update(stack_status="CREATE_FAILED", stack_status_reason=f"Resource CREATE failed: {reason}")
-            stack["_built"].append(one)
-            self.cloud.settle()  # Heat goes on when what it made is ready
-            if stack["stack_status"] == "CREATE_FAILED":
+    @staticmethod
+    def _parameters(stack: Mapping[str, Any]) -> dict[str, str]:
+        declared = stack["_template"].get("parameters") or {}
+        shown = {name: _HIDDEN if declared[name].get("hidden") else str(value)
+                 for name, value in stack["_values"].items()}  # fmt: skip
+        return {"OS::stack_id": stack["id"], "OS::stack_name": stack["stack_name"], **shown}
+
+    def _resources(self, stack: Mapping[str, Any], deeper: int, parent: str = "") -> list[dict[str, Any]]:
+        found = [{**one, **({"parent_resource": parent} if parent else {})} for one in stack["_built"]]
+        for one in stack["_built"] if deeper else ():
+            below = self.cloud.things["stack"].get(one["physical_resource_id"])
+            if below is not None:
+                found += self._resources(below, deeper - 1, one["resource_name"])
+        return found
+
+    def _turn(self, stack: dict[str, Any]) -> None:
+        """Build, or remove, one resource more."""
+        waiting = [one for one in stack["_built"] if not one["resource_status"].endswith(("_COMPLETE", "_FAILED"))
+                   or one["resource_status"] == "INIT_COMPLETE"]  # fmt: skip
+        if stack["stack_status"] == "DELETE_IN_PROGRESS":
+            if stack["_built"]:
+                self._remove(stack, stack["_built"].pop())
+            if not stack["_built"]:
+                stack.update(stack_status="DELETE_COMPLETE", stack_status_reason="Stack DELETE completed successfully")
+        elif stack["stack_status"] == "CREATE_IN_PROGRESS":
+            if waiting:
+                self._build(stack, waiting[0])
+            if all(one["resource_status"] == "CREATE_COMPLETE" for one in stack["_built"]):
+                stack.update(stack_status="CREATE_COMPLETE", stack_status_reason="Stack CREATE completed successfully")
+
+    def _build_all(self, stack: dict[str, Any]) -> None:
+        while stack["stack_status"] == "CREATE_IN_PROGRESS":
+            before = [one["resource_status"] for one in stack["_built"]]
+            self._turn(stack)
+            if before == [one["resource_status"] for one in stack["_built"]] and before:
+                return  # it is stuck
+
+    def _build(self, stack: dict[str, Any], one: dict[str, Any]) -> None:
+        name, part = one["resource_name"], stack["_template"]["resources"][one["resource_name"]]
+        ids = {other["resource_name"]: other["physical_resource_id"] for other in stack["_built"]}
+        try:
+            if name in self.faults:
+                raise Refusal(409, self.faults[name])
+            if name in self.stuck:
+                one.update(resource_status="CREATE_IN_PROGRESS")
                 return
-        stack.update(stack_status="CREATE_COMPLETE", stack_status_reason="Stack CREATE completed successfully")
+            given = heattemplates.resolved(part.get("properties") or {}, ids, stack["_values"])
+            id_ = self._nested(stack, one, given) if part["type"] in stack["_files"] else heattypes.make(
+                self._asker(stack["_project"]), part["type"], given)  # fmt: skip
+            one.update(physical_resource_id=id_, resource_status="CREATE_COMPLETE",
+                       resource_status_reason="state changed")  # fmt: skip
+        except Refusal as refusal:
+            reason = f"Conflict: resources.{name}: {refusal.text}"
+            stack.update(stack_status="CREATE_FAILED", stack_status_reason=f"Resource CREATE failed: {reason}")
+            one.update(resource_status="CREATE_FAILED", resource_status_reason=reason)
+            for other in stack["_built"]:
+                if other["resource_status"] in ("INIT_COMPLETE", "CREATE_IN_PROGRESS"):
+                    aborted = "CREATE aborted (Task create cancelled)"
+                    other.update(resource_status="CREATE_FAILED", resource_status_reason=aborted)
+        self.cloud.settle()  # Heat goes on when what it made is ready
 
-    def _make(self, project_id: str, type_: str, given: dict[str, Any]) -> str:
-        if type_ == "OS::Cinder::VolumeAttachment":
-            body = {"volumeAttachment": {"volumeId": given["volume_id"]}}
-            server, volume = given["instance_uuid"], given["volume_id"]
-            self._ask(project_id, "compute", "POST", f"/servers/{server}/os-volume_attachments", body)
-            return f"{server}:{volume}"
-        if type_ == "OS::Neutron::RouterInterface":
-            subnet, router = given.get("subnet") or given["subnet_id"], given.get("router") or given["router_id"]
-            body = {"subnet_id": subnet}
-            self._ask(project_id, "network", "PUT", f"/routers/{router}/add_router_interface", body)
-            return f"{router}:subnet_id={subnet}"
-        if type_ == "OS::Neutron::FloatingIPAssociation":
-            body = {"floatingip": {"port_id": given["port_id"]}}
-            self._ask(project_id, "network", "PUT", f"/floatingips/{given['floatingip_id']}", body)
-            return str(given["floatingip_id"])
-        if type_ not in _PLAIN:
-            raise Refusal(400, f"The Resource Type ({type_}) could not be found.")
-        service, path, key = _PLAIN[type_]
-        rules = given.pop("rules", [])
-        body = {key: {_RENAMED.get(name, name): value for name, value in given.items()}}
-        if key == "port":
-            body[key]["fixed_ips"] = [
-                {_RENAMED.get(name, name): value for name, value in one.items()} for one in given.get("fixed_ips", ())
-            ]
-        if key == "server":
-            body[key]["block_device_mapping_v2"] = [
-                {"source_type": "volume", "uuid": one["volume_id"], **one}
-                for one in given.get("block_device_mapping_v2", ())
-            ]
-        made = self._ask(project_id, service, "POST", path, body)[key]
-        for rule in rules:
-            own = {"remote_group_id": made["id"]} if rule.get("remote_mode") == "remote_group_id" else {}
-            plain = {name: value for name, value in rule.items() if name != "remote_mode"}
-            whole = {"security_group_rule": {**own, **plain, "security_group_id": made["id"]}}
-            self._ask(project_id, service, "POST", "/security-group-rules", whole)
-        for network in given.get("networks", ()) if key == "server" else ():
-            if network.get("port"):
-                body = {"port": {"device_id": made["id"]}}
-                self._ask(project_id, "network", "PUT", f"/ports/{network['port']}", body)
-        return str(made["id"])
+    def _nested(self, stack: dict[str, Any], one: Mapping[str, Any], given: Mapping[str, Any]) -> str:
+        template = heattemplates.read(stack["_files"][one["resource_type"]])
+        name = f"{stack['stack_name']}-{one['resource_name']}"
+        below = self._new(stack["_project"], name, template, given, stack["_files"], parent=stack["id"])
+        self._build_all(below)
+        if below["stack_status"] != "CREATE_COMPLETE":
+            raise Refusal(409, below["stack_status_reason"])
+        return str(below["id"])
 
-    def _remove(self, stack: dict[str, Any]) -> None:
-        for one in reversed(stack["_built"]):
-            id_, type_ = one["physical_resource_id"], one["resource_type"]
-            if not id_:
-                continue
-            if type_ == "OS::Cinder::VolumeAttachment":
-                server, volume = id_.split(":")
-                path = f"/servers/{server}/os-volume_attachments/{volume}"
-                self._ask(stack["_project"], "compute", "DELETE", path, None, missing=True)
-            elif type_ == "OS::Neutron::RouterInterface":
-                router, subnet = id_.split(":subnet_id=")
-                body = {"subnet_id": subnet}
-                path = f"/routers/{router}/remove_router_interface"
-                self._ask(stack["_project"], "network", "PUT", path, body, missing=True)
-            elif type_ in _PLAIN:
-                service, path, _key = _PLAIN[type_]
-                self._ask(stack["_project"], service, "DELETE", f"{path}/{id_}", None, missing=True)
+    def _remove_all(self, stack: dict[str, Any]) -> None:
+        while stack["stack_status"] == "DELETE_IN_PROGRESS":
+            self._turn(stack)
+
+    def _remove(self, stack: dict[str, Any], one: Mapping[str, Any]) -> None:
+        below = self.cloud.things["stack"].get(one["physical_resource_id"])
+        if below is not None:
+            below["stack_status"] = "DELETE_IN_PROGRESS"
+            self._remove_all(below)
+        elif one["physical_resource_id"]:
+            ask = self._asker(stack["_project"], missing=True)
+            heattypes.remove(ask, one["resource_type"], one["physical_resource_id"])
+        self.cloud.settle()
+
+    def _asker(self, project_id: str, *, missing: bool = False) -> heattypes.Ask:
+        """Sends Heat's own requests. With ``missing``, what is not there is fine."""
+
+        def ask(service: str, method: str, path: str, body: Any) -> dict[str, Any]:
+            other = self.cloud.services[service]
+            place = other.endpoint(project_id).removeprefix(HOST)
+            if not place.endswith(f"/{other.version}") and f"/{other.version}/" not in place:
+                place += f"/{other.version}"
+            _template, answer = other.answer(Request(method, f"{place}{path}", {}, body, {}, project_id))
+            if answer.status >= 400 and not (missing and answer.status == 404):
+                text = json.dumps(answer.body) if not isinstance(answer.body, bytes) else "refused"
+                raise Refusal(answer.status, text)
             self.cloud.settle()
-        stack.update(stack_status="DELETE_COMPLETE", stack_status_reason="Stack DELETE completed successfully")
+            return answer.body if isinstance(answer.body, dict) else {}
 
-    def _ask(
-        self, project_id: str, service: str, method: str, path: str, body: Any, *, missing: bool = False
-    ) -> dict[str, Any]:
-        """What a service answers to a request of Heat's own. Raises Refusal with its text."""
-        other = self.cloud.services[service]
-        place = other.endpoint(project_id).removeprefix(HOST)
-        if not place.endswith(f"/{other.version}") and f"/{other.version}/" not in place:
-            place += f"/{other.version}"
-        _template, answer = other.answer(Request(method, f"{place}{path}", {}, body, {}, project_id))
-        if answer.status >= 400 and not (missing and answer.status == 404):
-            raise Refusal(answer.status, json.dumps(answer.body) if not isinstance(answer.body, bytes) else "refused")
-        return answer.body if isinstance(answer.body, dict) else {}
+        return ask
 
 
-def _resolved(value: Any, ids: Mapping[str, str], values: Mapping[str, Any]) -> Any:
-    if isinstance(value, Mapping):
-        if set(value) == {"get_resource"}:
-            return ids[value["get_resource"]]
-        if set(value) == {"get_param"}:
-            return values[value["get_param"]]
-        return {key: _resolved(inner, ids, values) for key, inner in value.items()}
-    if isinstance(value, list):
-        return [_resolved(inner, ids, values) for inner in value]
-    return value
+def _resource(name: str, part: Mapping[str, Any]) -> dict[str, Any]:
+    return {"resource_name": name, "logical_resource_id": name, "resource_type": part["type"],
+            "physical_resource_id": "", "resource_status": "INIT_COMPLETE", "resource_status_reason": ""}  # fmt: skip
 
 
-def _in_order(resources: Mapping[str, Any]) -> list[str]:
-    """The names, each behind those it refers to."""
-    order: list[str] = []
-
-    def visit(name: str, above: tuple[str, ...]) -> None:
-        if name in above:
-            raise Refusal(400, "Circular dependency found")
-        if name not in resources:
-            raise Refusal(400, f'The specified reference "{name}" is incorrect.')
-        if name not in order:
-            part = resources[name]
-            for needed in (*part.get("depends_on", ()), *_needed(part.get("properties"))):
-                visit(needed, (*above, name))
-            order.append(name)
-
-    for name in resources:
-        visit(name, ())
-    return order
-
-
-def _needed(value: Any) -> list[str]:
-    if isinstance(value, Mapping):
-        if set(value) == {"get_resource"}:
-            return [str(value["get_resource"])]
-        return [name for inner in value.values() for name in _needed(inner)]
-    return [name for inner in value for name in _needed(inner)] if isinstance(value, list | tuple) else []
+def _shown(stack: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: stack[name] for name in _FIELDS}

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do security groups become parts of a template that Heat can build?"""
 
+from karbor.heat.references import in_order
 from karbor.heat.template import assemble
 from karbor.plugins.resources.group_plan import NOTHING_LEAVES, not_the_same, parts
 from karbor.sdk.template import reference
-from karbor.sdk.testing.memory_stacks import MemoryStacks
 
 OUT = {"id": "out", "direction": "egress", "ethertype": "IPv4"}
 
@@ -42,8 +42,8 @@ def test_a_circle_of_groups_is_cut_at_a_rule_with_a_protocol():
     found = made(*circle)
     assert set(found) == {"a", "b", "c", "b:2"}
     assert found["b:2"].properties["protocol"] == "tcp"
-    document = assemble(found.values(), description="").document
-    assert MemoryStacks().create("name", document, tags=(), timeout_minutes=1)  # refuses circles
+    resources = assemble(found.values(), description="").resources
+    assert len(in_order(resources)) == 4  # refuses circles
 
 
 def test_two_groups_that_let_each_other_do_everything_are_cut_by_any_protocol():

@@ -15,7 +15,7 @@ from karbor.sdk.template import reference
 from karbor.sdk.testing.memorycloud import MemoryCloud
 from karbor.sdk.testing.work import TwinWork
 from tests.support.clock import TwinClock
-from tests.support.heatbuild import HeatBuild
+from tests.support.heat import WAYS, built
 from tests.support.networking import Networking
 
 
@@ -80,10 +80,11 @@ def types(parts):
     return sorted(part.type.rsplit("::", 1)[-1] for part in parts if hasattr(part, "type"))
 
 
-def test_what_was_deleted_comes_back_as_it_was(world):
+@pytest.mark.parametrize("way", WAYS)
+def test_what_was_deleted_comes_back_as_it_was(world, way):
     saved, before = world.protected(), world.networking.found(world.work())
     world.networking.remove()
-    HeatBuild(world.tenant).build(world.restored(saved))
+    built(world.cloud, world.tenant, world.restored(saved), way)
     after = world.networking.found(world.work())
     quiet = next(one for one in after["security_groups"] if one["name"] == "shopnet-quiet")
     assert [rule["remote_ip_prefix"] for rule in quiet["rules"]] == ["127.0.0.1/32"]
@@ -130,7 +131,7 @@ def test_only_what_is_gone_is_made_and_refers_to_what_is_there(world):
 def test_all_can_be_made_anew_beside_the_old_under_other_names(world):
     saved = world.protected()
     parts = world.restored(saved, existing="new", restore_name="copy")
-    made = HeatBuild(world.tenant).build(parts)
+    made = built(world.cloud, world.tenant, parts)
     assert made[world.ids["net"]] != world.ids["net"]
     names = {one["name"] for one in world.tenant.network.get("/networks").json()["networks"]}
     assert {"shopnet-net", "copy-shopnet-net"} <= names
@@ -196,7 +197,7 @@ def test_a_quota_that_is_too_small_is_told_before_anything_is_made(world):
 def test_another_project_gets_networks_of_its_own(world):
     saved = world.protected()
     tenant = world.cloud.open("beta", pause=world.cloud.clock.pass_time)
-    made = HeatBuild(tenant).build(world.restored(saved, tenant=tenant))
+    made = built(world.cloud, tenant, world.restored(saved, tenant=tenant))
     assert world.cloud.things["network"][made[world.ids["net"]]]["project_id"] == tenant.project_id
 
 
