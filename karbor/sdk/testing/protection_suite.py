@@ -7,8 +7,9 @@
 Every test name is a condition. A plug-in that passes may be called twice, interrupted, abandoned and tried again.
 """
 
+import glob
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from jsonschema import Draft202012Validator
 from karbor.model import errors
 from karbor.model.checkpoint import SavedResource
 from karbor.model.resource import Resource, ResourceKey
+from karbor.model.selection import METADATA, TAGS, Choice, Pattern, Traits
 from karbor.sdk.protectable import Protectable
 from karbor.sdk.protection import Protected, Protection, Restored
 from karbor.sdk.template import HeatParameter, HeatResource
@@ -26,6 +28,13 @@ from karbor.sdk.testing.work import TwinWork
 
 if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud
+
+
+def _strange(offered: Collection[str]) -> list[Pattern]:
+    """Choices by what no resource of a test has, of the kinds that are offered."""
+    found = {TAGS: Pattern(tags=("strange",)), METADATA: Pattern(metadata={"strange": "value"})}
+    return [pattern for kind, pattern in found.items() if kind in offered]
+
 
 Parts = Sequence[HeatResource | HeatParameter]
 
@@ -127,6 +136,41 @@ class ProtectionSuite:
     def test_a_missing_resource_is_not_found(self, trial: Trial) -> None:
         with pytest.raises(errors.ResourceNotFound):
             trial.protectable.get(trial.project_id, "00000000-0000-4000-8000-000000000000")
+
+    def _traits(self, trial: Trial) -> Traits:
+        """What a choice can go by of the resource."""
+        everything = Choice(trial.protectable.resource_type, Pattern(name="*"))
+        found = trial.protectable.traits(trial.project_id, everything)
+        return next(one for one in found if one.resource.id == trial.resource.id)
+
+    def test_a_choice_finds_the_resource_by_everything_it_has_and_by_nothing_else(self, trial: Trial) -> None:
+        if not trial.protectable.standalone:
+            return
+        had, type_ = self._traits(trial), trial.protectable.resource_type
+        fitting = [Pattern(name="*"), Pattern(name=glob.escape(had.name))] if had.name else [Pattern(name="*")]
+        fitting += [Pattern(tags=(tag,)) for tag in sorted(had.tags)]
+        fitting += [Pattern(metadata={key: value}) for key, value in sorted(had.metadata.items())]
+        other = [Pattern(name=f"{glob.escape(had.name)}?"), *_strange(trial.protectable.chosen_by)]
+        for pattern in (*fitting, *other):
+            chosen = trial.protectable.select(trial.project_id, Choice(type_, pattern), limit=1000)
+            assert [one.id for one in chosen].count(trial.resource.id) == (pattern in fitting)
+            assert pattern in fitting or not chosen or pattern.name
+
+    def test_a_choice_leaves_out_what_it_shall(self, trial: Trial) -> None:
+        if not trial.protectable.standalone:
+            return
+        without = Choice(trial.protectable.resource_type, Pattern(name="*"), left_out_ids=(trial.resource.id,))
+        chosen = trial.protectable.select(trial.project_id, without, limit=1000)
+        assert trial.resource.id not in [one.id for one in chosen]
+
+    def test_a_choice_that_cannot_be_made_or_finds_too_much_is_refused(self, trial: Trial) -> None:
+        type_, offered = trial.protectable.resource_type, trial.protectable.chosen_by
+        refused = [pattern for pattern in _strange({TAGS, METADATA}) if not pattern.goes_by <= offered]
+        for pattern in refused:
+            with pytest.raises(errors.InvalidInput):
+                trial.protectable.select(trial.project_id, Choice(type_, pattern), limit=1000)
+        with pytest.raises(errors.InvalidInput):
+            trial.protectable.select(trial.project_id, Choice(type_, Pattern(name="*")), limit=0)
 
     def test_protecting_leaves_the_resource_as_it_was(self, trial: Trial) -> None:
         before = trial.fingerprint(trial.resource.id)
