@@ -28,6 +28,7 @@ from karbor.api.limits import Concurrency, Rate
 from karbor.api.metrics import Measured, page
 from karbor.api.policy import Policy
 from karbor.api.v1.tree import ENDPOINTS, Root
+from karbor.clients.elsewhere import Elsewhere
 from karbor.clients.identity import Identity
 from karbor.common.clock import Clock
 from karbor.common.meters import Meters
@@ -80,7 +81,8 @@ def make_app(
     work_rate = Rate(conf.project_work_per_minute, clock=clock, what="calls of this project that begin work")
     if conf.auth_strategy == "keystone":
         identity = identity or Identity(conf)
-    services = Services(conf, database, protection, clock, policy, ENDPOINTS, work_rate, identity)
+    elsewhere = Elsewhere(conf) if identity is not None else None
+    services = Services(conf, database, protection, clock, policy, ENDPOINTS, work_rate, identity, elsewhere)
     application: WSGI = pecan.make_app(
         root(services),
         guess_content_type_from_ext=False,

@@ -13,6 +13,7 @@ from webob.multidict import MultiDict
 
 from karbor.api.limits import Rate
 from karbor.api.policy import Policy
+from karbor.clients.elsewhere import Elsewhere
 from karbor.clients.identity import Identity
 from karbor.common.clock import Clock
 from karbor.common.context import RequestContext
@@ -24,7 +25,8 @@ from karbor.schema.operation import Endpoint
 
 @dataclass(frozen=True)
 class Services:
-    """What all requests share. ``identity``: logins at Keystone; None where callers log in another way."""
+    """What all requests share. ``identity``: logins at Keystone, and ``elsewhere``: at those of other clouds; both None
+    where callers log in another way."""
 
     conf: cfg.ConfigOpts
     database: Database
@@ -34,6 +36,7 @@ class Services:
     endpoints: tuple[Endpoint, ...]
     work_rate: Rate
     identity: Identity | None = None
+    elsewhere: Elsewhere | None = None
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,19 @@ def for_work(
             yield permission
 
 
+@contextmanager
+def for_login(call: Call, token: str, project_id: str, user_id: str) -> Iterator[Permission]:
+    """The permission of whoever logged in beside the request, for what the workers do in the project of that login.
+
+    Raises Forbidden where Keystone does not allow it, Unavailable.
+    """
+    identity = call.services.identity
+    assert identity is not None
+    wanted = Trust(id=str(uuid.uuid4()), project_id=project_id, user_id=user_id)
+    with _kept(call, identity, wanted, token, hand_on=True) as permission:
+        yield permission
+
+
 def release(call: Call, trust_id: str | None) -> None:
     """Give a trust back where nothing needs it any more. Where that fails, the engine tries again later."""
     identity = call.services.identity
@@ -99,12 +112,18 @@ def _made(
         user_id=str(call.context.user_id),
         scheduled_operation_id=scheduled_operation_id,
     )
+    with _kept(call, identity, wanted, str(call.context.auth_token), hand_on=hand_on) as permission:
+        yield permission
+
+
+@contextmanager
+def _kept(call: Call, identity: Identity, wanted: Trust, token: str, *, hand_on: bool) -> Iterator[Permission]:
+    """As ``wanted``, by that token. What is not kept until the end is given back."""
     row = call.services.database.retrying(lambda rows: rows.trusts.begin(wanted))
     trust_id = None
     permission = Permission()
     try:
-        token = str(call.context.auth_token)
-        trust_id = identity.create_trust(token, call.project_id, name=row.name, hand_on=hand_on)
+        trust_id = identity.create_trust(token, wanted.project_id, name=row.name, hand_on=hand_on)
         permission = Permission(trust_id, row)
         yield permission
     except errors.Unavailable:

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who asks, and on whose behalf?"""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from oslo_context import context
@@ -31,6 +33,19 @@ def forget_token() -> None:
     current = context.get_current()
     if current is not None:
         current.auth_token = None
+
+
+@contextmanager
+def with_token(token: str) -> Iterator[None]:
+    """While this lasts, questions of this thread are asked with that token instead of the one of the request."""
+    current = context.get_current()
+    assert current is not None
+    before = current.auth_token
+    current.auth_token = token
+    try:
+        yield
+    finally:
+        current.auth_token = before
 
 
 def begin_job(job: Job) -> None:

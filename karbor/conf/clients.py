@@ -34,6 +34,19 @@ OPTS: list[cfg.Opt] = [
         "list that the user has. The fewest that the services used ask for, with the roles that those imply: Heat hands on "
         "all that it sees.",
     ),
+    cfg.ListOpt(
+        "restore_targets",
+        default=[],
+        help="Addresses (auth_url) of the Keystones of other clouds that users may restore to, such as "
+        "https://other.example.org:5000/v3. Empty: none; other projects of this cloud can always be restored to.",
+    ),
+    cfg.StrOpt(
+        "login_key_file",
+        default="",
+        help="File with the keys (one in each line, the first seals) under which the logins of restores into other "
+        "clouds are kept until these end. The same for karbor-api and karbor-protection; karbor-manage key login makes "
+        "one. Empty: such restores are refused.",
+    ),
     cfg.IntOpt(
         "trust_sweep_interval",
         default=60,

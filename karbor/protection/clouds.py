@@ -4,6 +4,7 @@
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from oslo_context import context
@@ -17,11 +18,16 @@ if TYPE_CHECKING:
 KEPT = 64  # clouds of trusts whose connections are kept; the one that was not used for longest is let go
 
 
+#: The session, and the region that is wanted, of a login that was sealed for a purpose.
+Logins = Callable[[str, str], tuple[Any, str]]
+
+
 class Clouds:
     """Opens clouds. Thread-safe. What the services say of their versions is asked for once for all of them."""
 
-    def __init__(self, identity: "Identity", settings: CloudSettings) -> None:
+    def __init__(self, identity: "Identity", settings: CloudSettings, logins: Logins | None = None) -> None:
         self._identity = identity
+        self._logins = logins or _nobody
         self._settings = settings
         self._discovered: dict[str, Any] = {}
         self._lock = threading.Lock()  # guards _trusts
@@ -56,5 +62,28 @@ class Clouds:
             self._trusts.move_to_end(trust_id)
             return found
 
+    def of_login(self, purpose: str, sealed: str) -> Callable[[], Cloud]:
+        """Opens the cloud that somebody named with a login, which was sealed for this ``purpose``: the id of a restore.
+
+        What is returned raises KeyUnavailable where it cannot be opened, NotSupported where nobody can here.
+        """
+        opened: list[Cloud] = []
+
+        def open_once() -> Cloud:
+            if not opened:
+                session, region = self._logins(purpose, sealed)
+                # Another cloud has regions, and versions of its services, of its own.
+                opened.append(Cloud(session, replace(self._settings, region=region)))
+            return opened[0]
+
+        return open_once
+
     def _cloud(self, session: Any) -> Cloud:
         return Cloud(session, self._settings, discovery_cache=self._discovered)
+
+
+def _nobody(_purpose: str, _sealed: str) -> tuple[Any, str]:
+    raise errors.NotSupported(
+        "This worker cannot log in at other clouds.",
+        next_action="let the operator set login_key_file in [clients] for karbor-protection, too",
+    )

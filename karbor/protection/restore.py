@@ -3,7 +3,7 @@
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from karbor.db.database import Transaction
@@ -26,6 +26,9 @@ from karbor.protection.world import World
 from karbor.sdk.mapping import OldNames
 from karbor.sdk.protection import Protection, Restored
 
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
+
 _REPLACED = "It was replaced in place; what it held before is gone."
 
 
@@ -34,16 +37,30 @@ class RestoreOperation(Operation):
 
     _record: CheckpointRecord
     _names: OldNames
+    _open_target: "Callable[[], Cloud] | None" = None  # the cloud that the user named, where that is not ours
 
     def plan(self) -> Sequence[Step]:
         with self.parts.database.read() as rows:
             restore = rows.restores.get(self.restore_id, project_id=None)
+            self._open_target = self._target(restore, rows.restores.login(self.restore_id))
         self.parameters = restore.parameters
         self._record = require_record(self.domain, self.checkpoint_id)
         self.graph = scoped(ResourceGraph.from_dict(self._record.graph), restore.parameters)
         self._names = names_in(self.provider, self._record)
         through_heat = any(self.plugin(node.key).through_heat for node in self.graph)
         return self.remember_first_steps(flows.restore_steps(self.graph, self.has, through_heat=through_heat))
+
+    def _target(self, restore: Restore, sealed: str | None) -> "Callable[[], Cloud] | None":
+        clouds = self.parts.clouds
+        if sealed and clouds is not None:
+            return clouds.of_login(self.restore_id, sealed)
+        if restore.restore_target and not self.job.trust_id:  # never into another cloud than the one that was named
+            raise errors.KeyUnavailable("This worker does not know how to log in at the target of the restore.")
+        return None
+
+    def cloud_opener(self, check: Callable[[], None]) -> "Callable[[], Cloud] | None":
+        opener = self._open_target
+        return super().cloud_opener(check) if opener is None else lambda: opener().watched(check)
 
     def options(self, plugin: Protection, values: Mapping[str, Any]) -> Any:
         return plugin.Restore.parse(values)

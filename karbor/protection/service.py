@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from karbor.clients.openstack import Cloud
+from karbor.clients.sealedlogins import DRY_RUN
 from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.model.resource import Resource
@@ -95,7 +96,12 @@ class ProtectionService(interface.Protection):
         return refused
 
     def plan_restore(
-        self, project_id: str, provider_id: str, checkpoint_id: str, parameters: Mapping[str, Mapping[str, Any]]
+        self,
+        project_id: str,
+        provider_id: str,
+        checkpoint_id: str,
+        parameters: Mapping[str, Mapping[str, Any]],
+        target: Mapping[str, Any] | None,
     ) -> Mapping[str, Any]:
         provider = self._provider(provider_id)
         return restoreplan.plan_restore(
@@ -104,7 +110,7 @@ class ProtectionService(interface.Protection):
             checkpoint_id=checkpoint_id,
             parameters=parameters,
             clock=self._clock,
-            open_cloud=self._open_cloud(project_id),
+            open_cloud=self._open_target(target) if target else self._open_cloud(project_id),
         )
 
     def list_files(
@@ -120,6 +126,12 @@ class ProtectionService(interface.Protection):
             raise errors.Unavailable(
                 "The worker that was asked does not have this provider.", detail=fault.operator_text()
             ) from fault
+
+    def _open_target(self, target: Mapping[str, Any]) -> Callable[[], Cloud] | None:
+        """As ``_open_cloud``, for somebody who looks at another place."""
+        if self._clouds is None or not target["sealed"]:
+            return self._open_cloud(target["project_id"])
+        return self._clouds.of_login(DRY_RUN, target["sealed"])
 
     def _open_cloud(self, project_id: str) -> Callable[[], Cloud] | None:
         """Opens the cloud as the user who asks just now sees it; None where this worker has none."""

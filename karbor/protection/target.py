@@ -87,7 +87,7 @@ class Target:
         cloud = self._open_cloud()
         if kind in _NETWORKING:
             collection, shared = _NETWORKING[kind]
-            mine = {} if shared else {"project_id": cloud.project_id}
+            mine: dict[str, Any] = {} if shared else {"project_id": cloud.project_id}
             key = collection.replace("-", "_")
             return cloud.network.each(f"/{collection}", key, sort_key="id", sort_dir="asc", **mine)
         if kind == "flavor":

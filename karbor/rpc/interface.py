@@ -103,10 +103,17 @@ class Protection:
 
     @method("call", for_user=True)
     def plan_restore(
-        self, project_id: str, provider_id: str, checkpoint_id: str, parameters: Mapping[str, Mapping[str, Any]]
+        self,
+        project_id: str,
+        provider_id: str,
+        checkpoint_id: str,
+        parameters: Mapping[str, Mapping[str, Any]],
+        target: Mapping[str, Any] | None,
     ) -> Mapping[str, Any]:
         """What a restore of this checkpoint would do now: ``creates``, ``replaces``, ``keeps``, ``conflicts``,
-        ``warnings``, ``untold`` (lists of ``{"type", "id", ...}``) and ``bytes``. Changes nothing.
+        ``warnings``, ``untold`` (lists of ``{"type", "id", ...}``), ``bytes`` and ``template``. Changes nothing.
+        ``target``: another place than the project of the request, ``{"project_id", "sealed"}``; what is sealed is the
+        login there, None where that is the token that came with the question.
 
         Raises Unavailable where this worker does not have the provider, or bank, key or hypervisor cannot be used.
         """

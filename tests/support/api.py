@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 import webob
 from oslo_config import cfg
+from oslo_context import context
 
 from karbor import conf as settings
 from karbor.api.app import make_app
@@ -122,12 +123,13 @@ class WorkersTwin:
         lists = {"cost": [], "conflicts": [], "untold": []}
         return {"chosen": chosen, "resources": {"OS::Nova::Server": 1}, **lists}
 
-    def plan_restore(self, project_id, provider_id, checkpoint_id, parameters):
+    def plan_restore(self, project_id, provider_id, checkpoint_id, parameters, target):
         self._answer()
-        self.asked_with = parameters
+        self.asked_with, self.asked_for = parameters, target
+        self.asked_as = getattr(context.get_current(), "auth_token", None)
         entry = {"type": "OS::Nova::Server", "id": SERVER, "name": "vm", "place": None}
         lists = dict.fromkeys(("replaces", "keeps", "conflicts", "warnings", "untold"), [])
-        return {**lists, "creates": [entry], "bytes": 7}
+        return {**lists, "creates": [entry], "bytes": 7, "template": None}
 
     def list_files(self, project_id, provider_id, checkpoint_id, wish):
         self._answer()

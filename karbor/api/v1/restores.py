@@ -2,11 +2,10 @@
 """Restores: how is a checkpoint brought back?"""
 
 import uuid
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from karbor.api import cancel as cancelling
-from karbor.api import paging, parameters, repeats, trusts, work
+from karbor.api import paging, parameters, repeats, targets, work
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
@@ -93,7 +92,6 @@ class Restores(Node):
         Everything that can be known to be wrong is refused here; the restore that is answered has begun. With
         `dry_run` nothing is begun: the workers tell what would be created, replaced and kept, and what is in the way.
         """
-        _refuse_target(call.body)
         given = parameters.without_nulls(call.body.get("parameters"))
         if call.body.get("dry_run"):
             return _plan(call, given)
@@ -108,8 +106,10 @@ class Restores(Node):
                     provider_id=checkpoint.provider_id,
                     checkpoint_id=checkpoint.id,
                     parameters=given,
+                    restore_target=passage.target,
                 )
             )
+            passage.keep(rows, restore.id)
             job = Job(
                 id=ids[1],
                 operation="restore",
@@ -120,11 +120,14 @@ class Restores(Node):
                 request_id=call.context.request_id,
             )
             booked = work.book(
-                rows, call, job, status=restore.status, plan_id=checkpoint.plan_id, permission=permission
+                rows, call, job, status=restore.status, plan_id=checkpoint.plan_id, permission=passage.permission
             )
             return {"restore": views.restore(restore, call)}, (booked,)
 
-        with trusts.for_work(call, canonical(call.body["provider_id"]), hand_on=True) as permission:
+        if targets.is_elsewhere(call):
+            with call.services.database.read() as rows:
+                _restorable(rows, call, given)  # before anybody logs in anywhere
+        with targets.for_restore(call) as passage:
             return work.send_made(call, repeats.once(call, create))
 
 
@@ -149,22 +152,15 @@ def _restorable(rows: Transaction, call: Call, given: parameters.Parameters, *, 
 def _plan(call: Call, given: parameters.Parameters) -> Answer:
     with call.services.database.read() as rows:
         checkpoint = _restorable(rows, call, given)
-    found = call.services.protection.plan_restore(
-        project_id=checkpoint.project_id,
-        provider_id=checkpoint.provider_id,
-        checkpoint_id=checkpoint.id,
-        parameters=given,
-    )
+    with targets.for_dry_run(call) as target:
+        found = call.services.protection.plan_restore(
+            project_id=checkpoint.project_id,
+            provider_id=checkpoint.provider_id,
+            checkpoint_id=checkpoint.id,
+            parameters=given,
+            target=target,
+        )
     return {"restore_plan": {"checkpoint_id": checkpoint.id, "provider_id": checkpoint.provider_id, **found}}
-
-
-def _refuse_target(body: Mapping[str, Any]) -> None:
-    """A target or a login that would not be used is refused, never ignored. Null leaves mean "not given"."""
-    if body.get("restore_target") is not None:
-        raise errors.InvalidInput("restore_target is not supported for this provider.")
-    login = body.get("restore_auth") or {}
-    if login.get("username") is not None or login.get("password") is not None:
-        raise errors.InvalidInput("restore_auth is not supported for this provider.")
 
 
 def resources_of(checkpoint: Checkpoint) -> Iterable[tuple[str, str]]:

@@ -2,6 +2,7 @@
 """What does a restore look like in the API?"""
 
 from karbor.model import states
+from karbor.model.mapping import MAPPING_TYPE
 from karbor.schema.noun import Field, Noun
 from karbor.schema.types import (
     COUNT,
@@ -17,17 +18,40 @@ from karbor.schema.types import (
     envelope,
 )
 
+_LOGIN: Schema = {"type": ["string", "null"], "maxLength": 255}
+_SECRET: Schema = {"type": ["string", "null"], "maxLength": 4096, "writeOnly": True}
 _AUTH: Schema = {
     **an_object(
         {
-            "type": {"type": ["string", "null"], "maxLength": 255, "examples": ["password"]},
-            "username": {"type": ["string", "null"], "maxLength": 255},
-            "password": {"type": ["string", "null"], "maxLength": 255, "writeOnly": True},
+            "type": {
+                **_LOGIN,
+                "description": "password, application_credential, or token: as whoever asks, in another project of the "
+                "same cloud. Empty: what fits the rest.",
+                "examples": ["password"],
+            },
+            "username": _LOGIN,
+            "user_id": _LOGIN,
+            "user_domain_name": _LOGIN,
+            "user_domain_id": {**_LOGIN, "description": "Without a domain of the user: default."},
+            "password": _SECRET,
+            "application_credential_id": _LOGIN,
+            "application_credential_name": {**_LOGIN, "description": "Needs its user as well."},
+            "application_credential_secret": _SECRET,
+            "project_name": {**_LOGIN, "description": "Without a project: the one that the user has there."},
+            "project_id": _LOGIN,
+            "project_domain_name": _LOGIN,
+            "project_domain_id": {**_LOGIN, "description": "Without a domain of the project: default."},
+            "region_name": {**_LOGIN, "description": "Region of the services that are used; empty: the first."},
         },
         required=(),
     ),
     "type": ["object", "null"],
     "examples": [None],
+}
+_MAPPING: Schema = {
+    "type": ["object", "null"],
+    "description": "What stands in for what in another place: kind -> old id or name (or `*`) -> new id or name.",
+    "additionalProperties": {"type": ["object", "null"], "additionalProperties": {"type": "string"}},
 }
 _TEXTS: Schema = {"type": "object", "additionalProperties": {"type": "string"}}
 
@@ -41,12 +65,18 @@ RESTORE = Noun(
         "checkpoint_id": Field(UUID, "What is brought back.", create="required"),
         "restore_target": Field(
             {"type": ["string", "null"], "maxLength": 255, "examples": [None]},
-            "Another place to restore to; refused where the provider cannot.",
+            "Keystone (`auth_url`) of another cloud to restore to; refused where the operator does not allow it.",
             create="optional",
         ),
-        "restore_auth": Field(_AUTH, "How to log in there. Never stored, never shown.", create="optional", shown=False),
+        "restore_auth": Field(
+            _AUTH, "How to log in there. Never kept in clear, and not shown.", create="optional", shown=False
+        ),
         "parameters": Field(
-            {**PARAMETERS, "examples": [{"Libvirt::Domain": {"name": "web1-restored"}}]},
+            {
+                **PARAMETERS,
+                "properties": {MAPPING_TYPE: _MAPPING},
+                "examples": [{"Libvirt::Domain": {"name": "web1-restored"}}],
+            },
             "Options by `TYPE` or `TYPE#ID`; the provider's restore_schema tells which there are.",
             create="optional",
         ),
@@ -119,6 +149,12 @@ RESTORE_PLAN: Schema = envelope(
                     an_object({**_RESOURCE, "reason": _REASON}), "What would be done, but deserves a word."
                 ),
                 "untold": _many(_PLACED, "Resources of which nobody can tell before the restore."),
+                "template": {
+                    "type": ["object", "null"],
+                    "description": "What Heat would build; `?` stands for what only the restore itself will know. Null "
+                    "where nothing is left to Heat, or something is in the way.",
+                    "examples": [None],
+                },
             }
         ),
     },
