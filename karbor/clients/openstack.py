@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from karbor.clients.service import Proxies, Service
 from karbor.common.clock import Clock
-from karbor.common.retrying import Policy, Retrying
+from karbor.common.retrying import Passing, Policy, Retrying
 from karbor.common.waiting import wait_for
 from karbor.model import errors
 
@@ -85,9 +85,13 @@ class Cloud:
 
         self._clock = clock or Clock()
         self._pause_plainly = pause
-        retrying = Retrying(settings.retries, clock=self._clock, pause=Pauses(pause))
+        self._retrying = Retrying(settings.retries, clock=self._clock, pause=Pauses(pause))
         self._session = CloudSession(
-            session, timeout=settings.timeout, retrying=retrying, clock=self._clock, discovery_cache=discovery_cache
+            session,
+            timeout=settings.timeout,
+            retrying=self._retrying,
+            clock=self._clock,
+            discovery_cache=discovery_cache,
         )
         self._settings = settings
         self._check = check
@@ -177,6 +181,23 @@ class Cloud:
                 yield piece
         finally:
             response.close()
+
+    def made(self, look: Callable[[], Found | None], make: Callable[[], Found]) -> Found:
+        """What ``look`` finds, else what ``make`` makes. Where a service fails in passing nobody knows whether it made
+        it: so that is looked for again before it is asked for again. Raises what both raise, Unavailable in the end."""
+        from karbor.clients.traffic import watched_by
+
+        def look_or_make() -> Found:
+            found = look()
+            if found is not None:
+                return found
+            try:
+                return make()
+            except errors.Unavailable as fault:
+                raise Passing(fault) from fault
+
+        with watched_by(self._check):
+            return self._retrying.call(look_or_make)
 
     def wait(self, look: Callable[[], Found], reached: Callable[[Found], bool], *, what: str, deadline: float) -> Found:
         """What ``look`` returns once ``reached`` says yes to it. ``reached`` may raise where that cannot come.

@@ -14,6 +14,7 @@ import yaml
 
 from karbor.clients.openstack import CloudSettings
 from karbor.common.clock import Clock
+from karbor.common.retrying import Policy
 from karbor.db.database import Database
 from karbor.model.checkpoint import Checkpoint
 from karbor.model.operation import Job, OperationLog
@@ -77,7 +78,7 @@ class CloudHouse(House):
         found = [p(p.Settings(), environment) for p in (ServerProtectable, ImageProtectable, VolumeProtectable)]
         self.database = Database(f"sqlite:///{root}/db.sqlite", clock=clock)
         self.database.upgrade()
-        clouds = Clouds(TrustsOfMemory(self.cloud), CloudSettings())
+        clouds = Clouds(TrustsOfMemory(self.cloud), CloudSettings(retries=Policy(attempts=5, backoff=0.05)))
         self._parts = Parts(self.database, OneProvider(provider), ProtectableRegistry(found), clock, clouds)
         self.executor = ThreadPoolExecutor(2)
         self.open()

@@ -49,27 +49,22 @@ class Cinder:
 
     def made_snapshot(self, volume_id: str, name: str, *, purpose: str, description: str = "") -> Item:
         """A volume snapshot of this job, ready. One of a volume in use is allowed."""
-        found = self._own("snapshots", volume_id=volume_id)
-        if found is None:
-            body = {"volume_id": volume_id, "name": name, "description": description, "force": True}
-            found = self._post("/snapshots", "snapshot", {**body, "metadata": self._marks(purpose)})
+        body = {"volume_id": volume_id, "name": name, "description": description, "force": True}
+        found = self._made("snapshots", {**body, "metadata": self._marks(purpose)}, volume_id=volume_id)
         return self._ready("snapshots", "snapshot", found["id"], f"the snapshot of volume {volume_id}", _SOON)
 
     def made_backup(self, volume_id: str, *, incremental: bool, **given: Any) -> Item:
         """A backup of this job, complete. ``given`` are fields of the request that Cinder knows."""
-        found = self._own("backups", volume_id=volume_id)
-        if found is None:
-            body = {"volume_id": volume_id, "incremental": incremental, "metadata": self._marks(KEPT), **given}
-            found = self._post("/backups", "backup", {key: value for key, value in body.items() if value is not None})
+        body = {"volume_id": volume_id, "incremental": incremental, "metadata": self._marks(KEPT), **given}
+        wanted = {key: value for key, value in body.items() if value is not None}
+        found = self._made("backups", wanted, volume_id=volume_id)
         return self._ready("backups", "backup", found["id"], f"the backup of volume {volume_id}", _SECONDS)
 
     def made_volume(self, *, purpose: str, seconds: float = _SOON, **given: Any) -> Item:
         """A volume of this job and resource, ready. ``given`` are fields of the request that Cinder knows."""
-        found = self._own("volumes")
-        if found is None:
-            metadata = {**dict(given.pop("metadata", None) or {}), **self._marks(purpose)}
-            body = {key: value for key, value in given.items() if value not in (None, "")}
-            found = self._post("/volumes", "volume", {**body, "metadata": metadata})
+        metadata = {**dict(given.pop("metadata", None) or {}), **self._marks(purpose)}
+        body = {key: value for key, value in given.items() if value not in (None, "")}
+        found = self._made("volumes", {**body, "metadata": metadata})
         return self._ready("volumes", "volume", found["id"], f"the volume {given.get('name') or found['id']}", seconds)
 
     def fill(self, volume_id: str, backup_id: str) -> None:
@@ -204,9 +199,15 @@ class Cinder:
         named: dict[str, Any] = {key: value for key, value in query.items() if value}
         return list(self._api.each(f"/{kind}/detail", kind, sort="id:asc", **named))
 
-    def _post(self, path: str, single: str, body: Mapping[str, Any]) -> Item:
-        found: Item = self._api.post(path, json={single: body}).json()[single]
-        return found
+    def _made(self, kind: str, body: Mapping[str, Any], **named: str) -> Item:
+        """What this job made of a kind for its resource, among those that are ``named`` so; else it is made now."""
+        single = kind[:-1]
+
+        def make() -> Item:
+            found: Item = self._api.post(f"/{kind}", json={single: body}).json()[single]
+            return found
+
+        return self._cloud.made(lambda: self._own(kind, **named), make)
 
 
 def marks_of(work: Work, purpose: str) -> dict[str, str]:

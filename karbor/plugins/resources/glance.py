@@ -4,6 +4,8 @@
 An image of Glance never changes once it is active, so it can be read anywhere and in any order, by ranges.
 """
 
+import collections
+import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -98,20 +100,31 @@ class Glance:
         return f"karbor-{purpose}-{self._work.operation_id}-{self._work.key.parent_id or self._work.key.id}"
 
     def uploaded(self, purpose: str, reader: StreamReader, kept: Mapping[str, Any]) -> Item:
-        """An image of this job with the data of ``reader``, active. One that an earlier try did not fill is removed."""
+        """An image of this job with the data of ``reader``, active. One that an earlier try did not fill is removed.
+
+        Raises StepFailed where Glance has other data in the end than was sent.
+        """
         found = self.own(purpose)
-        if found is not None and found["status"] != "active":
+        if found is not None and found["status"] == "active":
+            body = Body(reader, self._work)
+            collections.deque(body, maxlen=0)  # nobody knows whether the try that sent it came to its end
+            if body.is_in(found):
+                return found
+        if found is not None:
             self.remove(found["id"])
-            found = None
-        if found is None:
-            body = {"name": self.name(purpose), "container_format": "bare", "disk_format": "raw", **kept}
-            found = self._api.post("/images", json={**body, "tags": [self.name(purpose)]}).json()
-            self._api.put(
-                f"/images/{found['id']}/file",
-                data=_pieces(reader, self._work),
-                headers={"Content-Type": "application/octet-stream"},
+        wanted = {"name": self.name(purpose), "container_format": "bare", "disk_format": "raw", **kept}
+        made = self._api.post("/images", json={**wanted, "tags": [self.name(purpose)]}).json()
+        body = Body(reader, self._work)
+        kind = {"Content-Type": "application/octet-stream"}
+        self._api.put(f"/images/{made['id']}/file", data=body, headers=kind)
+        image = self.active(made["id"])
+        if not body.is_in(image):
+            raise errors.StepFailed(
+                f"The image service has not got all data of {self._work.resource.name}.",
+                detail=f"{body.sent} bytes were sent, {image.get('size')} are there; the checksums differ",
+                next_action="try again",
             )
-        return self.active(found["id"])
+        return image
 
     def rename(self, image_id: str, name: str) -> None:
         """Give an image of this job the name that its user wants; its tag stays."""
@@ -148,9 +161,33 @@ def kept_of(image: Item) -> dict[str, Any]:
     return {**{key: value for key, value in own.items() if isinstance(value, str)}, **found}
 
 
-def _pieces(reader: StreamReader, work: Work) -> Iterator[bytes]:
-    """All bytes of a stream in order, zeroes with them."""
-    for offset in range(0, reader.size, _PIECE):
-        piece = reader.read(offset, min(_PIECE, reader.size - offset))
-        work.advance(len(piece))
-        yield piece
+class Body:
+    """All bytes of a stream in order, zeroes with them, as the body of a request; sent from the beginning each time,
+    for a request whose token ran out is sent again. ``sent`` and the hash are those of the last time."""
+
+    def __init__(self, reader: StreamReader, work: Work) -> None:
+        self._reader, self._work = reader, work
+        self._begin()
+
+    def _begin(self) -> None:
+        self.sent = 0
+        self._hashes = (hashlib.sha512(), hashlib.md5(usedforsecurity=False))
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._begin()
+        for offset in range(0, self._reader.size, _PIECE):
+            piece = self._reader.read(offset, min(_PIECE, self._reader.size - offset))
+            for one in self._hashes:
+                one.update(piece)
+            self.sent += len(piece)
+            self._work.advance(len(piece))
+            yield piece
+
+    def is_in(self, image: Item) -> bool:
+        """Whether an image has what was sent, by its size and whichever hash the service tells."""
+        if self.sent != self._reader.size or int(image.get("size") or 0) != self.sent:
+            return False
+        strong, weak = (one.hexdigest() for one in self._hashes)
+        if image.get("os_hash_algo") == "sha512" and image.get("os_hash_value"):
+            return bool(image["os_hash_value"] == strong)
+        return not image.get("checksum") or bool(image["checksum"] == weak)
