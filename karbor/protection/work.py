@@ -86,6 +86,7 @@ class StepWork(protection.Work):
         self.saved, self.earlier = saved, earlier
         self.results = _phases(results, key)
         self.parent_results = _phases(results, parents[0]) if parents else {}
+        self.child_phases = {child: _phases(results, child) for child in node.children}
         self.child_results = {
             child: results[step_name(child, "restore")]["result"]
             for child in node.children

@@ -136,6 +136,16 @@ class NewDomain:
 
 
 @dataclass(frozen=True)
+class FreezeResult:
+    """Whether the file systems of a guest hold still (``freeze``), or held still all the time (``thaw``); ``reason``:
+    why not. ``seconds``: how long it was frozen, as far as that is known."""
+
+    held: bool
+    reason: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Pull:
     """How far the copy of one disk of a guest that runs from a checkpoint is: ``done`` of ``total`` (0 of 1 where that
     is not known just now); ``independent``: all of the disk is on this host."""
@@ -189,6 +199,21 @@ class Hypervisor(abc.ABC):
     @abc.abstractmethod
     def discard(self, domain_id: str, scope: str, token: str) -> None:
         """The checkpoint ``token`` failed: end its view if it stands, drop its tracker and every trace of it."""
+
+    @abc.abstractmethod
+    def freeze(self, domain_id: str, token: str) -> FreezeResult:
+        """Hold still all file systems of a guest until ``thaw`` with the same token, for as long as its disks are
+        captured by somebody else (volume snapshots of a cloud). The driver has a bound of its own; then, and when this
+        process dies, the guest is thawed whatever happens.
+
+        Called again while it stands: the same answer, and the bound counts from the first call. Where it cannot be, or
+        somebody else holds the guest, the answer says why. Raises ResourceNotFound.
+        """
+
+    @abc.abstractmethod
+    def thaw(self, domain_id: str, token: str) -> FreezeResult:
+        """Let the guest go on, and say whether it held still from ``freeze`` until now. No error where the domain is
+        gone, or nothing is frozen by that token; what others froze stays so."""
 
     @abc.abstractmethod
     def recover(self, is_wanted: Callable[[str, str], bool]) -> Sequence[str]:

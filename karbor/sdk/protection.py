@@ -31,7 +31,7 @@ Conditions:
 1. Every method may be called again with the same arguments, also after a kill -9 in the middle of it and on another
    worker; it then finds what it made before and goes on.
 2. What a method returns is JSON; it reaches the other phases of this resource (``work.results``), its parents
-   (``work.child_results``) and its children (``work.parent_results``), also after a resume.
+   (``work.child_phases``, ``work.child_results``) and its children (``work.parent_results``), also after a resume.
 3. A method that is not overridden costs nothing: the engine makes no step for it.
 4. A plug-in never writes a status. It returns, or raises an error of ``karbor.model.errors``; anything else it raises
    is shown as an internal fault. ``permanent`` says whether a new attempt may help.
@@ -140,6 +140,8 @@ class Work(abc.ABC):
     earlier: Sequence[EarlierPoint]  # protect: newest first, at most a handful
     results: Mapping[str, Any]  # phase -> what this resource's earlier phases returned
     parent_results: Mapping[str, Any]  # phase -> what the parent's phases returned so far
+    child_phases: Mapping[ResourceKey, Mapping[str, Any]]  # protect: child -> phase -> what it returned, where this
+    # step comes after it
     child_results: Mapping[ResourceKey, Any]  # restore: child -> Restored.result
     streams: Streams
     types: frozenset[str] = frozenset()  # resource types of everything in this operation

@@ -26,6 +26,7 @@ LOG = logging.getLogger(__name__)
 
 _BACKUP_JOB = 9  # VIR_DOMAIN_JOB_OPERATION_BACKUP
 END_SECONDS = 60
+_NO_JOB = (libvirt.VIR_ERR_NO_DOMAIN_BACKUP, libvirt.VIR_ERR_OPERATION_INVALID, libvirt.VIR_ERR_NO_SUPPORT)
 _BROKEN = (libvirt.VIR_ERR_CHECKPOINT_INCONSISTENT, libvirt.VIR_ERR_NO_DOMAIN_CHECKPOINT)
 _NAMED_DISK = re.compile(r"disk '(?P<target>[^']+)'")
 _NO_TRACKER = ("cannot store dirty bitmaps", "checkpoint", "bitmap")
@@ -163,12 +164,12 @@ class Job:
 def job(domain: libvirt.virDomain) -> Job | None:
     """The backup job that the domain has now."""
     with translated(f"look for a backup job of {domain.UUIDString()}"):
-        if not domain.isActive() or domain.jobStats().get("operation") != _BACKUP_JOB:
-            return None
         try:
+            if not domain.isActive() or domain.jobStats().get("operation") != _BACKUP_JOB:
+                return None
             return Job(*libvirt_xml.job_files(domain.backupGetXMLDesc(0)))
         except libvirt.libvirtError as fault:
-            if has_code(fault, libvirt.VIR_ERR_NO_DOMAIN_BACKUP, libvirt.VIR_ERR_OPERATION_INVALID):
+            if has_code(fault, *_NO_JOB):
                 return None
             raise
 

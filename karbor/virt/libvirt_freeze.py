@@ -15,6 +15,7 @@ import libvirt
 
 from karbor.common import durable
 from karbor.model import errors
+from karbor.virt import thaw_watchdog
 from karbor.virt.libvirt_connection import has_code
 from karbor.virt.thaw_watchdog import ThawWatchdog
 
@@ -34,12 +35,14 @@ class Freeze:
 
 @dataclass(frozen=True)
 class FreezePolicy:
-    """``quiesce`` is required, try or no; the guest stays frozen for ``seconds`` at most."""
+    """``quiesce`` is required, try or no; the guest stays frozen for ``seconds`` at most. ``answers``: how long its
+    agent may take to freeze; None: as long."""
 
     quiesce: str
     seconds: int
     uri: str
     marker: Path
+    answers: int | None = None
 
 
 @contextmanager
@@ -68,6 +71,10 @@ def frozen(domain: libvirt.virDomain, policy: FreezePolicy) -> Iterator[Freeze]:
         finally:
             if not freeze.foreign:
                 thawed = thaw(domain)
+            if (
+                freeze.count and not thawed
+            ):  # nothing was frozen any more; or libvirt was restarted, and knows us no more
+                thaw_watchdog.thaw(policy.uri, domain.UUIDString())
             policy.marker.unlink(missing_ok=True)
     freeze.held = 0 < freeze.count <= thawed and not watchdog.fired
     if freeze.count and not freeze.held:
@@ -109,7 +116,7 @@ def _freeze(domain: libvirt.virDomain, policy: FreezePolicy, freeze: Freeze) -> 
     """Freeze and say how many file systems, or why none. Raises StepFailed where a freeze is required."""
     try:
         if domain.state()[0] == libvirt.VIR_DOMAIN_RUNNING:
-            _limit_answers(domain, policy.seconds)
+            _limit_answers(domain, policy.answers or policy.seconds)
             freeze.count = int(domain.fsFreeze())
             freeze.reason = "" if freeze.count else "the guest has no file system that can be frozen"
         else:

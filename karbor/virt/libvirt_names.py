@@ -9,6 +9,7 @@ A capture is named by (domain, scope, token). Its files lie in the scratch direc
 ``karbor-DOMAIN-SCOPE8-TOKEN.T.overlay`` new blocks of disk T while an external snapshot stands
 ``karbor-HASH.sock``                     NBD socket; short, because a socket path has 107 characters at most
 ``karbor-DOMAIN.frozen``                 the guest was frozen by us and not yet thawed
+``karbor-DOMAIN-TOKEN.held``             the same, for as long as its volumes are captured elsewhere
 =======================================  ===========================================================
 """
 
@@ -26,6 +27,7 @@ _FILE = re.compile(
     r"\.(?:(?P<target>[A-Za-z0-9_-]+)\.)?(?P<kind>capture|scratch|overlay)\Z"
 )
 _FROZEN = re.compile(r"karbor-(?P<domain>[0-9a-f-]{36})\.frozen\Z")
+_HELD = re.compile(r"karbor-(?P<domain>[0-9a-f-]{36})-(?P<token>[A-Za-z0-9-]+)\.held\Z")
 _SOCKET_PATH_LIMIT = 107
 
 
@@ -36,9 +38,13 @@ def short_scope(scope: str) -> str:
 
 def tracker_name(scope: str, token: str) -> str:
     """The name of the libvirt checkpoint (and of its bitmaps) that a capture makes."""
+    return f"karbor-{short_scope(scope)}-{_checked(token)}"
+
+
+def _checked(token: str) -> str:
     if not _TOKEN.match(token):
         raise errors.InvalidInput("Not a capture token.", detail=repr(token[:80]))
-    return f"karbor-{short_scope(scope)}-{token}"
+    return token
 
 
 def tracker_token(scope: str, name: str) -> str | None:
@@ -80,6 +86,17 @@ def parse_frozen(path: str | Path) -> str | None:
     """The domain id of a freeze marker; None for any other file."""
     found = _FROZEN.match(Path(path).name)
     return found["domain"] if found else None
+
+
+def held_marker(scratch_dir: Path, domain_id: str, token: str) -> Path:
+    """The file that stands as long as a guest is held by that token. Raises InvalidInput."""
+    return scratch_dir / f"karbor-{domain_id}-{_checked(token)}.held"
+
+
+def parse_held(path: str | Path) -> tuple[str, str] | None:
+    """Domain id and token of such a file; None for any other."""
+    found = _HELD.match(Path(path).name)
+    return (found["domain"], found["token"]) if found else None
 
 
 @dataclass(frozen=True)

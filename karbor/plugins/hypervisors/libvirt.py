@@ -6,7 +6,15 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from karbor.common.clock import Clock
-from karbor.sdk.hypervisor import Capture, CaptureRequest, DomainInfo, Hypervisor, NewDomain, Pull
+from karbor.sdk.hypervisor import (
+    Capture,
+    CaptureRequest,
+    DomainInfo,
+    FreezeResult,
+    Hypervisor,
+    NewDomain,
+    Pull,
+)
 from karbor.sdk.options import Options, option
 from karbor.sdk.streams import Advance, Source, StreamReader
 from karbor.virt import instant, libvirt_inspect, libvirt_recovery
@@ -16,6 +24,7 @@ from karbor.virt.instant import InstantGuest
 from karbor.virt.libvirt_capture import Captures
 from karbor.virt.libvirt_connection import Connection
 from karbor.virt.libvirt_define import Definer
+from karbor.virt.libvirt_hold import Holds
 from karbor.virt.libvirt_method import Host
 from karbor.virt.libvirt_offline import OfflineMethod
 from karbor.virt.libvirt_place import Places
@@ -39,6 +48,14 @@ class LibvirtHypervisor(Hypervisor):
         freeze_seconds: int = option(
             10, "How long a guest may stay frozen; then it is thawed whatever happens.", minimum=1, maximum=60, unit="s"
         )
+        hold_seconds: int = option(
+            30,
+            "How long a guest may stay frozen while snapshots of its volumes are taken in the cloud; then it is thawed "
+            "whatever happens, and the snapshots count as taken of a running guest.",
+            minimum=1,
+            maximum=300,
+            unit="s",
+        )
         scratch_reserve_mib: int = option(
             256, "A capture is given up when less room than this is left for scratch.", minimum=16, unit="MiB"
         )
@@ -56,6 +73,7 @@ class LibvirtHypervisor(Hypervisor):
         methods = (PullMethod(self._host), SnapshotMethod(self._host), OfflineMethod(self._host, Clock()))
         self._socket_dir = str(Path(state_dir).absolute() / "nbd")  # of our own qemu-nbd only; QEMU need not get there
         self._captures = Captures(self._host, methods)
+        self._holds = Holds(self._host, given["hold_seconds"], self._captures.lock, Clock())
         self._definer = Definer(self._connection, Path(state_dir) / "replaced-domains")
         roots = [root for root in given["restore_directories"].split(":") if root]
         self._places = Places(self._connection, roots=roots, default=given["default_restore_directory"])
@@ -82,9 +100,16 @@ class LibvirtHypervisor(Hypervisor):
     def discard(self, domain_id: str, scope: str, token: str) -> None:
         self._captures.discard(domain_id, scope, token)
 
+    def freeze(self, domain_id: str, token: str) -> FreezeResult:
+        self._host.prepare_scratch()
+        return self._holds.freeze(domain_id, token)
+
+    def thaw(self, domain_id: str, token: str) -> FreezeResult:
+        return self._holds.thaw(domain_id, token)
+
     def recover(self, is_wanted: Callable[[str, str], bool]) -> Sequence[str]:
         self._host.prepare_scratch()
-        return libvirt_recovery.recover(self._captures, is_wanted)
+        return [*self._holds.recover(), *libvirt_recovery.recover(self._captures, is_wanted)]
 
     def target_path(self, *, directory: str | None, pool: str | None, name: str) -> str:
         return self._places.target_path(directory=directory, pool=pool, name=name)

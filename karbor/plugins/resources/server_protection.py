@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from karbor.model import errors
+from karbor.plugins.resources import server_freeze
 from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import IMAGE, NETWORK, SERVER, VOLUME
 from karbor.plugins.resources.nova import Nova, described, fitting_flavor
@@ -25,6 +26,15 @@ class ServerProtection(Protection):
     resource_types = (SERVER,)
     acts_in_cloud = True
     through_heat = True
+
+    class Protect(Options):
+        """Parameters of a plan."""
+
+        quiesce: Literal["required", "try", "no"] = option(
+            "try",
+            "Freeze the file systems in the guest while the snapshots of its disks are taken: insist, go on without, "
+            "or do not. It takes a worker on the compute host of the server.",
+        )
 
     class Restore(Options):
         """Parameters of a restore. The names are those of the old service."""
@@ -41,9 +51,12 @@ class ServerProtection(Protection):
         """What the checkpoint keeps of a server."""
 
         server: str = required("What another server like it needs (JSON).")
+        skew: float = option(0.0, "Time between the first and the last of its disks, by what the cloud says.", unit="s")
+        frozen: float = option(0.0, "How long its guest was frozen.", unit="s")
+        not_frozen: str = option("", "Why its disks do not show it frozen at one instant; empty: they do.")
 
     def prepare_begin(self, work: Work) -> Mapping[str, Any]:
-        """Look at everything, and refuse what could not come back."""
+        """Look at everything, refuse what could not come back, and freeze it."""
         found = described(Nova(work), work.key.id)
         held = {key.type for key, _child in work.children}
         if found["image_id"] and IMAGE not in held:
@@ -56,12 +69,26 @@ class ServerProtection(Protection):
                 f"The volume that {work.resource.name} boots from would not be kept: the provider protects no volumes.",
                 next_action="let the operator add a plug-in for volumes to the provider",
             )
-        return {"server": found}
+        return {"server": found, "freeze": server_freeze.hold(self.environment, work)}
+
+    def prepare_finish(self, work: Work) -> Mapping[str, Any]:
+        """All its disks are taken: thaw it, and see what they show."""
+        return server_freeze.let_go(self.environment, work)
 
     def protect(self, work: Work) -> Protected:
-        """All that is known was seen at the beginning."""
-        found = work.results["prepare_begin"]["server"]
-        return Protected({"server": json.dumps(found, sort_keys=True)})
+        """All that is known was seen before."""
+        found, instant = work.results["prepare_begin"]["server"], work.results["prepare_finish"]
+        saved = {
+            "server": json.dumps(found, sort_keys=True),
+            "skew": instant["skew"],
+            "frozen": instant["held"],
+            "not_frozen": instant["not_frozen"],
+        }
+        return Protected(saved, consistency=instant["consistency"])
+
+    def abandon(self, work: Work) -> None:
+        """Whatever failed, the guest goes on."""
+        server_freeze.thaw(self.environment, work)
 
     def restore_prepare(self, work: Work) -> Mapping[str, Any]:
         """Decide about flavor, key pair and addresses. Raises InvalidInput, Conflict where that cannot be."""

@@ -14,6 +14,7 @@ from karbor.sdk.hypervisor import (
     CaptureRequest,
     DiskInfo,
     DomainInfo,
+    FreezeResult,
     Hypervisor,
     NewDomain,
     Pull,
@@ -34,6 +35,7 @@ class MemoryDomain:
     project_id: str = ""
     state: str = "running"
     raw: frozenset[str] = frozenset()
+    agent: bool = True  # answers, so that the guest can be frozen
 
 
 class MemorySource:
@@ -71,6 +73,9 @@ class MemoryHypervisor(Hypervisor):
         self.files: dict[str, bytes] = {}
         self.captures: dict[tuple[str, str, str], tuple[Capture, dict[str, bytes]]] = {}
         self.trackers: dict[tuple[str, str, str], tuple[str, dict[str, bytes]]] = {}
+        self.frozen: dict[str, str] = {}  # domain id to token; a test that takes one out is the guard
+        self.held: set[tuple[str, str]] = set()  # domain id and token that this driver froze
+        self.freezes: list[str] = []  # ids of guests in the order of their freezes
         self.lent: dict[str, dict[str, bytes]] = {}  # by socket, then by name of the export
         self.admitted: list[str] = []
         self._overlays: dict[str, tuple[str, str]] = {}  # path to (socket, export)
@@ -142,11 +147,36 @@ class MemoryHypervisor(Hypervisor):
         self.captures.pop((domain_id, scope, token), None)
         self.trackers.pop((domain_id, scope, token), None)
 
+    def freeze(self, domain_id: str, token: str) -> FreezeResult:
+        self.domain(domain_id)
+        guest, holder = self.guests[domain_id], self.frozen.get(domain_id)
+        if guest.state != "running" or not guest.agent:
+            return FreezeResult(False, "no guest agent answers" if guest.agent is False else "the guest is not running")
+        if holder not in (None, token):
+            return FreezeResult(False, "somebody else holds the guest frozen")
+        if holder is None or (domain_id, token) not in self.held:
+            self.freezes.append(domain_id)
+        self.frozen[domain_id] = token
+        self.held.add((domain_id, token))
+        return FreezeResult(held=True)
+
+    def thaw(self, domain_id: str, token: str) -> FreezeResult:
+        stood = self.frozen.get(domain_id) == token
+        if stood:
+            del self.frozen[domain_id]
+        if (domain_id, token) not in self.held or not stood:
+            self.held.discard((domain_id, token))
+            return FreezeResult(False, "the guest was thawed before all was taken")
+        self.held.discard((domain_id, token))
+        return FreezeResult(held=True, seconds=0.5)
+
     def recover(self, is_wanted: Callable[[str, str], bool]) -> Sequence[str]:
+        lines = [f"guest thawed domain={domain_id}" for domain_id in self.frozen]
+        self.frozen.clear()
         dead = [key for key in self.captures if not is_wanted(*key[1:])]
         for key in dead:
             self.discard(*key)
-        return [f"capture removed token={token}" for _domain, _scope, token in dead]
+        return [*lines, *(f"capture removed token={token}" for _domain, _scope, token in dead)]
 
     def target_path(self, *, directory: str | None, pool: str | None, name: str) -> str:
         path = f"{directory or pool or '/images'}/{name}"

@@ -87,6 +87,7 @@ class TwinWork(Work):
         results: Mapping[str, Any] | None = None,
         parent_results: Mapping[str, Any] | None = None,
         child_results: Mapping[ResourceKey, Any] | None = None,
+        child_phases: Mapping[ResourceKey, Mapping[str, Any]] | None = None,
         stored: dict[str, bytes] | None = None,
         checkpoint_id: str = "11111111-1111-4111-8111-111111111111",
         cloud: "Cloud | None" = None,
@@ -100,6 +101,7 @@ class TwinWork(Work):
         self.types = frozenset((resource.type, *types))
         self.results: dict[str, Any] = dict(results or {})
         self.parent_results, self.child_results = dict(parent_results or {}), dict(child_results or {})
+        self.child_phases = dict(child_phases or {})
         self.stored: dict[str, bytes] = {} if stored is None else stored
         self.streams = MemoryStreams(self.stored, saved.streams if saved else {}, self.advance)
         self.stop: errors.KarborError | None = None

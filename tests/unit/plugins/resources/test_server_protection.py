@@ -61,6 +61,8 @@ class World:
         work = self.work("protect", Plugin.Protect.parse({}))
         for _ in range(2):
             work.results["prepare_begin"] = self.plugin.prepare_begin(work)
+        for _ in range(2):
+            work.results["prepare_finish"] = self.plugin.prepare_finish(work)
         done = self.plugin.protect(work)
         Plugin.Saved.parse(done.saved)
         return SavedResource(work.key.text, "karbor-server-protection-plugin", done.saved, {})
