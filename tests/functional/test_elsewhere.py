@@ -4,15 +4,18 @@
 The world of test_cloud.py, with networks; the cloud is the one in memory.
 """
 
+import uuid
 from dataclasses import replace
 
 import pytest
 
 from karbor.clients.openstack import CloudSettings
 from karbor.common.clock import Clock
+from karbor.model.restore import Restore
 from karbor.plugins.resources.volume_data import VolumeDataProtection
 from karbor.protection.clouds import Clouds
 from karbor.protection.restoreplan import plan_restore
+from karbor.sdk.testing.memorycloud import MemoryCloud
 from tests.functional.test_cloud import AS_IT_WAS, CloudHouse
 from tests.functional.test_operations import PROVIDER
 
@@ -44,6 +47,35 @@ class MovingHouse(CloudHouse):
         self.worker.stop(5)
         self._parts = replace(self._parts, clouds=Clouds(InProject(cloud, project), CloudSettings()))
         self.open()
+
+    def open_site(self, site):
+        """From here on, a sealed login leads to the project ``far`` of another cloud."""
+        self.worker.stop(5)
+        self.asked = []
+
+        def log_in(purpose, sealed):
+            self.asked.append((purpose, sealed))
+            return site.session("far"), ""
+
+        clouds = Clouds(InProject(self.cloud, "alpha"), CloudSettings(), log_in)
+        self._parts = replace(self._parts, clouds=clouds)
+
+    def booked_elsewhere(self, checkpoint_id, mapping, *, sealed="sealed"):
+        """A restore into another cloud, as the API books it; nobody works yet."""
+        restore = Restore(
+            str(uuid.uuid4()),
+            self.project,
+            PROVIDER,
+            checkpoint_id,
+            parameters={MAPPING: mapping},
+            restore_target="http://site.invalid/v3",
+        )
+        job_id = self.book("restore", checkpoint_id=checkpoint_id, restore=restore)
+        with self.database.write() as rows:
+            rows.connection.exec_driver_sql("UPDATE jobs SET trust_id = NULL")
+            if sealed:
+                rows.restores.keep_login(restore.id, sealed)
+        return restore.id, job_id
 
     def told(self, checkpoint_id, mapping, cloud=None, project="other"):
         """What a dry run there tells."""
@@ -128,3 +160,52 @@ def test_a_dry_run_names_everything_that_leads_nowhere_and_the_restore_builds_no
     assert plan["conflicts"] == []
     assert [one["id"] for one in plan["warnings"] if one["type"] == MAPPING] == []
     assert len(plan["template"]["resources"]) > 2
+
+
+@pytest.fixture
+def site():
+    """Another cloud, in which things have other names."""
+    cloud = MemoryCloud()
+    cloud.choices.update(volume_type={"ceph"}, volume_zone={"west"}, server_zone={"west"})
+    cloud.compute.flavor("large", ram=4096, vcpus=4, disk=40)
+    cloud.compute.flavor("small", ram=128, vcpus=1, disk=5)
+    net = cloud.networks.add("far", "networks", name="lan")
+    cloud.networks.add("far", "subnets", network_id=net["id"], cidr="192.168.7.0/24")
+    return cloud
+
+
+def test_an_application_comes_back_in_another_cloud_and_its_login_is_gone_then(house, site):
+    checkpoint = house.checkpoint()
+    mapping = {
+        "volume_type": {"rbd": "ceph"},
+        "availability_zone": {"nova": "west"},
+        "network": {house.old_net["id"]: "lan"},
+    }
+    assert house.told(checkpoint.id, mapping, site, "far")["conflicts"] == []
+    before = {kind: set(things) for kind, things in house.cloud.things.items()}
+    house.open_site(site)
+    restore_id, job_id = house.booked_elsewhere(checkpoint.id, mapping)
+    house.open()
+    house.ended(job_id)
+    with house.database.read() as rows:
+        restore, login = rows.restores.get(restore_id), rows.restores.login(restore_id)
+    assert (restore.status, login) == ("success", None), restore.resources_reason
+    assert set(house.asked) == {(restore_id, "sealed")}
+    assert {kind: set(things) for kind, things in house.cloud.things.items()} == before
+    servers = site.of_project("server", site.project("far"))
+    assert {one["flavor"]["original_name"] for one in servers} == {"small"}
+    assert {one["volume_type"] for one in site.of_project("volume", site.project("far"))} == {"ceph"}
+    house.cloud = site
+    assert house.disks() == AS_IT_WAS
+
+
+def test_a_restore_into_another_cloud_never_goes_into_this_one(house, site):
+    checkpoint = house.checkpoint()
+    before = {kind: set(things) for kind, things in house.cloud.things.items()}
+    house.open_site(site)
+    restore_id, job_id = house.booked_elsewhere(checkpoint.id, {}, sealed="")
+    house.open()
+    assert house.ended(job_id).state == "failed"
+    with house.database.read() as rows:
+        assert rows.restores.get(restore_id).status == "fail"
+    assert {kind: set(things) for kind, things in house.cloud.things.items()} == before

@@ -72,6 +72,7 @@ class KeystoneTwin:
             ("GET", "/?", self._version),
             ("POST", "/auth/tokens", self._login),
             ("GET", "/auth/tokens", self._validate),
+            ("GET", "/auth/projects", self._projects),
             ("POST", trusts, self._trust),
             ("GET", trusts, self._list),
             ("GET", f"{trusts}/(.+)", self._show),
@@ -84,15 +85,19 @@ class KeystoneTwin:
         return _json(200, {"version": {"id": "v3.14", "status": "stable", "links": links}})
 
     def _login(self, request, body):
-        given = body["auth"]["identity"].get("password", {}).get("user", {})
-        scope = body["auth"].get("scope", {})
-        if given.get("name") not in self.users or given.get("password") != real.PASSWORD:
+        identity, scope = body["auth"]["identity"], body["auth"].get("scope", {})
+        who = self._proven(identity)
+        if who is None:
             return _refuse(401)
         if "OS-TRUST:trust" not in scope:
-            where = scope["project"]["name"]
-            return self._shown(self._give(Token(given["name"], where, self._roles(given["name"], where))), 201)
+            by_credential = "application_credential" in identity
+            where = "alpha" if by_credential else "".join(scope.get("project", {}).get(by, "") for by in ("id", "name"))
+            roles = self._roles(who, where)
+            if where and not roles:
+                return _refuse(401)
+            return self._shown(self._give(Token(who, where, roles, credential=by_credential)), 201)
         trust = self.trusts.get(scope["OS-TRUST:trust"]["id"])
-        if trust is None or trust["trustee_user_id"] != given["name"]:
+        if trust is None or trust["trustee_user_id"] != who:
             return _refuse(401)
         user, project = trust["trustor_user_id"], trust["project_id"]
         names = {role["name"] for role in trust["roles"]}
@@ -101,6 +106,21 @@ class KeystoneTwin:
             return _refuse(403)
         roles = tuple(sorted({one for name in names for one in IMPLIED.get(name, (name,))}))
         return self._shown(self._give(Token(user, project, roles, trust)), 201)
+
+    def _proven(self, identity):
+        """Who logs in so: by a password, a token, or the one credential, which is of ann; None where it is wrong."""
+        given = identity.get("password", {}).get("user", {})
+        name = given.get("name") or given.get("id")
+        if name in self.users and given.get("password") == self.users[name].get("password", real.PASSWORD):
+            return name
+        if identity.get("application_credential", {}).get("secret") == self.users["ann"].get("secret", real.PASSWORD):
+            return "ann"
+        token = self.tokens.get(identity.get("token", {}).get("id", ""))
+        return token.user if token and not token.trust else None
+
+    def _projects(self, request, body):
+        user = self._asker(request).user
+        return _json(200, {"projects": [{"id": where, "name": where} for name, where in self.grants if name == user]})
 
     def _asker(self, request):
         return self.tokens.get(request.headers.get("X-Auth-Token", ""))
@@ -117,7 +137,7 @@ class KeystoneTwin:
         shown = {
             "methods": ["application_credential" if token.credential else "password"],
             "user": {"id": token.user, "name": token.user, "domain": domain},
-            "project": {"id": token.project, "name": token.project, "domain": domain},
+            **({"project": {"id": token.project, "name": token.project, "domain": domain}} if token.project else {}),
             "roles": [{"id": role, "name": role} for role in token.roles],
             "issued_at": token.issued.strftime(_MOMENT),
             "expires_at": (token.issued + timedelta(hours=1)).strftime(_MOMENT),
