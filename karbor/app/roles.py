@@ -119,7 +119,13 @@ class ProtectionRole(Role):
             shared.database, exports.place_from(conf), self.providers.ids, shared.clock, poll=conf.jobs.poll
         )
         service = ProtectionService(
-            self.worker, protectables, self.providers, shared.clock, wake=self._exports.wake, clouds=clouds
+            self.worker,
+            protectables,
+            self.providers,
+            shared.clock,
+            wake=self._exports.wake,
+            clouds=clouds,
+            max_passing=conf.max_passing,
         )
         self._server = server.make_server(interface.Protection, service, shared.messaging, host=conf.host)
 

@@ -27,6 +27,13 @@ OPTS: list[cfg.Opt] = [
         help="Resources that one run of a plan may choose by tags, metadata and names. More are an error: the run "
         "fails and says so.",
     ),
+    cfg.IntOpt(
+        "max_passing",
+        default=16,
+        min=1,
+        help="Snapshots, volumes or images that one protect has in the cloud for a while at the same time. What "
+        "belongs together, as a server and its volumes, is always worked on at once.",
+    ),
     cfg.IntOpt("max_concurrent_operations", default=2, min=1, help="Jobs this worker runs at the same time."),
     cfg.IntOpt(
         "max_parallel_steps",

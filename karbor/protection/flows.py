@@ -5,8 +5,10 @@ Pure functions from a resource graph and the phases that plug-ins really have to
 A phase that no plug-in has costs nothing: its order passes through to the next one that exists.
 """
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from graphlib import TopologicalSorter
+from itertools import pairwise
 
 from karbor.model.graph import ResourceGraph
 from karbor.model.resource import ResourceKey
@@ -76,12 +78,13 @@ class _Order:
             self.steps.append(Step(phase, phase, None, tuple(step.name for step in self.steps)))
         return self.steps
 
-    def down(self, phase: str) -> dict[ResourceKey, tuple[str, ...]]:
-        """Parent before child. Returns what a later phase of each key must wait for."""
+    def down(self, phase: str, gates: Mapping[ResourceKey, tuple[str, ...]] = {}) -> dict[ResourceKey, tuple[str, ...]]:
+        """Parent before child, and behind its gate. Returns what a later phase of each key must wait for."""
         after: dict[ResourceKey, tuple[str, ...]] = {}
         for node in reversed(list(self.graph)):
             above = [name for parent in self.graph.parents(node.key) for name in after[parent]]
             after[node.key] = (
+            above += gates.get(node.key, ())
                 (self.add(node.key, phase, above),) if self.has(node.key, phase) else tuple(dict.fromkeys(above))
             )
         return after
@@ -98,10 +101,14 @@ class _Order:
         return after
 
 
-def protect_steps(graph: ResourceGraph, has: Has) -> list[Step]:
-    """Steps of a protect: the four phases of each resource, read back, commit, then ``committed`` of each resource."""
+def protect_steps(graph: ResourceGraph, has: Has, batches: Sequence[Sequence[ResourceKey]] = ()) -> list[Step]:
+    """Steps of a protect: the four phases of each resource, read back, commit, then ``committed`` of each resource.
+
+    Nothing of a batch begins before everything of the one before is complete. What depends on each other must be in one
+    batch; what is in none has no turn.
+    """
     order = _Order(graph, has)
-    begun = order.down("prepare_begin")
+    begun = order.down("prepare_begin", _gates(graph, has, batches))
     finished = order.up("prepare_finish", begun) if _any(graph, has, "prepare_finish") else begun
     protected = {node.key: (order.add(node.key, "protect", (*begun[node.key], *finished[node.key])),) for node in graph}
     if _any(graph, has, "complete"):

@@ -44,6 +44,7 @@ class Parts:
     protectables: ProtectableRegistry
     clock: Clock
     clouds: Clouds | None = None  # None where this worker has no cloud
+    max_passing: int = 16  # things of one kind that a protect may have in a cloud for a while at the same time
     lender: Lender | None = None  # None where this worker cannot lend streams to guests
 
 

@@ -12,7 +12,7 @@ from karbor.model import errors
 from karbor.model.checkpoint import CONSISTENCY, Checkpoint, CheckpointRecord, Reason, SavedResource, Sizes
 from karbor.model.graph import ResourceGraph
 from karbor.model.resource import ResourceKey
-from karbor.protection import flows
+from karbor.protection import costs, flows
 from karbor.protection.flows import Step, step_name
 from karbor.protection.lock import lock_for
 from karbor.protection.operation import LOG, RECORD, Operation
@@ -40,19 +40,33 @@ class ProtectOperation(Operation):
         self.parameters = checkpoint.plan.get("parameters", {})
         if checkpoint.graph is None or not self.job.payload.get(FLOW_KEY):  # a new attempt looks at what is there now
             self.provider.bank.identity()  # a bank that is gone shows here, before a guest is touched
-            seen = self.parts.protectables.for_caller(self.open_cloud)
-            chosen = seen.choose(self.job.project_id, checkpoint.plan)
-            self.graph = seen.graph_below(self.job.project_id, chosen.roots)
-            for node in self.graph:
-                self.plugin(node.key)  # raises for a type that this provider cannot protect
-            with self.parts.database.write() as rows:
-                rows.jobs.check(self.job)
-                why = chosen.to_dict() if checkpoint.plan.get("selection") else None
-                rows.checkpoints.update(checkpoint.id, graph=self.graph.to_dict(), chosen=why)
+            self._look(checkpoint)
         else:
             self.graph = ResourceGraph.from_dict(checkpoint.graph)
         self.begin_writing()
-        return self.remember_first_steps(flows.protect_steps(self.graph, self.has))
+        _uses, batches = self._uses()
+        return self.remember_first_steps(flows.protect_steps(self.graph, self.has, batches))
+
+    def _look(self, checkpoint: Checkpoint) -> None:
+        """Find out what there is to be protected, and whether it fits into the quotas of the project."""
+        seen = self.parts.protectables.for_caller(self.open_cloud)
+        chosen = seen.choose(self.job.project_id, checkpoint.plan)
+        self.graph = seen.graph_below(self.job.project_id, chosen.roots)
+        for node in self.graph:
+            self.plugin(node.key)  # raises for a type that this provider cannot protect
+        items = costs.costed(*self._uses(), self.open_cloud)
+        with self.parts.database.write() as rows:
+            rows.jobs.check(self.job)
+            why = chosen.to_dict() if checkpoint.plan.get("selection") else None
+            cost = [item.to_dict() for item in items]
+            rows.checkpoints.update(checkpoint.id, graph=self.graph.to_dict(), chosen=why, cost=cost)
+        refusal = costs.refusal(items)
+        if refusal is not None:
+            raise refusal
+
+    def _uses(self) -> tuple[costs.Uses, costs.Batches]:
+        uses = costs.uses_of(self.graph, self.plugin, self.parameters)
+        return uses, costs.batches_of(self.graph, self.plugin, uses, self.parts.max_passing)
 
     def begin_writing(self) -> None:
         """Take the write lease in the bank, or take it over from the worker that had this job before.

@@ -29,6 +29,7 @@ class ProtectionService(interface.Protection):
         clock: Clock,
         *,
         clouds: Clouds | None = None,
+        max_passing: int = 16,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         """``wake`` tells whoever else in this process looks for work."""
@@ -36,6 +37,7 @@ class ProtectionService(interface.Protection):
         self._wake = wake
         self._clock = clock
         self._clouds = clouds
+        self._max_passing = max_passing
         self._protectables = protectables
         self._providers = providers
 

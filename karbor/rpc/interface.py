@@ -95,7 +95,8 @@ class Protection:
     @method("call", for_user=True)
     def plan_protect(self, project_id: str, provider_id: str, plan: Mapping[str, Any]) -> Mapping[str, Any]:
         """What a run of this plan (``Plan.snapshot()``) would do now: ``chosen``, ``resources`` (how many of each type
-        there are with all that depends on them), ``cost``, ``conflicts`` and ``untold``. Changes nothing.
+        there are with all that depends on them), ``cost`` (as a checkpoint keeps it) and ``conflicts`` (``{"reason",
+        "next_action"}``). Changes nothing.
 
         Raises Unavailable where this worker does not have the provider, or cloud or hypervisor cannot be used.
         """

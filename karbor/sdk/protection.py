@@ -46,6 +46,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from karbor.model.checkpoint import SavedResource
+from karbor.model.cost import Use
 from karbor.model.errors import KarborError, NotSupported
 from karbor.model.resource import Resource, ResourceKey
 from karbor.sdk.environment import Environment
@@ -213,6 +214,12 @@ class Protection(abc.ABC):
     def __init__(self, settings: Options, environment: Environment) -> None:
         self.settings = settings
         self.environment = environment
+
+    def cost(self, resource: Resource, options: Any) -> Sequence[Use]:
+        """What protecting that resource with these options (those of ``Protect``) uses of the tenant's quotas in the
+        cloud. Asks nobody: it is called for every resource before anything is made, also for those who only want to
+        know. Most plug-ins use nothing there."""
+        return ()
 
     def prepare_begin(self, work: Work) -> Mapping[str, Any] | None:
         """See the module text."""

@@ -28,6 +28,15 @@ OTHER_PROJECT = "5a3b1c2d4e5f60718293a4b5c6d7e8f9"
 PROVIDER = "cf56bd3e-97a7-4078-b6d5-f36246333fd9"
 SERVER = "11111111-2222-4333-8444-555555555555"
 VOLUME = "66666666-7777-4888-8999-aaaaaaaaaaaa"
+COST = {
+    "service": "block-storage",
+    "kind": "snapshots",
+    "kept": 1,
+    "passing": 0,
+    "types": {"OS::Cinder::Volume": 1},
+    "limit": 10,
+    "used": 3,
+}
 TYPES = ("OS::Nova::Server", "OS::Cinder::Volume", "Libvirt::Domain")
 
 
@@ -120,8 +129,7 @@ class WorkersTwin:
         self.asked_with = plan
         found = {"type": "OS::Nova::Server", "id": SERVER, "name": "vm", "reasons": ["named in the plan"]}
         chosen = {"resources": [found], "empty": []}
-        lists = {"cost": [], "conflicts": [], "untold": []}
-        return {"chosen": chosen, "resources": {"OS::Nova::Server": 1}, **lists}
+        return {"chosen": chosen, "resources": {"OS::Nova::Server": 1}, "cost": [COST], "conflicts": []}
 
     def plan_restore(self, project_id, provider_id, checkpoint_id, parameters, target):
         self._answer()

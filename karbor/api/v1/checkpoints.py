@@ -27,7 +27,7 @@ from karbor.model.plan import Plan
 from karbor.model.provider import ProviderInfo
 from karbor.schema.nouns.action import CHECKPOINT as ACTIONS
 from karbor.schema.nouns.action import RESET
-from karbor.schema.nouns.checkpoint import CHECKPOINT, CREATE
+from karbor.schema.nouns.checkpoint import ANSWER, CHECKPOINT, CREATE
 from karbor.schema.nouns.export import EXPORT
 from karbor.schema.query import ListQuery
 from karbor.schema.types import ANY_OBJECT, UUID
@@ -229,24 +229,24 @@ class Checkpoints(Node):
         "provider:checkpoint_create",
         role="member",
         body=CREATE,
-        response=CHECKPOINT.show,
+        response=ANSWER,
         errors=(400, 404, 413, 503),
         repeatable=True,
         begins_work=True,
     )
     def post(self, call: Call) -> Answer:
-        """Run a plan now: make a checkpoint.
+        """Run a plan now: make a checkpoint, or ask what that would do.
 
-        The answer comes before the work begins: the checkpoint is `protecting` first.
+        The answer comes before the work begins: the checkpoint is `protecting` first. With `dry_run` nothing is begun:
+        the workers tell what the plan leads to now, and what that would use of the quotas of the project.
         """
         plan_id = canonical(call.body["plan_id"])
+        if call.body.get("dry_run"):
+            return _plan(call, plan_id)
         ids = str(uuid.uuid4()), str(uuid.uuid4())
 
         def create(rows: Transaction) -> repeats.Made:
-            provider = rows.providers.get(call.path["provider_id"])
-            plan = rows.plans.get(plan_id, project_id=call.project_id)
-            call.allow(project_id=plan.project_id)
-            _check_runnable(plan, provider)
+            plan, provider = _runnable(rows, call, plan_id)
             _require_room(rows, call, plan.project_id)
             notes = _notes(rows, plan, call.body)
             checkpoint = rows.checkpoints.create(
@@ -282,6 +282,24 @@ class Checkpoints(Node):
 
         with trusts.for_work(call, call.path["provider_id"]) as permission:
             return work.send_made(call, repeats.once(call, create))
+
+
+def _runnable(rows: Transaction, call: Call, plan_id: str) -> tuple[Plan, ProviderInfo]:
+    """The plan of the request and its provider, where it can be run. Raises what is against it."""
+    provider = rows.providers.get(call.path["provider_id"])
+    plan = rows.plans.get(plan_id, project_id=call.project_id)
+    call.allow(project_id=plan.project_id)
+    _check_runnable(plan, provider)
+    return plan, provider
+
+
+def _plan(call: Call, plan_id: str) -> Answer:
+    with call.services.database.read() as rows:
+        plan, provider = _runnable(rows, call, plan_id)
+    found = call.services.protection.plan_protect(
+        project_id=plan.project_id, provider_id=provider.id, plan=plan.snapshot()
+    )
+    return {"checkpoint_plan": {"plan_id": plan.id, "provider_id": provider.id, **found}}
 
 
 def _attach(rows: Transaction, body: Mapping[str, Any], checkpoint: Value, operation_id: str | None) -> None:

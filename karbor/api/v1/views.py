@@ -115,6 +115,7 @@ def checkpoint(value: Checkpoint, call: Call) -> dict[str, Any]:
         "consistency": value.consistency,
         "mode": value.mode,
         "sizes": {"logical": value.sizes.logical, "read": value.sizes.read, "stored": value.sizes.stored},
+        "cost": [dict(use) for use in value.cost or ()],
         "base_id": value.base_id,
         "source_id": value.source_id,
         "verified_at": moment(value.verified_at),

@@ -6,10 +6,12 @@ increments together with what they are built on, which would take later checkpoi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from karbor.model import errors
+from karbor.model.cost import Use
+from karbor.model.resource import Resource
 from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import DATABASE
 from karbor.plugins.resources.described import Described, Kind, checked
@@ -48,6 +50,10 @@ class DatabaseProtection(Protection):
         instance_id: str = required("The instance it was made of.")
         size: float = option(0.0, "Size of the backup.", unit="GiB")
         instance: str = required("What another instance like it needs (JSON).")
+
+    def cost(self, resource: Resource, options: Any) -> Sequence[Use]:
+        """A backup that stays. Trove tells only its administrators how many there may be."""
+        return [Use("database", "backups", 1)]
 
     def protect(self, work: Work) -> Protected:
         """Have the backup made, which takes as long as the database is large."""

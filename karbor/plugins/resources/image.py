@@ -55,14 +55,9 @@ class ImageProtectable(CloudProtectable):
 
     def below(self, project_id: str, parents: Sequence[Resource]) -> Mapping[str, Sequence[Resource]]:
         """One pass over the servers where they are many, and one question for each fifty images of theirs."""
-        booted = {server["id"]: server["image"]["id"] for server in self._servers(parents) if server.get("image")}
-        names = self._names(sorted(set(booted.values())))
-        return {
-            server_id: [
-                Resource(IMAGE, image_id, names.get(image_id, image_id), {"server_id": server_id}, per_parent=True)
-            ]
-            for server_id, image_id in booted.items()
-        }
+        booted = {server["id"]: server for server in self._servers(parents) if server.get("image")}
+        names = self._names(sorted({server["image"]["id"] for server in booted.values()}))
+        return {server_id: [_root_disk(server, names)] for server_id, server in booted.items()}
 
     def _servers(self, parents: Sequence[Resource]) -> Iterator[Mapping[str, Any]]:
         wanted = {parent.id for parent in parents}
@@ -81,3 +76,10 @@ class ImageProtectable(CloudProtectable):
             for item in self.cloud.image.each("/images", "images", id=wanted, sort_key="id", sort_dir="asc"):
                 names[item["id"]] = item.get("name") or item["id"]
         return names
+
+
+def _root_disk(server: Mapping[str, Any], names: Mapping[str, str]) -> Resource:
+    """What a server's root disk began with. ``disk`` is how many GiB it can have, where its flavor bounds that."""
+    image_id, disk = server["image"]["id"], (server.get("flavor") or {}).get("disk")
+    info = {"server_id": server["id"], **({"disk": disk} if disk else {})}
+    return Resource(IMAGE, image_id, names.get(image_id, image_id), info, per_parent=True)

@@ -6,13 +6,16 @@ makes a passing image of the disk, in the moment in which a frozen server holds 
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from karbor.model import errors
+from karbor.model.cost import Use
 from karbor.model.mapping import NAMES
+from karbor.model.resource import Resource
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Item, saved_of
 from karbor.plugins.resources.cloudtypes import IMAGE, SERVER
+from karbor.plugins.resources.clouduses import image_uses
 from karbor.plugins.resources.glance import Glance, ImageSource, kept_of
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import UNKNOWN, Protected, Protection, Restored, RestorePlan, Work
@@ -46,6 +49,12 @@ class ImageDataProtection(Protection):
         server_id: str = option("", "The server whose root disk it is; empty for an image.")
         name: str = option("", "Name of the image.")
         checksum: str = option("", "Checksum of its data, as Glance has it.")
+
+    def cost(self, resource: Resource, options: Any) -> Sequence[Use]:
+        """Of a server's root disk, an image for a while. An image itself is read where it is."""
+        if "server_id" not in resource.extra_info:
+            return []
+        return image_uses(int(resource.extra_info.get("disk") or 0) << 10)
 
     def prepare_finish(self, work: Work) -> Mapping[str, Any] | None:
         """Below a server: begin the passing image, while the server holds still."""

@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from karbor.model.resource import Resource
 from karbor.model.selection import METADATA, NAME
 from karbor.plugins.resources.cloudtypes import PAGE, SHARE, CloudProtectable
 
@@ -51,3 +52,8 @@ class ShareProtectable(CloudProtectable):
     def owner(self, item: Mapping[str, Any]) -> str:
         """As Manila names it."""
         return str(item["project_id"])
+
+    def resource(self, item: Mapping[str, Any]) -> Resource:
+        """With what is needed to know what a snapshot of it costs."""
+        info = {"size": item["size"]} if item.get("size") else {}
+        return Resource(SHARE, item["id"], item.get("name") or item["id"], info)

@@ -5,11 +5,13 @@ Fast, and in the same back end as the share: they are lost with it, and Manila r
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from karbor.clients.service import PAGE
 from karbor.model import errors
+from karbor.model.cost import Use
+from karbor.model.resource import Resource
 from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import SHARE
 from karbor.plugins.resources.described import Described, Kind, checked
@@ -20,6 +22,7 @@ from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, 
 from karbor.sdk.template import HeatResource
 
 _GIB = 1 << 30
+_SERVICE = "shared_file_system"
 _SNAPSHOT = Kind("/snapshots", "snapshot", "available", ("error", "error_deleting"), "share_id", 3 * 3600.0)
 
 
@@ -50,6 +53,11 @@ class ShareProtection(Protection):
         size: int = option(0, "Size of the share.", unit="GiB")
         taken_at: str = option("", "When Manila took it (UTC).")
         share: str = required("What another share like it needs (JSON).")
+
+    def cost(self, resource: Resource, options: Any) -> Sequence[Use]:
+        """A snapshot that stays."""
+        size = int(resource.extra_info.get("size") or 0)
+        return [Use(_SERVICE, "snapshots", 1), Use(_SERVICE, "snapshot_gigabytes", size)]
 
     def prepare_finish(self, work: Work) -> Mapping[str, Any]:
         """Take the snapshot, while those who use the share hold still."""

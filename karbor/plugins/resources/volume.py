@@ -47,8 +47,9 @@ class VolumeProtectable(CloudProtectable):
         return str(item["os-vol-tenant-attr:tenant_id"])
 
     def resource(self, item: Mapping[str, Any]) -> Resource:
-        """With the zone that old clients show."""
-        info = {"availability_zone": item["availability_zone"]} if item.get("availability_zone") else {}
+        """With the zone that old clients show, and what is needed to know what a copy of it costs."""
+        known = {"availability_zone": item.get("availability_zone"), "size": item.get("size")}
+        info = {name: value for name, value in {**known, "volume_type": item.get("volume_type")}.items() if value}
         return Resource(VOLUME, item["id"], item.get("name") or item["id"], info)
 
     def below(self, project_id: str, parents: Sequence[Resource]) -> Mapping[str, Sequence[Resource]]:

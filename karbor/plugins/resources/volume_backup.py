@@ -10,8 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from karbor.model import errors
+from karbor.model.cost import Use
+from karbor.model.resource import Resource
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Cinder, Item, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
+from karbor.plugins.resources.clouduses import VolumeSettings, uses
 from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, attachment, require_attachable
 from karbor.sdk.mapping import new_name
 from karbor.sdk.options import Options, option, required
@@ -32,7 +35,7 @@ class VolumeBackupProtection(Protection):
     through_heat = True
     settings: Any
 
-    class Settings(Options):
+    class Settings(VolumeSettings):
         """Settings of the operator."""
 
         backup_from_snapshot: bool = option(True, "Take a snapshot of the volume first and back that up.")
@@ -63,6 +66,14 @@ class VolumeBackupProtection(Protection):
         size: int = option(0, "Size of the volume.", unit="GiB")
         volume_id: str = required("The volume it was made of.")
         volume: str = required("What another volume like it needs (JSON).")
+
+    def cost(self, resource: Resource, options: Any) -> Sequence[Use]:
+        """A backup as large as the volume, also where it is an increment; and for a while the snapshot."""
+        size = int(resource.extra_info.get("size") or 0)
+        kept = [Use("block_storage", "backups", 1), Use("block_storage", "backup_gigabytes", size)]
+        if not self.settings.backup_from_snapshot:
+            return kept
+        return [*kept, *uses("snapshots", resource, counts=self.settings.snapshots_count, passing=True)]
 
     def prepare_finish(self, work: Work) -> Mapping[str, Any]:
         """Take the snapshot, while the server that uses the volume holds still."""

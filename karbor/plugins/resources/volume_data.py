@@ -6,12 +6,15 @@ is read by parts. What did not change is stored once, whatever is read. All that
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from karbor.model import errors
+from karbor.model.cost import Use
+from karbor.model.resource import Resource
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Cinder, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
+from karbor.plugins.resources.clouduses import VolumeSettings, image_uses, uses
 from karbor.plugins.resources.glance import Glance, ImageSource
 from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, require_attachable
 from karbor.plugins.resources.volume_backup import new_volume, planned_volume, remove_restored, volume_restored
@@ -29,6 +32,11 @@ class VolumeDataProtection(Protection):
     acts_in_cloud = True
     through_heat = True
 
+    settings: Any
+
+    class Settings(VolumeSettings):
+        """Settings of the operator."""
+
     class Protect(Options):
         """Parameters of a plan. The names are those of the old service."""
 
@@ -45,6 +53,12 @@ class VolumeDataProtection(Protection):
         size: int = option(0, "Size of the volume.", unit="GiB")
         taken_at: str = option("", "When the snapshot was taken (UTC).")
         volume: str = required("What another volume like it needs (JSON).")
+
+    def cost(self, resource: Resource, options: Any) -> Sequence[Use]:
+        """For a while: a snapshot, a volume of it, and an image of that. Nothing stays in the cloud."""
+        snapshot = uses("snapshots", resource, counts=self.settings.snapshots_count, passing=True)
+        size = int(resource.extra_info.get("size") or 0)
+        return [*snapshot, *uses("volumes", resource, passing=True), *image_uses(size << 10)]
 
     def prepare_finish(self, work: Work) -> Mapping[str, Any]:
         """Take the snapshot, while the server that uses the volume holds still."""

@@ -5,12 +5,15 @@ Fast, and in the same back end as the volume: they are lost with it.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from karbor.model import errors
+from karbor.model.cost import Use
+from karbor.model.resource import Resource
 from karbor.plugins.resources.cinder import KEPT, Cinder, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
+from karbor.plugins.resources.clouduses import VolumeSettings, uses
 from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, attachment, require_attachable
 from karbor.plugins.resources.volume_backup import planned_volume, volume_name
 from karbor.sdk.options import Options, option, required
@@ -26,6 +29,11 @@ class VolumeSnapshotProtection(Protection):
     resource_types = (VOLUME,)
     acts_in_cloud = True
     through_heat = True
+
+    settings: Any
+
+    class Settings(VolumeSettings):
+        """Settings of the operator."""
 
     class Protect(Options):
         """Parameters of a plan. The names are those of the old service."""
@@ -47,6 +55,10 @@ class VolumeSnapshotProtection(Protection):
         size: int = option(0, "Size of the volume.", unit="GiB")
         taken_at: str = option("", "When Cinder took it (UTC).")
         volume: str = required("What another volume like it needs (JSON).")
+
+    def cost(self, resource: Resource, options: Any) -> Sequence[Use]:
+        """A snapshot that stays."""
+        return uses("snapshots", resource, counts=self.settings.snapshots_count)
 
     def prepare_finish(self, work: Work) -> Mapping[str, Any]:
         """Take the snapshot, while the server that uses the volume holds still."""

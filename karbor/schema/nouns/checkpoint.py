@@ -5,6 +5,7 @@ from karbor.model import states
 from karbor.model.checkpoint import CONSISTENCY
 from karbor.model.lock import MODES
 from karbor.schema.noun import Field, Noun
+from karbor.schema.nouns.cost import CHECKPOINT_PLAN, COST
 from karbor.schema.nouns.selection import CHOSEN, SELECTION
 from karbor.schema.types import (
     ANY_OBJECT,
@@ -87,6 +88,7 @@ CHECKPOINT = Noun(
             ),
             "What it cost.",
         ),
+        "cost": Field(COST, "What it uses, and used while it was made, of the quotas of the project in the cloud."),
         "base_id": Field(
             {**_MAYBE_ID, "examples": [None]},
             "The checkpoint that its increments were read against: information, not a chain.",
@@ -107,6 +109,12 @@ CHECKPOINT = Noun(
         "reason": Field(_REASON, "Why it failed: resource, step, cause and what to do next."),
         "links": Field(LINKS, "Where it is found, its provider, and the plan, which may be gone."),
         "plan_id": Field(UUID, "The plan to run.", create="required", shown=False),
+        "dry_run": Field(
+            {"type": ["boolean", "null"], "examples": [False]},
+            "Only tell what a run of the plan would do now: the answer is a `checkpoint_plan`, and nothing is begun.",
+            create="optional",
+            shown=False,
+        ),
         "extra-info": Field(_EXTRA, "Your own notes; shown in extra_info.", create="optional", shown=False),
     },
 )
@@ -120,7 +128,9 @@ CREATE = {
                 **CHECKPOINT.create["properties"]["checkpoint"]["properties"],
                 "extra_info": {**_EXTRA, "description": "The same as `extra-info`."},
             },
-            "x-read-only": sorted(set(CHECKPOINT.fields) - {"plan_id", "extra-info", "extra_info"}),
+            "x-read-only": sorted(set(CHECKPOINT.fields) - {"plan_id", "dry_run", "extra-info", "extra_info"}),
         }
     },
 }
+#: The answer to a checkpoint that is asked for, or only asked about.
+ANSWER: Schema = {"anyOf": [CHECKPOINT.show, CHECKPOINT_PLAN]}

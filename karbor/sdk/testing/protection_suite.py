@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from karbor.clients.room import rooms
 from karbor.model import errors
 from karbor.model.checkpoint import SavedResource
 from karbor.model.resource import Resource, ResourceKey
@@ -34,6 +35,12 @@ def _strange(offered: Collection[str]) -> list[Pattern]:
     """Choices by what no resource of a test has, of the kinds that are offered."""
     found = {TAGS: Pattern(tags=("strange",)), METADATA: Pattern(metadata={"strange": "value"})}
     return [pattern for kind, pattern in found.items() if kind in offered]
+
+
+def _used(trial: "Trial", service: str, kind: str) -> int | None:
+    """How much of a quota is in use; None where the cloud does not tell."""
+    room = rooms(trial.cloud, service).get(kind) if trial.cloud is not None else None
+    return room.used if room else None
 
 
 Parts = Sequence[HeatResource | HeatParameter]
@@ -176,6 +183,20 @@ class ProtectionSuite:
         before = trial.fingerprint(trial.resource.id)
         self._protect(trial)
         assert trial.fingerprint(trial.resource.id) == before
+
+    def test_what_stays_in_the_cloud_is_what_was_told_beforehand(self, trial: Trial) -> None:
+        resource = trial.protectable.get(trial.project_id, trial.resource.id)
+        options = trial.protection.Protect.parse(trial.protect)
+        told = trial.protection.cost(resource, options)
+        assert told == trial.protection.cost(resource, options)
+        assert all(use.amount >= 0 for use in told)
+        kept: dict[tuple[str, str], int] = {(use.service, use.kind): 0 for use in told}
+        for use in told:
+            kept[use.service, use.kind] += 0 if use.passing else use.amount
+        before = {key: _used(trial, *key) for key in kept}
+        self._protect(trial)
+        for key, earlier in before.items():
+            assert earlier is None or _used(trial, *key) == earlier + kept[key]
 
     def test_what_is_saved_is_json_and_fits_its_declaration(self, trial: Trial) -> None:
         _work, done = self._protect(trial)

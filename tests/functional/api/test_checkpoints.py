@@ -11,7 +11,7 @@ from karbor.model.operation import Job
 from karbor.model.progress import Progress
 from karbor.model.resource import Resource, ResourceKey
 from tests.functional.api.test_plans import schedule
-from tests.support.api import OTHER_PROJECT, PROVIDER, SERVER, VOLUME, provider_info
+from tests.support.api import COST, OTHER_PROJECT, PROVIDER, SERVER, VOLUME, provider_info
 
 PATH = f"/providers/{PROVIDER}/checkpoints"
 
@@ -318,3 +318,29 @@ def test_a_schedule_of_the_plan_is_named_as_the_one_who_asked_and_no_other(api):
     for name in (other, SERVER, None, 3):
         checkpoint = start(api, plan, extra_info={"scheduled_operation_id": name})
         assert json.loads(checkpoint["extra_info"]) == {"created_by": "manual"}
+
+
+def test_what_a_run_would_do_is_told_and_nothing_is_begun(api):
+    plan = api.plan()
+    path = f"/providers/{plan['provider_id']}/checkpoints"
+    told = api.post(path, {"checkpoint": {"plan_id": plan["id"], "dry_run": True}})["checkpoint_plan"]
+    assert (told["plan_id"], told["provider_id"]) == (plan["id"], plan["provider_id"])
+    assert told["chosen"]["resources"][0]["reasons"] == ["named in the plan"]
+    assert (told["resources"], told["cost"], told["conflicts"]) == ({"OS::Nova::Server": 1}, [COST], [])
+    assert api.workers.asked_with["resources"] == plan["resources"]
+    assert api.get(path) == {"checkpoints": []} and api.jobs() == []
+
+
+def test_a_run_that_is_impossible_is_not_told_of(api):
+    plan = api.plan()
+    path = f"/providers/{plan['provider_id']}/checkpoints"
+    api.set_provider(available=False, reason="the bank is gone")
+    api.refused(503, "POST", path, {"checkpoint": {"plan_id": plan["id"], "dry_run": True}})
+    api.refused(404, "POST", path, {"checkpoint": {"plan_id": SERVER, "dry_run": True}})
+
+
+def test_what_was_used_and_chosen_is_shown_with_the_checkpoint(api):
+    chosen = {"resources": [{"type": "A::B", "id": "1", "name": "one", "reasons": ["tag=db"]}], "empty": []}
+    shown = api.checkpoint(chosen=chosen, cost=[COST])
+    assert (shown["chosen"], shown["cost"]) == (chosen, [COST])
+    assert (api.checkpoint()["chosen"], api.checkpoint()["cost"]) == (None, [])

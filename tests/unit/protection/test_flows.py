@@ -110,3 +110,20 @@ def test_a_copy_copies_in_no_order_then_reads_back_and_commits():
     needs = _needs(steps)
     assert needs["K#a@d:copy"] == needs["K#b@d:copy"] == set()
     assert needs[flows.COMMIT] == {"K#a@d:copy", "K#b@d:copy", flows.READ_BACK}
+
+
+def test_a_batch_begins_when_everything_of_the_one_before_is_complete():
+    other, disk = ResourceKey("D", "e"), ResourceKey("K", "c", "e")
+    graph = _graph({DISK_A: (), DISK_B: (), DOMAIN: (DISK_A, DISK_B), disk: (), other: (disk,)})
+    steps = flows.protect_steps(graph, _has, [[DISK_A, DISK_B, DOMAIN], [disk, other]])
+    needs = _needs(steps)
+    assert {"D#d:complete", "K#a@d:protect"} <= needs["D#e:prepare_begin"] <= needs[f"{disk.text}:protect"]
+    assert not any(name.startswith("D#e") for name in needs["D#d:complete"])
+    assert sorted(step.name for step in steps) == sorted(step.name for step in flows.protect_steps(graph, _has))
+
+
+def test_what_is_in_no_batch_has_no_turn():
+    alone = ResourceKey("K", "alone")
+    graph = _graph({DISK_A: (), DOMAIN: (DISK_A,), alone: ()})
+    needs = _needs(flows.protect_steps(graph, _has, [[DISK_A, DOMAIN]]))
+    assert needs["K#alone:protect"] == set()

@@ -83,6 +83,16 @@ class Images(Service):
             body["next"] = f"/v2/images?{more}"
         return Answer(200, body)
 
+    @route("GET", "/info/usage")
+    def usage(self, request: Request) -> Answer:
+        """What the project may have, and has; -1 is no limit, and sizes are in MiB."""
+        own = self.cloud.of_project("image", request.project_id)
+        size = sum(one["size"] or 0 for one in own) >> 20
+        used = {"image_count_total": len(own), "image_size_total": size, "image_stage_total": 0,
+                "image_count_uploading": 0}  # fmt: skip
+        told = {kind: {"limit": self.cloud.quotas.get(kind, -1), "usage": amount} for kind, amount in used.items()}
+        return Answer(200, {"usage": told})
+
     @route("GET", "/images/{id_}")
     def show(self, request: Request, id_: str) -> Answer:
         return Answer(200, self._one(request, id_))

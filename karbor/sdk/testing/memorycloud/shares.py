@@ -111,3 +111,17 @@ class Shares(Service):
         self._one("share_snapshot", request, id_)["status"] = "deleting"
         self.cloud.later(lambda: self.cloud.things["share_snapshot"].pop(id_, None))
         return Answer(202)
+
+    @route("GET", "/quota-sets/{id_}/detail")
+    def quota_set(self, request: Request, id_: str) -> Answer:
+        """What the project may have, and has; -1 is no limit."""
+        shares, snapshots = (self.cloud.of_project(kind, request.project_id) for kind in ("share", "share_snapshot"))
+        used = {
+            "shares": len(shares), "gigabytes": sum(one["size"] for one in shares), "snapshots": len(snapshots),
+            "snapshot_gigabytes": sum(one["size"] for one in snapshots), "share_networks": 0,
+        }  # fmt: skip
+        told: dict[str, Any] = {
+            kind: {"limit": self.cloud.quotas.get(f"share {kind}", -1), "in_use": amount, "reserved": 0}
+            for kind, amount in used.items()
+        }
+        return Answer(200, {"quota_set": {"id": id_, **told}})

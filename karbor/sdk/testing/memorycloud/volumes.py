@@ -344,6 +344,29 @@ class Volumes(Service):
             "totalBackupGigabytesUsed": sum(one["size"] for one in have["backup"]),
         }}})  # fmt: skip
 
+    @route("GET", "/os-quota-sets/{id_}")
+    def quota_set(self, request: Request, id_: str) -> Answer:
+        """As ``usage=True`` tells it: of the project, and of the volume type."""
+        if id_ != request.project_id:
+            raise Refusal(403, "Policy doesn't allow volume_extension:quotas:show to be performed.")
+        volumes, snapshots, backups = (
+            self.cloud.of_project(kind, id_) for kind in ("volume", "volume_snapshot", "backup")
+        )
+        used = {
+            "volumes": ("volume", len(volumes)), "snapshots": ("volume_snapshot", len(snapshots)),
+            "gigabytes": ("gigabytes", sum(one["size"] for one in (*volumes, *snapshots))),
+            "backups": ("backup", len(backups)),
+            "backup_gigabytes": ("backup_gigabytes", sum(one["size"] for one in backups)),
+            "per_volume_gigabytes": ("", 0), "groups": ("", 0),
+        }  # fmt: skip
+        for name in ("volumes", "snapshots", "gigabytes"):  # there is one volume type
+            used[f"{name}_rbd"] = (f"{name}_rbd", used[name][1])
+        told: dict[str, Any] = {
+            name: {"limit": self.cloud.quotas.get(kind, -1), "in_use": amount, "reserved": 0}
+            for name, (kind, amount) in used.items()
+        }
+        return Answer(200, {"quota_set": {"id": id_, **told}})
+
     def _drop_later(self, kind: str, id_: str) -> None:
         def drop() -> None:
             gone = self.cloud.things[kind].pop(id_, {})

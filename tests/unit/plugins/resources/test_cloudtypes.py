@@ -120,7 +120,7 @@ def test_below_a_server_lie_its_volumes_and_the_image_it_boots_from(memory):
         "server-0002": volumes["server-0002"],
     }
     image = next(one for one in shown[0]["dependent_resources"] if one["type"] == IMAGE)
-    assert image["extra_info"] == {"server_id": shown[0]["id"]}
+    assert image["extra_info"] == {"server_id": shown[0]["id"], "disk": 1}
 
 
 def test_a_root_disk_is_there_although_its_image_is_gone(memory):
