@@ -14,7 +14,7 @@ from typing import Any
 from karbor.common.clock import iso
 from karbor.db.database import Transaction
 from karbor.model import errors, forecast, lock
-from karbor.model.retention import LEVELS, Point, Policy, choose, is_own, policy_of, why
+from karbor.model.retention import DATA, LEVELS, QUICK, Point, Policy, choose, is_own, policy_of, why
 from karbor.model.scheduled_operation import ScheduledOperation
 from karbor.schema.nouns.retention import SHOWN
 from karbor.sdk.trigger import TriggerType
@@ -24,7 +24,7 @@ MAX_FIRES = 20_000
 MAX_DAYS, DAYS = 1830, 365
 _MAKES = ("protect", "retention_protect")
 #: How deep the schedules that verify do it, where their definitions say nothing.
-_VERIFIES = {"verify": LEVELS[0], "restore_check": LEVELS[-1]}
+_VERIFIES = {"verify": QUICK, "restore_check": DATA}
 _NOTHING_GOES = Policy(keep_failed=10**9)
 
 

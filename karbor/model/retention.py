@@ -18,7 +18,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-LEVELS = ("quick", "data")
+#: How deep a checkpoint was verified, from shallow to deep: every object is there; every byte was read; guests came up.
+LEVELS = QUICK, DATA, BOOT = ("quick", "data", "boot")
 #: Whose checkpoints a policy is about.
 SCOPES = ("schedule", "plan")
 #: In the extra info of a checkpoint: which scheduled operation made it.

@@ -11,11 +11,11 @@ from datetime import datetime, timedelta
 
 from karbor.model import errors
 from karbor.model.alarm import Due, Promise, Standing, explicit
-from karbor.model.retention import LEVELS
+from karbor.model.retention import DATA, LEVELS, QUICK
 from karbor.sdk.trigger import TriggerType
 
 _MAKES = ("protect", "retention_protect")
-_VERIFIES = {"verify": LEVELS[0], "restore_check": LEVELS[-1]}
+_VERIFIES = {"verify": QUICK, "restore_check": DATA}
 
 
 class Promises:

@@ -15,20 +15,18 @@ from karbor.model.checkpoint import CheckpointRecord, Reason, SavedResource
 from karbor.model.graph import ResourceGraph
 from karbor.model.plan import options_for
 from karbor.model.resource import ResourceKey
-from karbor.protection import flows
+from karbor.model.retention import BOOT, DATA, LEVELS
+from karbor.protection import findings, flows
 from karbor.protection.control import Control
+from karbor.protection.findings import RECORD_KEY
 from karbor.protection.flows import Step, step_name
 from karbor.protection.operation import LOG, RECORD, Operation, Parts
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import Protection
 from karbor.vault.check import Check
-from karbor.vault.examineobjects import UNREADABLE
-from karbor.vault.report import LEVELS, Damage, StreamReport
 
 BANK = "bank"  # key of a report: objects that are damaged or missing without costing a byte
-RECORD_KEY = "checkpoint"  # key of a report: the record of the checkpoint, or the keys of the project, are lost
-_SHOWN = 1000  # ranges of one stream that a report holds
-_NAMED = 3  # ranges that a reason names
+_NAMED = 3  # resources that a reason names
 _ELSEWHERE = "restore from another checkpoint, and look at the bank with karbor-manage bank check"
 
 
@@ -88,8 +86,8 @@ class VerifyOperation(Operation):
         level = work.options.level
         found: dict[str, Any] = {"level": level, "damage": [], BANK: [], "unproven": []}
         for name, stream_id in sorted(streams.items()):
-            report = self._check(level).stream(stream_id, work.advance)
-            found["damage"] += _ranges(name, report)
+            report = self._check(DATA if level == BOOT else level).stream(stream_id, work.advance)
+            found["damage"] += findings.ranges(name, report)
             found[BANK] += [flaw.to_dict() for flaw in report.flaws]
             found["unproven"] += list(report.unproven)
         if plugin.has("verify") and not found["damage"]:
@@ -97,7 +95,10 @@ class VerifyOperation(Operation):
                 found["details"] = plugin.verify(work)
             except (errors.IntegrityError, errors.ResourceNotFound) as fault:
                 found["damage"].append({"stream": None, "offset": 0, "length": None, "reason": fault.message})
-        self._show(work.key, *_fate(found["damage"]))
+            except errors.StepFailed as fault:
+                found["failed"] = {"reason": fault.message, "detail": fault.detail, "next_action": fault.next_action}
+                LOG.error("not proven verification=%s %s", self.verification_id, fault.operator_text())
+        self._show(work.key, *findings.fate(found))
         return found
 
     def engine_step(self, step: Step, results: Mapping[str, Any]) -> Any:
@@ -112,12 +113,14 @@ class VerifyOperation(Operation):
         damaged = list(report)
         if flaws:
             report[BANK] = flaws
-        for name in ("unproven", "details"):
+        for name in ("unproven", "details", "failed"):
             told = {key.text: entry[name] for key, entry in found.items() if entry.get(name)}
             if told:
                 report[name] = told
-        report["level"] = min(map(self._level, found), key=LEVELS.index, default=LEVELS[-1])
-        self._keep(report, {key.text: _fate(entry.get("damage", ())) for key, entry in found.items()})
+        failed = [entry["failed"] for entry in found.values() if entry.get("failed")]
+        reached = [self._level(key) for key in found] + [DATA for _ in failed]
+        report["level"] = min(reached, key=LEVELS.index, default=DATA)
+        self._keep(report, {key.text: findings.fate(entry) for key, entry in found.items()})
         if damaged:
             self._note_damage()
             raise errors.IntegrityError(self._cause(report, damaged), next_action=_ELSEWHERE)
@@ -127,10 +130,13 @@ class VerifyOperation(Operation):
                 detail=", ".join(flaw["object"] for flaw in flaws[:10]),
                 next_action="look at the bank with karbor-manage bank check",
             )
+        if failed:
+            reasons = " ".join(entry["reason"] for entry in failed[:_NAMED])
+            raise errors.StepFailed(reasons, next_action=failed[0]["next_action"])
         return None
 
     def abandon(self, plugin: Protection, work: StepWork) -> None:
-        """Nothing was made."""
+        plugin.verify_abandon(work)
 
     def ended_well(self, rows: Transaction) -> None:
         now = self.parts.clock.now()
@@ -146,7 +152,7 @@ class VerifyOperation(Operation):
         rows.verifications.transition(
             self.verification_id, "fail", resources_reason=reasons, finished_at=self.parts.clock.now()
         )
-        if checkpoint.status == "available" and _proven(verification.report or {}):
+        if checkpoint.status == "available" and findings.proven(verification.report or {}):
             said = Reason(reason.resource, "verify", reason.cause, _ELSEWHERE)
             rows.checkpoints.transition(self.checkpoint_id, "error", reason=said)
             LOG.error("checkpoint is damaged checkpoint=%s cause=%s", self.checkpoint_id, reason.cause)
@@ -173,6 +179,13 @@ class VerifyOperation(Operation):
             LOG.warning("damage not noted in the bank verification=%s %s", self.verification_id, fault.operator_text())
 
     def _level(self, key: ResourceKey) -> str:
+        """How deep it was looked at: a part whose bytes were read, of a guest that came up, has come up with it."""
+        level = self._asked(key)
+        if level == DATA and BOOT in map(self._asked, self.graph.parents(key)):
+            return BOOT
+        return level
+
+    def _asked(self, key: ResourceKey) -> str:
         options = self.options(self.plugin(key), options_for(self.parameters, key.type, key.id))
         return str(options.level)
 
@@ -193,43 +206,8 @@ class VerifyOperation(Operation):
             )
 
     def _cause(self, report: Mapping[str, Any], damaged: Sequence[str]) -> str:
-        names = [
-            f"{self.graph[ResourceKey.parse(key)].resource.name}: {_told(report[key])}" for key in damaged[:_NAMED]
-        ]
+        names = []
+        for key in damaged[:_NAMED]:
+            names.append(f"{self.graph[ResourceKey.parse(key)].resource.name}: {findings.told(report[key])}")
         more = f"; and {len(damaged) - _NAMED} more resources" if len(damaged) > _NAMED else ""
         return f"The checkpoint is damaged. {'; '.join(names)}{more}."
-
-
-def _ranges(name: str, report: StreamReport) -> list[dict[str, Any]]:
-    """What a report tells of one stream."""
-    found = [{"stream": name, **part.to_dict()} for part in report.damage[:_SHOWN]]
-    rest: Sequence[Damage] = report.damage[_SHOWN:]
-    if rest:
-        length = sum(part.length or 0 for part in rest)
-        reason = f"{len(rest) + report.omitted} more ranges from here on"
-        found.append({"stream": name, "offset": rest[0].offset, "length": length, "reason": reason, "objects": []})
-    return found
-
-
-def _fate(damage: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
-    """(status, reason) of one resource."""
-    return ("error", _told(damage)) if damage else ("available", "")
-
-
-def _told(damage: Sequence[Mapping[str, Any]]) -> str:
-    """Damage in one line: how much, and where the first of it is."""
-    parts = []
-    for entry in damage[:_NAMED]:
-        where = (
-            f"bytes {entry['offset']} to {entry['offset'] + entry['length'] - 1}" if entry["length"] else "all bytes"
-        )
-        parts.append(f"{where} of {entry['stream'] or 'what lies outside the bank'} are lost ({entry['reason']})")
-    if len(damage) > _NAMED:
-        parts.append(f"and {len(damage) - _NAMED} more ranges")
-    return ", ".join(parts)
-
-
-def _proven(report: Mapping[str, Any]) -> bool:
-    """Whether a report tells of bytes that are lost for certain, not only of what the bank cannot read just now."""
-    lost = [entry for key, entries in report.items() if "#" in key for entry in entries]
-    return RECORD_KEY in report or any(entry["reason"] != UNREADABLE for entry in lost)

@@ -156,6 +156,34 @@ class Pull:
     independent: bool
 
 
+@dataclass(frozen=True)
+class Trial:
+    """A guest to be booted from a checkpoint, to see whether it comes up. ``exports``: as in ``begin_instant``.
+
+    ``uuid`` names the trial, and is none of a real guest. Signs of life: the guest agent answers, where ``agent``; the
+    first serial console says ``text``, where that is not empty. ``seconds`` is how long it may take.
+    """
+
+    uuid: str
+    definition: str
+    socket: str
+    exports: Mapping[str, str]
+    seconds: int
+    agent: bool = True
+    text: str = ""
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """``sign`` of life: "agent", "console", or "" where there was none, and then ``why``. ``console`` is the end of
+    what the guest said there."""
+
+    sign: str
+    seconds: float
+    console: str = ""
+    why: str = ""
+
+
 class Hypervisor(abc.ABC):
     """A driver. See the conditions at the top of this module."""
 
@@ -284,3 +312,17 @@ class Hypervisor(abc.ABC):
         error, but no progress. A guest that is off has its disks copied before this returns; ``check`` is called
         meanwhile and may raise.
         """
+
+    @abc.abstractmethod
+    def try_boot(self, trial: Trial, check: Callable[[], None]) -> TrialResult:
+        """Boot a guest apart from everything: no network, no device of the host, bounded memory, processors and
+        writes. Nothing of it is left when this returns or raises; nor when this process dies, but for files, which
+        ``end_trial`` or another call removes. ``check`` is called at least every few seconds and may raise; a guest
+        that paused because reads failed goes on after it.
+
+        Raises StepFailed where it cannot even be started on this host.
+        """
+
+    @abc.abstractmethod
+    def end_trial(self, uuid: str) -> None:
+        """Remove every trace of a trial. No error where there is none."""

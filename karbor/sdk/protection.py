@@ -272,8 +272,12 @@ class Protection(abc.ABC):
         """Prove that the resource could be restored, beyond its streams: those were checked just before and are whole.
 
         Raises IntegrityError or ResourceNotFound where it is proven that it could not: that makes the checkpoint
-        unusable. Any other error only fails the verification. What it returns is shown in the report.
+        unusable. StepFailed fails the verification, when everything else has been looked at; its detail is shown in the
+        report. Any other error fails it at once. What it returns is shown in the report.
         """
+
+    def verify_abandon(self, work: Work) -> None:
+        """Remove what ``verify`` made, in a verification that failed or was cancelled."""
 
     def copy(self, work: Work) -> Protected | None:
         """Copy what this resource keeps outside the bank for the new checkpoint, which lies in another bank.

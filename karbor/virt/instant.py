@@ -60,7 +60,7 @@ class InstantGuest:
             if not domain.isActive():
                 for path in self._disks.values():
                     _flatten(path, check)
-            elif _is_paused_by_errors(domain):
+            elif is_paused_by_errors(domain):
                 LOG.info("guest paused because the export was away, resumed domain=%s", self.uuid)
                 domain.resume()
             pulls = tuple(self._pull(domain, target, bandwidth) for target in self._disks)
@@ -138,6 +138,7 @@ def _is_on_disk(domain: libvirt.virDomain) -> bool:
     return True
 
 
-def _is_paused_by_errors(domain: libvirt.virDomain) -> bool:
+def is_paused_by_errors(domain: libvirt.virDomain) -> bool:
+    """Whether a guest stands still because a disk could not be read."""
     state, reason = domain.state()
     return (state, reason) == (libvirt.VIR_DOMAIN_PAUSED, libvirt.VIR_DOMAIN_PAUSED_IOERROR)

@@ -24,6 +24,8 @@ cache_dir = {root}/cache
 PROVIDER_FILE = """[provider]
 name = kvm
 id = {id}
+plugin = karbor-libvirt-domain-protection-plugin
+plugin = karbor-libvirt-disk-protection-plugin
 bank = karbor-fs-bank-plugin
 enabled = True
 [file_system_bank_plugin]

@@ -94,13 +94,14 @@ class Embedded:
 class Daemon:
     """One of the three daemons."""
 
-    def __init__(self, name, settings, log):
-        self.name, self.settings, self.log = name, settings, log
+    def __init__(self, name, settings, log, *more_settings):
+        self.name, self.settings, self.log = name, (settings, *more_settings), log
         self.process = None
 
     def start(self):
         with Path(self.log).open("a") as log:
-            arguments = [str(BIN / self.name), "--config-file", str(self.settings)]
+            files = (part for file in self.settings for part in ("--config-file", str(file)))
+            arguments = [str(BIN / self.name), *files]
             self.process = subprocess.Popen(arguments, stdout=log, stderr=log)
         return self
 

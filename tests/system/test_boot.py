@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a guest run from a checkpoint at once, survive the death of what serves it, and become independent?"""
+"""Does a guest run from a checkpoint at once, survive the death of what serves it, and become independent? And does a
+verification tell whether one comes up?"""
 
 import hashlib
 import json
@@ -14,15 +15,27 @@ import pytest
 
 from karbor.model.checkpoint import SavedResource
 from karbor.model.graph import Node, ResourceGraph
+from karbor.model.operation import Job, OperationLog
 from karbor.model.resource import Resource, ResourceKey
+from karbor.model.verification import Verification
 from tests.support import guestlab, servers
+from tests.support import rows as make
 from tests.support.guestlab import MIB
-from tests.support.readinghouse import CHECKPOINT, ReadingHouse
-from tests.support.service import BIN
+from tests.support.readinghouse import CHECKPOINT, PROVIDER, ReadingHouse
+from tests.support.service import BIN, Daemon
 from tools.lab import guest, libvirtd
 
 pytestmark = [pytest.mark.libvirt, pytest.mark.timeout(900)]
 DOMAIN, NAME, PATIENCE = str(uuid.UUID(int=7)), "restored", 400
+WORKER = """[DEFAULT]
+transport_url = kombu+memory:///
+enabled_hypervisors = libvirt
+[libvirt]
+uri = {uri}
+[jobs]
+poll = 0.2
+grace = 2
+"""
 NOISE = random.Random(1).randbytes(12 * MIB)
 
 
@@ -45,8 +58,11 @@ def house():
                 Node(domain_key, Resource(domain_key.type, DOMAIN, "web"), (disk_key,)),
             ]
         )
-        machine = guest.Machine("web", files, (guest.Disk("vda", str(image), "raw"),), uuid=DOMAIN)
-        saved = SavedResource(domain_key.text, "plug-in", {"definition": machine.xml(), "name": "web"}, {})
+        disk = guest.Disk("vda", str(image), "raw")
+        machine = guest.Machine("web", files, (disk,), uuid=DOMAIN, kernel_arguments="ignore_loglevel")
+        kept = {"definition": machine.xml(), "name": "web", "method": "offline"}
+        kept["disks"] = json.dumps([{"target": "vda", "format": "raw", "size": 64 * MIB, "tracked": False}])
+        saved = SavedResource(domain_key.text, "plug-in", kept, {})
         made = ReadingHouse(root, [(disk_key.text, image.read_bytes())], others=[saved], graph=graph.to_dict())
         made.uri = guestlab.start_libvirt(root / "lab")
         yield made
@@ -90,6 +106,69 @@ def test_a_guest_runs_at_once_and_goes_on_after_both_its_helpers_were_killed(hou
             process.wait()
             process.stdout.close()
         wait_for(lambda: not any(house.root.glob("boots/*/nbd.sock")))
+
+
+@pytest.fixture(scope="module")
+def worker(house):
+    """karbor-protection on that installation."""
+    with house.database.write() as rows:
+        rows.checkpoints.transition(CHECKPOINT, "available")
+    settings = house.root / "worker.conf"
+    settings.write_text(WORKER.format(uri=house.uri))
+    daemon = Daemon("karbor-protection", house.settings, house.root / "worker.log", settings).start()
+    yield daemon
+    daemon.stop()
+
+
+def verified(house, **options):
+    """What came of a verification of the guest with these options."""
+    parameters = {"Libvirt::Domain": {"level": "boot", **options}}
+    ids = {"project_id": make.PROJECT, "provider_id": PROVIDER, "checkpoint_id": CHECKPOINT}
+    with house.database.write() as rows:
+        asked = rows.verifications.create(Verification(id=str(uuid.uuid4()), parameters=parameters, **ids))
+        job = Job(str(uuid.uuid4()), "verify", verification_id=asked.id, **ids)
+        rows.operation_logs.create(OperationLog(job.id, make.PROJECT, "verify"))
+        rows.jobs.create(job)
+
+    def found():
+        with house.database.read() as rows:
+            return rows.verifications.get(asked.id)
+
+    wait_for(lambda: found().status != "in_progress")
+    return found()
+
+
+def test_a_verification_boots_a_copy_of_the_guest_and_leaves_nothing_of_it(house, worker):
+    found = verified(house, boot_sign="agent", boot_seconds=PATIENCE)
+    assert found.status == "success", (found.resources_reason, found.report)
+    assert found.report["level"] == "boot"
+    assert found.report["details"][f"Libvirt::Domain#{DOMAIN}"]["came_up"] == "agent"
+    assert_nothing_is_left(house)
+
+
+def test_a_guest_that_gives_no_sign_fails_its_verification_and_not_its_checkpoint(house, worker):
+    found = verified(house, boot_sign="console", boot_text="never said", boot_seconds=3)
+    assert (found.status, found.report["level"]) == ("fail", "data")
+    failed = found.report["failed"][f"Libvirt::Domain#{DOMAIN}"]
+    assert "no sign of life within 3 seconds" in failed["reason"]
+    assert isinstance(failed["detail"], str)
+    with house.database.read() as rows:
+        assert rows.checkpoints.get(CHECKPOINT).status == "available"
+    assert_nothing_is_left(house)
+
+
+def test_what_a_guest_says_on_its_console_may_be_the_sign(house, worker):
+    found = verified(house, boot_sign="console", boot_text="Linux version", boot_seconds=PATIENCE)
+    assert found.status == "success", (found.resources_reason, found.report)
+    assert found.report["details"][f"Libvirt::Domain#{DOMAIN}"]["came_up"] == "console"
+
+
+def assert_nothing_is_left(house):
+    connection = guest.connect(house.uri)
+    assert not [domain.name() for domain in connection.listAllDomains() if "trial" in domain.name()]
+    connection.close()
+    for place in ("lent", "libvirt/trials"):
+        assert list((house.root / place).iterdir()) == []
 
 
 def wait_for(done):

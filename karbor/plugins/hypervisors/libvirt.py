@@ -14,6 +14,8 @@ from karbor.sdk.hypervisor import (
     Hypervisor,
     NewDomain,
     Pull,
+    Trial,
+    TrialResult,
 )
 from karbor.sdk.options import Options, option
 from karbor.sdk.streams import Advance, Source, StreamReader
@@ -30,6 +32,8 @@ from karbor.virt.libvirt_offline import OfflineMethod
 from karbor.virt.libvirt_place import Places
 from karbor.virt.libvirt_pull import PullMethod
 from karbor.virt.libvirt_snapshot import SnapshotMethod
+from karbor.virt.trial import Trials
+from karbor.virt.trial_xml import Bounds
 
 
 class LibvirtHypervisor(Hypervisor):
@@ -64,6 +68,15 @@ class LibvirtHypervisor(Hypervisor):
             "/var/lib/libvirt/images", "Where restored disks go when the user names no place."
         )
 
+        trial_memory_mib: int = option(
+            2048, "Memory of a guest that is booted to verify a checkpoint, at most.", minimum=64, unit="MiB"
+        )
+        trial_cpus: int = option(2, "Processors of such a guest, at most.", minimum=1)
+        trial_scratch_mib: int = option(
+            4096, "Room for what such a guest writes; where it writes more, it has not come up.", minimum=16, unit="MiB"
+        )
+        trial_guests: int = option(1, "Such guests at a time; others wait.", minimum=1)
+
     def __init__(self, settings: Options, *, state_dir: str) -> None:
         super().__init__(settings, state_dir=state_dir)
         given = settings.to_dict()
@@ -77,6 +90,15 @@ class LibvirtHypervisor(Hypervisor):
         self._definer = Definer(self._connection, Path(state_dir) / "replaced-domains")
         roots = [root for root in given["restore_directories"].split(":") if root]
         self._places = Places(self._connection, roots=roots, default=given["default_restore_directory"])
+
+        self._trials = Trials(
+            self._connection,
+            Path(state_dir).absolute() / "trials",
+            Bounds(given["trial_memory_mib"], given["trial_cpus"]),
+            most=given["trial_guests"],
+            scratch=given["trial_scratch_mib"] << 20,
+            reserve=given["scratch_reserve_mib"] << 20,
+        )
 
     def domains(self) -> Sequence[DomainInfo]:
         return libvirt_inspect.all_domains(self._connection)
@@ -145,6 +167,12 @@ class LibvirtHypervisor(Hypervisor):
         self, domain_id: str, disks: Mapping[str, str], *, bandwidth: int, check: Callable[[], None]
     ) -> Sequence[Pull]:
         return InstantGuest(self._connection, domain_id, disks).advance(bandwidth, check)
+
+    def try_boot(self, trial: Trial, check: Callable[[], None]) -> TrialResult:
+        return self._trials.run(trial, check)
+
+    def end_trial(self, uuid: str) -> None:
+        self._trials.remove(uuid)
 
     def _io_error(self, domain_id: str, reason: str) -> None:
         self._captures.guard.io_error(domain_id, reason)

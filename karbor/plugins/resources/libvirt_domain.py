@@ -14,6 +14,7 @@ from typing import Any, Literal
 from karbor.model import errors
 from karbor.model.resource import Resource
 from karbor.plugins.resources.libvirt_instant import RISK, InstantRestore, lent
+from karbor.plugins.resources.libvirt_trial import end_trial, try_boot
 from karbor.sdk.hypervisor import Capture, CaptureRequest, DomainInfo, Hypervisor, NewDomain
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protectable import Protectable
@@ -88,6 +89,20 @@ class DomainProtection(Protection):
             "The restore ends when all is here.",
         )
         bandwidth: int = option(0, "With instant: bound of the copy of each disk; 0: none.", minimum=0, unit="MiB/s")
+
+    class Verify(Protection.Verify):
+        """How it is proven that the guest could be restored."""
+
+        level: Literal["quick", "data", "boot"] = option(  # type: ignore[assignment]  # one more than others know
+            "data",
+            "quick: every object of its disks is there with its right size; data: every byte is read and proven; boot: "
+            "data, and a copy of the guest comes up from the checkpoint, without a network.",
+        )
+        boot_seconds: int = option(600, "With boot: how long it may take.", minimum=1, maximum=7200, unit="s")
+        boot_sign: Literal["any", "agent", "console"] = option(
+            "any", "With boot: what counts as a sign of life: its agent answers, its serial console says boot_text."
+        )
+        boot_text: str = option("login:", "With boot: what its first serial console says when it is up.")
 
     class Saved(Options):
         """What is kept of a domain; its disks are kept by themselves."""
@@ -206,6 +221,15 @@ class DomainProtection(Protection):
                 self._driver().undefine(decided["uuid"])
         if work.options.instant:
             lent(work, decided["disks"])[0].end()
+
+    def verify(self, work: Work) -> Mapping[str, Any] | None:
+        """Boot a copy of the guest, where that is asked for."""
+        return try_boot(self._driver(), work) if work.options.level == "boot" else None
+
+    def verify_abandon(self, work: Work) -> None:
+        """Remove what a trial has left."""
+        if work.options.level == "boot":
+            end_trial(self._driver(), work)
 
     def _driver(self) -> Hypervisor:
         return self.environment.hypervisor(DRIVER)

@@ -38,7 +38,8 @@ VERIFICATION = Noun(
             {**PARAMETERS, "examples": [{"Libvirt::Disk": {"level": "data"}}]},
             "Options by `TYPE` or `TYPE#ID`; the provider's verify_schema tells which there are. `level` is known for"
             " every type: `quick` (every object is there with its right size) or `data` (every byte is read and"
-            " proven), which is the default.",
+            " proven), which is the default. Types that can be tried know more: `boot` of a guest of libvirt boots a"
+            " copy of it from the checkpoint, without a network.",
             create="optional",
         ),
         "status": Field(
@@ -54,7 +55,9 @@ VERIFICATION = Noun(
             "What was found: the `level` that was reached; by `TYPE#ID[@PARENT]` the byte ranges that are lost, with"
             " stream, reason and the objects of the bank they lay in (`length` null: all of it); under `bank` objects"
             " that are not as written, although no byte depends on them; under `checkpoint` why nothing can be opened;"
-            " under `unproven` what was never read back; under `details` what plug-ins say. Null until the end.",
+            " under `unproven` what was never read back; under `details` what plug-ins say; under `failed` what could"
+            " not be proven although nothing is lost, such as a guest that did not come up, with the end of its console"
+            " as `detail`. Null until the end.",
         ),
         "progress": Field(PROGRESS, "How far the work is."),
         "created_at": Field(TIMESTAMP, "When it was asked for (UTC)."),

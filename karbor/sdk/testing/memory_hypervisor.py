@@ -18,6 +18,8 @@ from karbor.sdk.hypervisor import (
     Hypervisor,
     NewDomain,
     Pull,
+    Trial,
+    TrialResult,
 )
 from karbor.sdk.options import Options
 from karbor.sdk.streams import Advance, Extent, Kind, Source, StreamReader
@@ -78,6 +80,8 @@ class MemoryHypervisor(Hypervisor):
         self.freezes: list[str] = []  # ids of guests in the order of their freezes
         self.lent: dict[str, dict[str, bytes]] = {}  # by socket, then by name of the export
         self.admitted: list[str] = []
+        self.trials: list[Trial] = []
+        self.comes_up = TrialResult("agent", 1.0, "login: ")  # what a trial gives whose disks are lent
         self._overlays: dict[str, tuple[str, str]] = {}  # path to (socket, export)
 
     def add(self, guest: MemoryDomain, content: dict[str, bytes]) -> MemoryDomain:
@@ -261,3 +265,14 @@ class MemoryHypervisor(Hypervisor):
         if self.files[path] == whole:
             del self._overlays[path]
         return Pull(target, len(self.files[path]), len(whole), independent=path not in self._overlays)
+
+    def try_boot(self, trial: Trial, check: Callable[[], None]) -> TrialResult:
+        check()
+        self.trials.append(trial)
+        there = self.lent.get(trial.socket, {})
+        if all(export in there for export in trial.exports.values()):
+            return self.comes_up
+        return TrialResult("", float(trial.seconds), "", "It has no disk.")
+
+    def end_trial(self, uuid: str) -> None:
+        """Nothing is left of any."""
