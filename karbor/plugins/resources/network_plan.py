@@ -59,13 +59,14 @@ class Plan:
         return {**one, "name": self._decided["names"].get(one["id"], one.get("name", ""))}
 
     def _common(self, one: Item) -> dict[str, Any]:
-        """What every kind has; Heat hands ``value_specs`` to Neutron as they are."""
-        return _given(
-            name=self._named(one)["name"],
+        """What every kind has; Heat hands ``value_specs`` to Neutron as they are. Without a name it would make one; an
+        empty one it leaves as it is."""
+        more = _given(
             admin_state_up=one.get("admin_state_up"),
             tags=one.get("tags"),
             value_specs=_given(description=one.get("description")),
         )
+        return {"name": self._named(one)["name"], **more}
 
     def _net(self, one: Item) -> dict[str, Any]:
         found = self._common(one)

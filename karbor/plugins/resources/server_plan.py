@@ -107,7 +107,7 @@ def _port(work: Work, port: Mapping[str, Any]) -> dict[str, Any]:
         found["port_security_enabled"] = False
     if port["vnic_type"] != "normal":
         found["binding:vnic_type"] = port["vnic_type"]
-    return {key: value for key, value in found.items() if value not in ("", [])}
+    return {key: value for key, value in found.items() if key == "name" or value not in ("", [])}
 
 
 def _floating(decided: Mapping[str, Any]) -> list[HeatResource]:
