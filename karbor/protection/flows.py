@@ -83,8 +83,8 @@ class _Order:
         after: dict[ResourceKey, tuple[str, ...]] = {}
         for node in reversed(list(self.graph)):
             above = [name for parent in self.graph.parents(node.key) for name in after[parent]]
-            after[node.key] = (
             above += gates.get(node.key, ())
+            after[node.key] = (
                 (self.add(node.key, phase, above),) if self.has(node.key, phase) else tuple(dict.fromkeys(above))
             )
         return after
