@@ -4,7 +4,6 @@
 import os
 import secrets
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cheroot import wsgi
@@ -20,6 +19,7 @@ from karbor.protection import exports
 from karbor.protection.attempt import JobSettings
 from karbor.protection.cleaner import Cleaner, settings_from
 from karbor.protection.keywatch import KeyWatch
+from karbor.protection.lanes import Lanes
 from karbor.protection.lending import lender_from
 from karbor.protection.operation import Parts
 from karbor.protection.protectables import ProtectableRegistry
@@ -98,7 +98,7 @@ class ProtectionRole(Role):
         )
         lender = lender_from(conf, shared.clock)
         parts = Parts(shared.database, self.providers, protectables, shared.clock, clouds, lender)
-        self._steps = ThreadPoolExecutor(conf.max_parallel_steps, thread_name_prefix="step")
+        self._steps = Lanes(conf.max_parallel_steps, conf.max_parallel_snapshots)
         settings = JobSettings(
             lease=conf.jobs.lease,
             poll=conf.jobs.poll,

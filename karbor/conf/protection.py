@@ -41,6 +41,14 @@ OPTS: list[cfg.Opt] = [
         min=1,
         help="Steps of one worker that run at the same time. Each that reads or writes a disk needs about 75 MiB.",
     ),
+    cfg.IntOpt(
+        "max_parallel_snapshots",
+        default=8,
+        min=1,
+        max=64,
+        help="Beside these, steps that freeze guests and have snapshots of what they use taken, at the same time. They "
+        "move no data, and no guest stays frozen because disks are read.",
+    ),
 ]
 
 JOB_OPTS: list[cfg.Opt] = [

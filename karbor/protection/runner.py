@@ -50,6 +50,7 @@ class Performer(Protocol):
 class _Task(task.Task):  # type: ignore[misc]
     def __init__(self, step: Step, performer: Performer, control: Control) -> None:
         super().__init__(name=step.name, provides=step.name, requires=step.needs, revert_requires=step.needs)
+        self.phase = step.phase  # by which an executor can tell what is urgent
         self._step, self._performer, self._control = step, performer, control
 
     def execute(self, **results: Any) -> Any:
