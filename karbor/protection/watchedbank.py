@@ -43,6 +43,9 @@ class WatchedBank(Bank):
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         return self._inner.get(name, offset, length)
 
+    def get_into(self, name: str, into: memoryview, offset: int = 0) -> int:
+        return self._inner.get_into(name, into, offset)
+
     def stat(self, name: str) -> ObjectInfo:
         return self._inner.stat(name)
 

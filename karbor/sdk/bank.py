@@ -118,6 +118,16 @@ class Bank(abc.ABC):
     def get(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
         """The bytes from ``offset``; fewer than ``length`` only at the end. Raises ObjectNotFound."""
 
+    def get_into(self, name: str, into: memoryview, offset: int = 0) -> int:
+        """Put the bytes from ``offset`` into ``into``, and say how many: fewer than it has only at the end.
+
+        Where it raises, ``into`` holds anything. Raises ObjectNotFound. A bank that need not hold them elsewhere first
+        saves memory and time.
+        """
+        data = self.get(name, offset, len(into))
+        into[: len(data)] = data
+        return len(data)
+
     @abc.abstractmethod
     def stat(self, name: str) -> ObjectInfo:
         """Size and time of one object. Raises ObjectNotFound."""

@@ -196,7 +196,9 @@ class Examiner:
             found.append(self._open(chunk_id, place, data[at : at + place.stored], needs[chunk_id], keep=keep))
         return found
 
-    def _open(self, chunk_id: bytes, place: Location, sealed: bytes, needed: int, *, keep: bool) -> _Verdict:
+    def _open(
+        self, chunk_id: bytes, place: Location, sealed: bytes | memoryview, needed: int, *, keep: bool
+    ) -> _Verdict:
         codec = self._store.codec
         if len(sealed) < place.stored:
             return _Verdict(chunk_id, place, SHORT, None)

@@ -148,7 +148,7 @@ class Narrower:
                     wanted.setdefault(piece.chunk, []).append((part, piece))
                     at = piece.offset + piece.length
             part.compare_zeros(at, part.end)
-        held: list[tuple[Group, bytes]] = []
+        held: list[tuple[Group, bytes | memoryview]] = []
         size = 0
         for group, data in self._store.fetched(wanted):
             held.append((group, data))
@@ -158,7 +158,11 @@ class Narrower:
                 held, size = [], 0
         self._open(held, wanted)
 
-    def _open(self, held: Sequence[tuple[Group, bytes]], wanted: Mapping[bytes, Sequence[tuple[_Part, Piece]]]) -> None:
+    def _open(
+        self,
+        held: Sequence[tuple[Group, bytes | memoryview]],
+        wanted: Mapping[bytes, Sequence[tuple[_Part, Piece]]],
+    ) -> None:
         with self._computing:
             for group, data in held:
                 for chunk_id, plain in self._store.opened(group, data):

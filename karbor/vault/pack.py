@@ -154,16 +154,16 @@ def open_directory(codec: Codec, pack_id: bytes, *, header: bytes, sealed: bytes
     return directory
 
 
-def open_pack(codec: Codec, pack_id: bytes, data: bytes) -> Iterator[tuple[Entry, bytes]]:
+def open_pack(codec: Codec, pack_id: bytes, data: bytes | memoryview) -> Iterator[tuple[Entry, bytes]]:
     """Every chunk of a whole pack with its plain bytes. Raises IntegrityError for any byte that is not as written."""
-    offset, length = directory_span(len(data), data[-format.TAIL_SIZE :])
-    header = data[: format.HEADER_SIZE]
-    directory = open_directory(codec, pack_id, header=header, sealed=data[offset : offset + length])
+    view = memoryview(data)
+    offset, length = directory_span(len(view), bytes(view[-format.TAIL_SIZE :]))
+    header = bytes(view[: format.HEADER_SIZE])
+    directory = open_directory(codec, pack_id, header=header, sealed=bytes(view[offset : offset + length]))
     end = format.HEADER_SIZE + sum(entry.stored for entry in directory.entries)
     if end != offset:
         raise errors.IntegrityError(detail=f"pack {pack_id.hex()}: directory and length disagree")
     cipher = codec.cipher(pack_id)
-    view = memoryview(data)
     for entry in directory.entries:
         sealed = view[entry.offset : entry.offset + entry.stored]
         plain = open_chunk(cipher, entry.id, flags=entry.flags, size=entry.size, offset=entry.offset, sealed=sealed)

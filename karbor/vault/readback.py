@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is what was just written really in the bank, and does every stream open from it to its last byte?"""
 
+import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Protocol
@@ -14,6 +15,8 @@ from karbor.vault.session import TICK
 from karbor.vault.store import ChunkStore
 
 _BATCH = 4096
+#: More than any pack of ours has: one chunk may stick out of the size it should have, and the directory follows.
+_LARGEST = format.PACK_SIZE + format.MAX_CHUNK + (1 << 20)
 
 
 class Written(Protocol):
@@ -37,6 +40,7 @@ class ReadBack:
         self._store = store
         self._advance = advance
         self._threads = threads
+        self._per_thread = threading.local()
         self._proven: set[bytes] = set()  # packs that were read
         self._there: set[bytes] = set()  # packs that were seen
         self._waiting: dict[bytes, int] = {}  # chunks to look up in one go, and how long they must be
@@ -87,7 +91,7 @@ class ReadBack:
         name = format.pack_name(pack_id)
         codec = self._store.codec
         try:
-            data = self._store.bank.get(self._store.prefix + name)
+            data = self._read(self._store.prefix + name)
             for entry, plain in open_pack(codec, pack_id, data):
                 if codec.chunk_id(plain, flags=entry.flags) != entry.id:
                     raise errors.IntegrityError(detail=f"{name}: chunk {entry.id.hex()} is not what it says")
@@ -95,6 +99,14 @@ class ReadBack:
             self._distrust(pack_id, gone=isinstance(fault, errors.ObjectNotFound))
             raise errors.IntegrityError(detail=f"{name}: {fault.detail}") from fault
         return len(data)
+
+    def _read(self, name: str) -> bytes | memoryview:
+        """A whole pack, in memory that this thread keeps for the next one."""
+        room: memoryview | None = getattr(self._per_thread, "room", None)
+        if room is None:
+            room = self._per_thread.room = memoryview(bytearray(_LARGEST))
+        size = self._store.bank.get_into(name, room)
+        return room[:size] if size < _LARGEST else self._store.bank.get(name)
 
     def _distrust(self, pack_id: bytes, *, gone: bool) -> None:
         """Let a new try, on whatever host, store what the pack holds elsewhere.

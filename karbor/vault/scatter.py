@@ -17,7 +17,7 @@ from karbor.sdk.streams import Advance, Old, Put
 from karbor.vault.chunker import changed_spans
 from karbor.vault.index import Location
 from karbor.vault.recipe import Piece, Tree, part_of
-from karbor.vault.store import ChunkStore, Group, grouped
+from karbor.vault.store import REQUEST, ChunkStore, Group, grouped
 
 #: Requests under way, each of 4 MiB at most: enough to hide the round trip of an object store.
 _IN_FLIGHT = 8
@@ -42,6 +42,7 @@ class Scatter:
         self._put = put
         self._old = old
         self._stop = threading.Event()
+        self._per_thread = threading.local()
         # More threads than processors wait for the bank; only so many may compute, or they would trip over each other.
         self._processors = threading.Semaphore(os.cpu_count() or 1)
 
@@ -118,10 +119,14 @@ class Scatter:
         for start, stop in changed_spans(bytes(data), self._old(offset, len(data)), offset):
             self._put(offset + start, data[start:stop])
 
-    def _read(self, group: Group) -> bytes | None:
-        """The sealed bytes of a run of chunks; None where their pack went away: they are to be looked for elsewhere."""
+    def _read(self, group: Group) -> bytes | memoryview | None:
+        """The sealed bytes of a run of chunks, in memory that this thread keeps for the next run; None where their
+        pack went away: they are to be looked for elsewhere."""
         try:
-            return self._store.read(group)
+            room: memoryview | None = getattr(self._per_thread, "room", None)
+            if room is None:
+                room = self._per_thread.room = memoryview(bytearray(REQUEST))
+            return self._store.read(group, room)
         except errors.ObjectNotFound:
             self._store.index.forget(group[0][0].pack_id)
             return None

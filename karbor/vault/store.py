@@ -15,7 +15,7 @@ from karbor.vault.indexobjects import IndexObjects
 from karbor.vault.keys import DomainKeys
 
 _GAP = 64 << 10  # reading this many useless bytes costs less than one more request
-_REQUEST = 4 << 20
+REQUEST = 4 << 20  # bytes of one, unless a single chunk is larger
 _NODE_CACHE = 4 << 20
 
 #: Chunks that are read with one request: where each lies, and its id.
@@ -115,7 +115,7 @@ class ChunkStore:
         for group, data in self.fetched(ids):
             yield from self.opened(group, data)
 
-    def fetched(self, ids: Iterable[bytes]) -> Iterator[tuple[Group, bytes]]:
+    def fetched(self, ids: Iterable[bytes]) -> Iterator[tuple[Group, bytes | memoryview]]:
         """The same not opened yet: chunks that lie together, and what ``opened`` wants of them.
 
         A pack that went away is forgotten, and its chunks are looked for in others. Raises IntegrityError.
@@ -133,17 +133,22 @@ class ChunkStore:
                     continue
                 yield group, data
 
-    def read(self, group: Group) -> bytes:
-        """The sealed bytes from the first to the last of chunks that lie in one pack. Raises ObjectNotFound."""
+    def read(self, group: Group, room: memoryview | None = None) -> bytes | memoryview:
+        """The sealed bytes from the first to the last of chunks that lie in one pack; in ``room`` where they fit.
+        Raises ObjectNotFound."""
         first, last = group[0][0], group[-1][0]
         name = self.prefix + format.pack_name(first.pack_id)
-        return self.bank.get(name, first.offset, last.offset + last.stored - first.offset)
+        length = last.offset + last.stored - first.offset
+        if room is None or length > len(room):
+            return self.bank.get(name, first.offset, length)
+        return room[: self.bank.get_into(name, room[:length], first.offset)]
 
-    def opened(self, group: Group, data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    def opened(self, group: Group, data: bytes | memoryview) -> Iterator[tuple[bytes, bytes]]:
         """(id, plain bytes) of chunks whose sealed bytes ``read`` gave. One that is damaged is read from another pack.
         Raises IntegrityError where there is none."""
         first = group[0][0]
         cipher = self.codec.cipher(first.pack_id)
+        data = memoryview(data)
         for place, chunk_id in group:
             at = place.offset - first.offset
             sealed = data[at : at + place.stored]
@@ -184,5 +189,5 @@ def _near(first: Location, last: Location, place: Location) -> bool:
     return (
         place.pack_id == first.pack_id
         and place.offset - (last.offset + last.stored) <= _GAP
-        and place.offset + place.stored - first.offset <= _REQUEST
+        and place.offset + place.stored - first.offset <= REQUEST
     )

@@ -45,6 +45,10 @@ class SlowBank(FilesystemBank):
         time.sleep(self.delay)
         return super().get(name, offset, length)
 
+    def get_into(self, name: str, into: memoryview, offset: int = 0) -> int:
+        time.sleep(self.delay)
+        return super().get_into(name, into, offset)
+
 
 def step(given: argparse.Namespace) -> None:
     """Restore streams of our vault into files, all at once, in this process."""

@@ -186,6 +186,17 @@ class BankSuite(abc.ABC):
         assert bank.get("a", 10, 5) == b""
         assert bank.get("a", 99, 5) == b""
 
+    def test_4_bytes_are_put_where_they_are_wanted(self, bank: Bank) -> None:
+        bank.put_if_absent("a", b"0123456789")
+        for offset, size in ((0, 10), (0, 4), (3, 4), (8, 100), (10, 5), (99, 5), (0, 0)):
+            room = bytearray(b"." * (size + 2))
+            count = bank.get_into("a", memoryview(room)[1 : size + 1], offset)
+            wanted = b"0123456789"[offset : offset + size]
+            assert (count, room[1 : count + 1]) == (len(wanted), wanted)
+            assert room[:1] == room[-1:] == b"."
+        with pytest.raises(errors.ObjectNotFound):
+            bank.get_into("b", memoryview(bytearray(5)))
+
     # 5. Ordered lists
 
     def test_5_lists_are_in_byte_order(self, bank: Bank) -> None:
