@@ -19,6 +19,7 @@ FINISH = "finish"
 LOCK = "lock"
 STACK = "stack"
 CHECK = "check"
+ORIGINS = "origins"
 #: Phases that run from the top down; their results are there for the children.
 PREPARATIONS = ("prepare_begin", "restore_prepare")
 
@@ -117,7 +118,28 @@ def protect_steps(graph: ResourceGraph, has: Has, batches: Sequence[Sequence[Res
     for node in graph:
         if has(node.key, "committed"):
             order.add(node.key, "committed", (COMMIT,))
-    return order.steps
+    if len(batches) < 2:
+        return order.steps
+    named = {step.name: step for step in order.steps}
+    return [named[name] for name in TopologicalSorter({step.name: step.needs for step in order.steps}).static_order()]
+
+
+def _gates(
+    graph: ResourceGraph, has: Has, batches: Sequence[Sequence[ResourceKey]]
+) -> dict[ResourceKey, tuple[str, ...]]:
+    """What each resource of a later batch must wait for; those that wait for a parent of their batch need no more."""
+    gates = {}
+    for earlier, later in pairwise(batches):
+        ends = tuple(step_name(key, "complete" if has(key, "complete") else "protect") for key in earlier)
+        together = set(later)
+        gates.update({key: ends for key in later if together.isdisjoint(graph.parents(key))})
+    return gates
+
+
+def with_origins(steps: Sequence[Step]) -> list[Step]:
+    """The steps of a protect in a cloud, with a look at the stacks of the user before the record is made."""
+    engine = {one.name: replace(one, needs=(*one.needs, ORIGINS)) for one in steps if one.key is None}
+    return [Step(ORIGINS, ORIGINS), *(engine.get(one.name, one) for one in steps)]
 
 
 def restore_steps(graph: ResourceGraph, has: Has, *, through_heat: bool = False) -> list[Step]:
