@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from karbor.app import roles, wiring
+from karbor.clients.sealedlogins import LoginSeal
+from karbor.conf.clients import GROUP
 from karbor.model import errors
 from karbor.protection.projectkeys import KeyDestruction
 from karbor.protection.providers import Provider
@@ -22,6 +24,8 @@ def add_verbs(verb: Verb) -> None:
     """The verbs of the category."""
     create = verb("create", _create, "Make a new master key file; never replaces one.")
     create.add_argument("--file", help="where; by default what the settings name")
+    login = verb("login", _login, "Make a key file for the logins of restores into other clouds; never replaces one.")
+    login.add_argument("--file", help="where; by default what the settings name")
     _of_providers(verb("list", _list, "Show which master keys wrap each key, in the banks of all providers."))
     rotate = verb(
         "rotate", _rotate,
@@ -64,6 +68,15 @@ def _create(application: wiring.Application, given: argparse.Namespace) -> Any:
     key = MasterKey.create(path)
     next_ = "keep a copy in a safe place: without it no checkpoint can be read"
     return {"key": str(path), "id": key.id.hex(), "next": next_}
+
+
+def _login(application: wiring.Application, given: argparse.Namespace) -> Any:
+    named = given.file or application.shared.conf[GROUP].login_key_file
+    if not named:
+        raise errors.InvalidInput("Name the file: login_key_file in [clients] is not set.")
+    LoginSeal.create(Path(named))
+    next_ = "give karbor-api and karbor-protection the same file, and name it as login_key_file in [clients]"
+    return {"key": named, "next": next_}
 
 
 def _providers(application: wiring.Application, given: argparse.Namespace | None = None) -> Sequence[Provider]:

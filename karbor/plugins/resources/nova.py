@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 from karbor.model import errors
 from karbor.sdk.marks import tags_without_marks
@@ -55,7 +56,7 @@ class Nova:
     def has_keypair(self, name: str) -> bool:
         """Whether the user who gave the permission has a key pair of that name."""
         try:
-            self._api.get(f"/os-keypairs/{name}")
+            self._api.get(f"/os-keypairs/{quote(name, safe='')}")
         except errors.NotFound:
             return False
         return True
