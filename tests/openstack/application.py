@@ -98,7 +98,13 @@ class Application:
     def _network(self):
         network = self.cloud.network
         net = network.post("/networks", json={"network": {"name": f"{self.prefix}-net"}}).json()["network"]["id"]
-        subnet = {"network_id": net, "cidr": "10.95.0.0/24", "ip_version": 4, "enable_dhcp": False}
+        subnet = {
+            "name": f"{self.prefix}-subnet",
+            "network_id": net,
+            "cidr": "10.95.0.0/24",
+            "ip_version": 4,
+            "enable_dhcp": False,
+        }
         router = {"name": f"{self.prefix}-router"}
         group = {"name": f"{self.prefix}-group", "description": "of the shop"}
         self.ids.update(
@@ -181,9 +187,24 @@ def remove_volume(cloud, id_):
     cloud.wait_gone(lambda: api.get(path), what="volume gone", deadline=SECONDS)
 
 
+def remove_stack(cloud, name):
+    """Delete a stack and wait until it is gone."""
+    path = f"/stacks/{name}"
+    with contextlib.suppress(errors.NotFound):
+        cloud.orchestration.delete(path)
+
+    def look():
+        found = cloud.orchestration.get(path).json()["stack"]
+        assert found["stack_status"] != "DELETE_FAILED", found
+        return None if found["stack_status"] == "DELETE_COMPLETE" else found
+
+    cloud.wait_gone(look, what="stack gone", deadline=SECONDS)
+
+
 def inventory(cloud):
-    """{kind: {id: name}} of what a tenant has, to find what was left over."""
-    found = {}
+    """{kind: {id: name}} of what a tenant has, to find what was left over; of containers, how much is in them."""
+    containers = cloud.object_store.get("", params={"format": "json"}).json()
+    found = {"objects": {one["name"]: one["count"] for one in containers if one["count"]}}
     for service, path, key in _KINDS:
         items = getattr(cloud, service).get(path).json()[key]
         found[key] = {

@@ -1,108 +1,157 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does an application of a tenant come back from nothing on a real cloud, file by file, by the karbor command alone?"""
 
-import json
-import time
+import os
 import uuid
 
 import pytest
 
-from tests.openstack.application import Application, inventory
-from tests.openstack.conftest import BACKUPS
+from tests.openstack.application import Application, inventory, remove_stack, remove_volume
+from tests.openstack.conftest import BACKUPS, DATA
 from tests.openstack.guest import Guest
-from tests.support.rest import PAUSE
+from tests.openstack.user import User
 
-SECONDS = 3600
-NETWORKING = ("networks", "routers", "security_groups")
+NETWORKING = ("networks", "subnets", "routers", "security_groups")
 
 
-class Tenant:
-    """Who protects and restores with the ``karbor`` command."""
+class Story:
+    """What happens to one application, in the order of the tests."""
 
-    def __init__(self, command):
-        self.command = command
-
-    def plan(self, provider, resources, parameters):
-        """The id of a new plan."""
-        words = ",".join("=".join((one["id"], one["type"], one["name"])) for one in resources)
-        name = f"plan-{uuid.uuid4().hex[:8]}"
-        made = self.command.show("plan-create", name, provider, words, "--parameters-json", json.dumps(parameters))
-        return made["Id"] if "Id" in made else made["id"]
+    def __init__(self, tenant, karbor):
+        self.tenant = tenant
+        self.cloud, self.other = tenant("demo"), tenant("other")
+        self.user = User(karbor("demo"))
+        self.prefix = f"shop-{uuid.uuid4().hex[:6]}"
+        self.before = {project: inventory(tenant(project)) for project in ("demo", "other")}
+        self.application = Application(self.cloud, tenant("admin"), self.prefix)
+        self.checkpoints, self.restores = [], []
 
     def protect(self, provider, plan):
-        """The id of a new checkpoint that is available."""
-        made = self.command.show("checkpoint-create", provider, plan)["id"]
-        self._wait(("checkpoint-show", provider, made), "available", "error")
-        return made
+        self.checkpoints.append((provider, self.user.protect(provider, plan)))
+        return self.checkpoints[-1][1]
 
-    def restore(self, provider, checkpoint, parameters, *login):
-        """What ``restore-show`` says of a restore that ended well."""
-        given = ("--parameters-json", json.dumps(parameters))
-        made = self.command.show("restore-create", provider, checkpoint, *login, *given)["id"]
-        return self._wait(("restore-show", made), "success", "fail")
+    def restore(self, *words):
+        self.restores.append(self.user.restore(*words))
+        return self.restores[-1]
 
-    def delete(self, provider, checkpoint):
-        """Delete a checkpoint and wait until it is."""
-        self.command.well("checkpoint-delete", provider, checkpoint)
-        self._wait(("checkpoint-show", provider, checkpoint), "deleted", "error-deleting")
+    def guests(self, project):
+        """The servers of the application in a project, by the name they had."""
+        return {
+            name.rpartition("-")[2]: Guest(self.tenant("admin"), id_)
+            for id_, name in inventory(self.tenant(project))["servers"].items()
+            if self.prefix in name
+        }
 
-    def _wait(self, words, good, bad):
-        deadline = time.monotonic() + SECONDS
-        while True:
-            found = self.command.show(*words)
-            if found["status"] == good:
-                return found
-            assert found["status"] != bad and time.monotonic() < deadline, found
-            PAUSE.wait(3)
+    def hashes(self, project):
+        """{server: {path: SHA-256}} of every file on every disk."""
+        found = {}
+        for name, guest in self.guests(project).items():
+            guest.wait_until_up(["/mnt/vdb"])
+            found[name] = guest.hashes("/data", "/mnt/vdb")
+        return found
+
+    def networking(self, project):
+        """The names of the networking of the application, by kind."""
+        found = inventory(self.tenant(project))
+        return {
+            kind: sorted(name for name in found[kind].values() if self.prefix in (name or "")) for kind in NETWORKING
+        }
+
+    def give_back(self):
+        """Delete what the restores made, and nothing else; with the checkpoints, for they belong to the tenant."""
+        for restore in self.restores:
+            for cloud in (self.cloud, self.other):
+                stack = f"karbor-restore-{restore['id']}"
+                if stack in inventory(cloud)["stacks"].values():
+                    remove_stack(cloud, stack)
+        for provider, checkpoint in self.checkpoints:
+            self.user.delete(provider, checkpoint)
+        for restore in self.restores:
+            for shown in restore["resources_status"]:
+                type_, _, id_ = shown.partition("#")
+                for cloud in (self.cloud, self.other):
+                    if type_ == "OS::Cinder::Volume" and id_ in inventory(cloud)["volumes"]:
+                        remove_volume(cloud, id_)
+                    elif type_ == "OS::Glance::Image" and id_ in inventory(cloud)["images"]:
+                        cloud.image.delete(f"/images/{id_}")
 
 
 @pytest.fixture(scope="module")
-def demo(karbor):
-    return Tenant(karbor("demo"))
-
-
-@pytest.fixture(scope="module")
-def application(tenant, installation):
-    found = Application(tenant("demo"), tenant("admin"), f"shop-{uuid.uuid4().hex[:6]}")
+def story(tenant, karbor, installation):
+    found = Story(tenant, karbor)
     try:
-        yield found.make()
+        found.application.make()
+        yield found
     finally:
-        found.remove()
+        found.application.remove()
 
 
-def test_a_deleted_application_comes_back_through_heat(application, demo, tenant):
-    cloud = tenant("demo")
+@pytest.fixture(scope="module")
+def lost(story):
+    """Protected in full and incrementally, changed in between; then deleted entirely."""
     parameters = {"OS::Cinder::Volume": {"backup_mode": "incremental"}}
-    plan = demo.plan(BACKUPS, application.resources(), parameters)
-    demo.protect(BACKUPS, plan)
+    plan = story.user.plan(BACKUPS, story.application.resources(), parameters)
+    story.first = story.application.hashes()
+    story.protect(BACKUPS, plan)
     for name in ("web", "db"):
-        application.write(name, "second", 4)
-    second = demo.protect(BACKUPS, plan)
-    expected, before = application.hashes(), _networking(cloud, application.prefix)
-    application.remove()
-    assert not _networking(cloud, application.prefix)["networks"]
-
-    restored = demo.restore(BACKUPS, second, {})
-    assert _hashes(tenant, application.prefix, "demo") == expected
-    assert _networking(cloud, application.prefix) == before
-    print(restored)
+        story.application.write(name, "second", 4)
+    story.protect(BACKUPS, plan)
+    story.expected, story.nets = story.application.hashes(), story.networking("demo")
+    story.web_data = story.application.ids["web-data"]
+    assert story.first != story.expected and all(story.nets.values())
+    story.application.remove()
+    assert not any(story.networking("demo").values()) and not story.guests("demo")
+    return story
 
 
-def _networking(cloud, prefix):
-    """The names of the networking of the application, by kind."""
-    found = inventory(cloud)
-    return {kind: sorted(name for name in found[kind].values() if prefix in (name or "")) for kind in NETWORKING}
+@pytest.fixture(scope="module")
+def returned(lost):
+    """Restored through Heat where it was."""
+    lost.restore(BACKUPS, lost.checkpoints[1][1], {})
+    return lost
 
 
-def _hashes(tenant, prefix, project):
-    """{server: {path: SHA-256}} of the servers with the names of the application in a project."""
-    servers = {
-        name.removeprefix(f"{prefix}-"): Guest(tenant("admin"), id_)
-        for id_, name in inventory(tenant(project))["servers"].items()
-        if prefix in name
+def test_a_deleted_application_comes_back_with_every_file(returned):
+    assert returned.hashes("demo") == returned.expected
+    assert returned.networking("demo") == returned.nets
+
+
+def test_one_volume_of_an_earlier_checkpoint_gets_into_a_server_that_runs(returned):
+    web = returned.guests("demo")["web"]
+    parameters = {
+        "OS::Karbor::Restore": {"only": returned.web_data},
+        "OS::Cinder::Volume": {"attach_to": web.id, "restore_name": f"{returned.prefix}-earlier"},
     }
-    found = {}
-    for name, guest in servers.items():
-        guest.wait_until_up(["/mnt/vdb"])
-        found[name] = guest.hashes("/data", "/mnt/vdb")
-    return found
+    returned.restore(BACKUPS, returned.checkpoints[0][1], parameters)
+    web.wait_until_up(["/mnt/vdc"])
+    earlier = {path.replace("vdc", "vdb"): digest for path, digest in web.hashes("/mnt/vdc").items()}
+    assert earlier == {path: digest for path, digest in returned.first["web"].items() if "vdb" in path}
+
+
+def test_it_comes_back_in_another_project_as_the_mapping_says(returned):
+    servers = [
+        {"id": guest.id, "type": "OS::Nova::Server", "name": name} for name, guest in returned.guests("demo").items()
+    ]
+    network = {"id": returned.cloud.project_id, "type": "OS::Neutron::Network", "name": "Network Topology"}
+    plan = returned.user.plan(DATA, [*servers, network], {})
+    checkpoint = returned.protect(DATA, plan)
+    mapping = {"flavor": {"m1.micro": "m1.tiny"}, "volume_type": {"*": "nfs"}}
+    login = ("--restore_target", os.environ["OS_AUTH_URL"], "--restore_username", "other")
+    login = (*login, "--restore_password", os.environ["OS_PASSWORD"])
+    returned.restore(DATA, checkpoint, {"OS::Karbor::Mapping": mapping}, *login)
+    found = returned.hashes("other")
+    earlier = {path: digest for path, digest in found["web"].items() if "vdc" not in path}
+    assert {**found, "web": earlier} == returned.expected
+    assert returned.networking("other") == returned.nets
+    for guest in returned.guests("other").values():
+        server = returned.other.compute.get(f"/servers/{guest.id}").json()["server"]
+        assert server["flavor"]["original_name"] == "m1.tiny"
+        for one in server["os-extended-volumes:volumes_attached"]:
+            volume = returned.other.block_storage.get(f"/volumes/{one['id']}").json()["volume"]
+            assert volume["volume_type"] == "nfs"
+
+
+def test_nothing_is_left_of_checkpoints_and_restores_that_were_given_back(returned):
+    returned.give_back()
+    for project, before in returned.before.items():
+        assert inventory(returned.tenant(project)) == before

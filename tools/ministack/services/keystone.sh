@@ -17,7 +17,7 @@ memcache_servers = $IP:${PORT[memcached]}
 
 [token]
 provider = fernet
-expiration = 14400
+expiration = ${MINISTACK_TOKEN_SECONDS:-14400}
 
 [fernet_tokens]
 key_repository = $DIR/etc/keystone/fernet-keys
