@@ -23,9 +23,18 @@ class HeatStacks:
         found = self._show(name)
         return found if found and found.status != "DELETE_COMPLETE" else None
 
-    def create(self, name: str, document: Mapping[str, Any], *, tags: Sequence[str], timeout_minutes: int) -> str:
+    def create(
+        self,
+        name: str,
+        document: Mapping[str, Any],
+        *,
+        tags: Sequence[str],
+        timeout_minutes: int,
+        launch: Mapping[str, Any] | None = None,
+    ) -> str:
         """See Stacks. Whoever sends it twice gets Conflict: look with ``find`` first."""
         body = {
+            **(launch or {}),
             "stack_name": name,
             "template": document,
             "tags": ",".join(tags),
@@ -60,4 +69,5 @@ class HeatStacks:
             found = self._heat.get(f"/stacks/{quote(name_or_id)}?resolve_outputs=False").json()["stack"]
         except errors.NotFound:
             return None
-        return StackState(found["id"], found["stack_status"], found.get("stack_status_reason") or "")
+        reason, tags = found.get("stack_status_reason") or "", tuple(found.get("tags") or ())
+        return StackState(found["id"], found["stack_status"], reason, tags)

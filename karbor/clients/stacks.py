@@ -13,6 +13,7 @@ class StackState:
     id: str
     status: str
     reason: str = ""
+    tags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -31,8 +32,19 @@ class Stacks(Protocol):
     def find(self, name: str) -> StackState | None:
         """The stack of that name that is not deleted."""
 
-    def create(self, name: str, document: Mapping[str, Any], *, tags: Sequence[str], timeout_minutes: int) -> str:
-        """Begin a stack; its id. Raises InvalidInput where Heat refuses the template, Conflict for a name in use."""
+    def create(
+        self,
+        name: str,
+        document: Mapping[str, Any],
+        *,
+        tags: Sequence[str],
+        timeout_minutes: int,
+        launch: Mapping[str, Any] | None = None,
+    ) -> str:
+        """Begin a stack; its id. ``launch``: ``parameters``, ``environment`` and ``files``, where it needs some.
+
+        Raises InvalidInput where Heat refuses the template, Conflict for a name in use.
+        """
 
     def get(self, stack_id: str) -> StackState | None:
         """The stack, also a deleted one; None where nothing is known of it any more."""

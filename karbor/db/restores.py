@@ -20,6 +20,15 @@ class Restores(Runs[Restore]):
     states = states.RESTORE
     LISTING = listing(RESTORES)
 
+    def drop_resource(self, id: str, key: str) -> None:
+        """Show no more what became of one resource: it only passed. Raises NotFound."""
+        row = self._row(id, lock=True)
+        kept = {
+            column: {name: text for name, text in getattr(row, column).items() if name != key}
+            for column in ("resources_status", "resources_reason")
+        }
+        self._update(id, updated_at=self._clock.now(), **kept)
+
     def keep_login(self, id: str, sealed: str) -> None:
         """Keep how the worker logs in at the target of this restore, sealed; it is erased when the restore ends."""
         self._connection.execute(sa.insert(RESTORE_LOGINS).values(restore_id=id, sealed=sealed))

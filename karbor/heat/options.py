@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What may a user say about the stack of a restore?"""
 
-from typing import Literal
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
 
+from karbor.model import errors
 from karbor.sdk.options import Options, option
 
 #: Where the options stand among the parameters of a restore, in the place of a resource type.
@@ -29,6 +32,27 @@ class StackOptions(Options):
         "Where the template is put before anything is built from it: CONTAINER/NAME in the object store of the "
         "project. Empty: nowhere.",
     )
+    rebuild_stacks: Literal["yes", "no"] = option(
+        "no",
+        "yes: what a stack of yours had made comes back in a stack of its name, made of its own template with the "
+        "restored data, so that Heat goes on managing it.",
+    )
+    stack_parameters: str = option(
+        "",
+        "Parameters of stacks that are made again, as JSON: {STACK NAME: {PARAMETER: VALUE}}. Hidden ones must be "
+        "given: they are in no checkpoint.",
+        secret=True,
+    )
     build: Literal["yes", "no"] = option(
         "yes", "no: the template is exported, and what it needs is restored, but no stack is made of it."
     )
+
+    def given_parameters(self) -> Mapping[str, Mapping[str, Any]]:
+        """``stack_parameters`` by the name of the stack. Raises InvalidInput; what it says holds no value."""
+        try:
+            found = json.loads(self.stack_parameters or "{}")
+        except (ValueError, RecursionError):
+            found = None
+        if not isinstance(found, dict) or not all(isinstance(one, dict) for one in found.values()):
+            raise errors.InvalidInput("stack_parameters must be JSON: {STACK NAME: {PARAMETER: VALUE}}.")
+        return found

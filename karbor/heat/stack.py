@@ -26,8 +26,11 @@ class StackBuilder:
         clock: Clock,
         check: Callable[[], None],
         *,
+        tags: Sequence[str] = ("karbor",),
         pause: Callable[[float], object] | None = None,
     ) -> None:
+        """``tags``: what each stack that it begins has."""
+        self._tags = tuple(tags)
         self._stacks = stacks
         self._clock = clock
         self._check = check
@@ -42,7 +45,9 @@ class StackBuilder:
         found = self._stacks.find(name)
         if found is None:
             document = template.document
-            stack_id = self._stacks.create(name, document, tags=("karbor",), timeout_minutes=timeout_minutes)
+            stack_id = self._stacks.create(
+                name, document, tags=self._tags, timeout_minutes=timeout_minutes, launch=template.launch
+            )
             LOG.info("stack begun name=%s id=%s resources=%s", name, stack_id, len(template.resources))
         else:
             stack_id = found.id

@@ -42,6 +42,11 @@ class Template:
         found["resources"] = dict(self.resources)
         return found
 
+    @property
+    def launch(self) -> Mapping[str, Any]:
+        """What Heat must be given beside the document: fields of its request."""
+        return {}
+
     def to_yaml(self) -> str:
         """The text of the document."""
         return str(yaml.safe_dump(self.document, sort_keys=False, allow_unicode=True, width=120))

@@ -132,6 +132,7 @@ class CheckpointRecord:
     source_id: str | None = None  # the checkpoint that this one was copied from
     chosen: Mapping[str, Any] | None = None  # as in the catalog
     cost: Sequence[Mapping[str, Any]] | None = None
+    stacks: Sequence[Mapping[str, Any]] | None = None  # origins.Origin.to_dict() of each that made any of it
     version: int = RECORD_VERSION
 
     @property
@@ -157,7 +158,7 @@ class CheckpointRecord:
             "mode": self.mode,
             "sizes": {"logical": self.sizes.logical, "read": self.sizes.read, "stored": self.sizes.stored},
         }
-        later = {"source_id": self.source_id, "chosen": self.chosen, "cost": self.cost}
+        later = {"source_id": self.source_id, "chosen": self.chosen, "cost": self.cost, "stacks": self.stacks}
         return found | {name: value for name, value in later.items() if value}
 
     @classmethod

@@ -20,7 +20,7 @@ class Control:
     def __init__(self, job: Job, *, clock: Clock) -> None:
         self.job = job
         self.on_suspend: Callable[[], None] = lambda: None
-        self._clock = clock
+        self.clock = clock
         self._lock = threading.Lock()
         self._stop: errors.KarborError | None = None
         self._cancelled = False
@@ -80,7 +80,7 @@ class Control:
         self.check()
         with self._lock:
             if self._since is None:
-                self._since = self._clock.monotonic()
+                self._since = self.clock.monotonic()
             done = self._progress.bytes_done + nbytes
             total = max(self._progress.bytes_total, done)
             self._progress = replace(self._progress, bytes_done=done, bytes_total=total)
@@ -98,7 +98,7 @@ class Control:
             if not self._changed:
                 return None
             self._changed = False
-            seconds = self._clock.monotonic() - self._since if self._since is not None else 0.0
+            seconds = self.clock.monotonic() - self._since if self._since is not None else 0.0
             left = eta(done=self._progress.bytes_done, total=self._progress.bytes_total, seconds=seconds)
             self._progress = replace(self._progress, eta_seconds=left)
             return self._progress

@@ -157,4 +157,5 @@ class CopyOperation(ProtectOperation):
                 stored=sum(info["bytes_stored"] for info in infos),
             ),
             source_id=source.checkpoint_id,
+            stacks=source.stacks,
         )

@@ -59,6 +59,10 @@ class Outlook:
             self.conflicts.append((key, refusal))
             self.answer["conflicts"].append(entry)
 
+    def creates(self, key: About, name: str) -> None:
+        """Something that no plug-in tells of is made."""
+        self._entries("creates", key, [{"name": name}])
+
     def warning(self, key: About, text: str) -> None:
         """Something that people should know."""
         self.answer["warnings"].append({**_of(key), "reason": text})
@@ -67,7 +71,7 @@ class Outlook:
         """Nobody can tell what becomes of this one."""
         self.answer["untold"].append({**_of(key), "name": name, "place": None})
 
-    def _entries(self, what: str, key: ResourceKey, entries: Sequence[Mapping[str, str]]) -> None:
+    def _entries(self, what: str, key: About, entries: Sequence[Mapping[str, str]]) -> None:
         self.answer[what] += [{**_of(key), "name": e["name"], "place": e.get("place")} for e in entries]
 
 

@@ -2,7 +2,7 @@
 """How is a checkpoint made: from the live inventory to a record in the bank that was read back?"""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from karbor.common.clock import iso
@@ -16,6 +16,7 @@ from karbor.protection import costs, flows
 from karbor.protection.flows import Step, step_name
 from karbor.protection.lock import lock_for
 from karbor.protection.operation import LOG, RECORD, Operation
+from karbor.protection.originals import kept_origins
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import EarlierPoint, Protected, Protection
 from karbor.vault.keeper import Keeper
@@ -116,10 +117,19 @@ class ProtectOperation(Operation):
             "consistency": done.consistency,
         }
 
+    def remember_first_steps(self, steps: Sequence[Step]) -> Sequence[Step]:
+        """See Operation. Whoever protects in a cloud looks at the stacks of the user, too."""
+        protects = any(step.phase == "protect" for step in steps)
+        if protects and self.open_cloud is not None and any(self.plugin(node.key).acts_in_cloud for node in self.graph):
+            steps = flows.with_origins(steps)
+        return super().remember_first_steps(steps)
+
     def engine_step(self, step: Step, results: Mapping[str, Any]) -> Any:
+        if step.phase == flows.ORIGINS:
+            return kept_origins(self.open_cloud, self.graph)
         if step.phase == flows.READ_BACK:
             return self._read_back(self._protected(results))
-        return self._commit(self._protected(results))
+        return self._commit(self._protected(results), (results.get(flows.ORIGINS) or {}).get("stacks") or ())
 
     def abandon(self, plugin: Protection, work: StepWork) -> None:
         plugin.abandon(work)
@@ -164,11 +174,12 @@ class ProtectOperation(Operation):
         except (errors.IntegrityError, errors.ObjectNotFound) as fault:
             raise errors.WrittenBadly(detail=fault.detail) from fault
 
-    def _commit(self, protected: Mapping[ResourceKey, Any]) -> None:
+    def _commit(self, protected: Mapping[ResourceKey, Any], stacks: Sequence[Mapping[str, Any]]) -> None:
         with self.parts.database.read() as rows:
             rows.jobs.check(self.job)
             checkpoint = rows.checkpoints.get(self.checkpoint_id)
         record = self._record(checkpoint, protected)
+        record = replace(record, stacks=stacks) if stacks else record
         try:
             wanted = lock_for(self.provider.lock, checkpoint.plan, self.parts.clock.now())
             self.domain.put_record(RECORD, record.checkpoint_id, record.to_dict(), lease=self.lease, lock=wanted)

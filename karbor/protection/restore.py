@@ -14,7 +14,7 @@ from karbor.model.graph import ResourceGraph
 from karbor.model.plan import options_for
 from karbor.model.resource import ResourceKey
 from karbor.model.restore import Restore
-from karbor.protection import flows
+from karbor.protection import flows, originals
 from karbor.protection.flows import Step
 from karbor.protection.operation import Operation, reason_of
 from karbor.protection.protect import require_record
@@ -141,9 +141,10 @@ class RestoreOperation(Operation):
             cloud.object_store.put(f"/{quote(container)}")
             cloud.object_store.put(f"/{quote(container)}/{quote(name)}", data=content)
 
-        options = self._stack_options
-        builder = builder_for(cloud, options, self.restore_id, self.parts.clock, check)
-        return StackStep(builder, options, self.restore_id, show=self._show, put=put)
+        options, id_, clock = self._stack_options, self.restore_id, self.parts.clock
+        builder = builder_for(cloud, options, id_, clock, check)
+        own = originals.Originals(cloud, originals.wanted(self._record, options), options, id_, clock, check)
+        return StackStep(builder, options, id_, show=self._show, put=put, originals=own, hide=self._hide)
 
     def failed(self, step: Step, fault: BaseException) -> None:
         super().failed(step, fault)
@@ -173,6 +174,11 @@ class RestoreOperation(Operation):
 
     def tell(self, type_: str, id_: str, status: str, text: str) -> None:
         self._show(type_, id_, status, text)
+
+    def _hide(self, type_: str, id_: str) -> None:
+        with self.parts.database.write() as rows:
+            rows.jobs.check(self.job)
+            rows.restores.drop_resource(self.restore_id, f"{type_}#{id_}")
 
     def _show(self, type_: str, id_: str, status: str, reason: str = "") -> None:
         with self.parts.database.write() as rows:

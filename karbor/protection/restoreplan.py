@@ -6,9 +6,11 @@ in the way.
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from karbor.common.clock import Clock
+from karbor.heat.options import STACK_TYPE, StackOptions
 from karbor.model import errors
 from karbor.model.checkpoint import RECORD, CheckpointRecord
 from karbor.model.graph import ResourceGraph
@@ -16,6 +18,7 @@ from karbor.model.mapping import MAPPING_TYPE, NAMES
 from karbor.model.operation import Job
 from karbor.model.plan import options_for
 from karbor.model.resource import ResourceKey
+from karbor.protection import originals
 from karbor.protection.control import Control
 from karbor.protection.flows import step_name
 from karbor.protection.outlook import Entry, Outlook
@@ -27,6 +30,7 @@ from karbor.protection.templatecheck import Part, check_template
 from karbor.protection.work import StepWork
 from karbor.protection.world import World, merged
 from karbor.sdk.mapping import OldNames, WorldMap
+from karbor.sdk.template import HeatParameter
 from karbor.vault.domain import Domain
 
 if TYPE_CHECKING:
@@ -119,12 +123,38 @@ class LookAhead:
             except errors.KarborError as refusal:
                 self._found.conflict(node.key, refusal)
                 self._unclear.append(node.key)
+        self._look_at_stacks()
         if self._target is not None:
             self._check_needed(world, self._target)
             check_template(self._parts, self._unclear, world, self._target, self._found)
         for kind, old in world.unused():
             self._found.warning(Entry(f"{kind}/{old}"), "Nothing in this restore asks for it.")
         return self._found
+
+    def _look_at_stacks(self) -> None:
+        """The user's own stacks that would be made again."""
+        try:
+            options = StackOptions.parse(options_for(self._parameters, STACK_TYPE, ""))
+            stacks = originals.wanted(self._record, options)
+            if not stacks or self._open_cloud is None:
+                return
+            clock, check = self._control.clock, self._control.check
+            own = originals.Originals(self._open_cloud(), stacks, options, NO_ID, clock, check)
+            conflicts = own.refusals(self._graph)
+        except errors.InvalidInput as refusal:
+            self._found.conflict(Entry("", STACK_TYPE), refusal)
+            return
+        for origin, reason in conflicts:
+            self._found.conflict(Entry(origin.id, STACK_TYPE), reason)
+        if not conflicts:
+            for origin in stacks:
+                self._found.creates(Entry(origin.id, STACK_TYPE), own.told_name(origin))
+        division = own.divide([one.part for one in self._parts])
+        left = {part.original_id: part for part in (*division.before, *division.after)}
+        left |= {id_: HeatParameter(id_, "", "Made by a stack of yours") for id_ in division.own}
+        self._parts = [
+            replace(one, part=left[one.part.original_id]) for one in self._parts if one.part.original_id in left
+        ]
 
     def _world(self) -> World:
         """The mapping, with what its entries mean in the target; an entry that means nothing there is a conflict."""
