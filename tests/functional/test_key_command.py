@@ -13,6 +13,7 @@ from oslo_log import log as oslo_log
 
 from karbor import conf as settings
 from karbor.app.wiring import Shared
+from karbor.clients.sealedlogins import LoginSeal
 from karbor.cmd import keys
 from karbor.common.clock import Clock
 from karbor.db.database import Database
@@ -117,6 +118,18 @@ def test_a_master_key_is_changed(site):
     assert site.readable_with(site.new)
     with pytest.raises(errors.KeyUnavailable):
         site.readable_with(site.old)
+
+
+def test_a_key_for_logins_is_made_where_the_settings_or_the_operator_say(site):
+    with pytest.raises(errors.InvalidInput, match="login_key_file"):
+        site.key("login")
+    path = site.root / "login.key"
+    assert site.key("login", "--file", str(path))["key"] == str(path)
+    with (site.root / "karbor.conf").open("a") as file:
+        file.write(f"[clients]\nlogin_key_file = {path}\n")
+    with pytest.raises(errors.Conflict):
+        site.key("login")
+    assert LoginSeal.load(path).open("r", LoginSeal.load(path).seal("r", {"x": "y"})) == {"x": "y"}
 
 
 def test_a_rotation_is_killed_and_finished(site):

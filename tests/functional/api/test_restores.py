@@ -4,6 +4,7 @@
 import pytest
 
 from karbor.model.progress import Progress
+from karbor.sdk.mapping import WorldMap
 from tests.support.api import OTHER_PROJECT, PROVIDER, SERVER, VOLUME, provider_info
 
 
@@ -198,3 +199,54 @@ def test_links_lead_to_the_restore_and_its_checkpoint_and_its_length_is_told(api
     found = {link["rel"]: link["href"].removeprefix("http://localhost") for link in restore["links"]}
     assert api.raw("GET", found["self"]).json["restore"] == restore
     assert api.raw("GET", found["checkpoint"]).json["checkpoint"]["id"] == checkpoint["id"]
+
+
+MAPPING = "OS::Karbor::Mapping"
+
+
+@pytest.fixture
+def mapping_api(api):
+    """Its provider takes a mapping."""
+    schemas = provider_info().schemas
+    api.set_provider(schemas={**schemas, "restore_schema": {**schemas["restore_schema"], MAPPING: WorldMap.schema()}})
+    return api
+
+
+def test_a_mapping_is_kept_as_it_was_written(mapping_api):
+    given = {MAPPING: {
+        "flavor": {"m1.small": "s1"}, "network": {"old id or name": "new"}, "volume_type": {"*": "standard"},
+        "availability_zone": {"*": ""}, "names": {"*": "recovered-*"},
+    }}  # fmt: skip
+    restore = mapping_api.post("/restores", body(mapping_api.checkpoint(), parameters=given))["restore"]
+    assert restore["parameters"] == given
+
+
+def test_what_of_a_mapping_is_null_was_not_given(mapping_api):
+    given = {MAPPING: {"flavor": None, "network": {"a": "b"}}}
+    restore = mapping_api.post("/restores", body(mapping_api.checkpoint(), parameters=given))["restore"]
+    assert restore["parameters"] == {MAPPING: {"network": {"a": "b"}}}
+
+
+@pytest.mark.parametrize("wrong", [
+    {MAPPING: {"colour": {"a": "b"}}},
+    {MAPPING: {"flavor": "s1"}},
+    {MAPPING: {"flavor": ["s1"]}},
+    {MAPPING: {"flavor": {"a": 1}}},
+    {MAPPING: {"flavor": {"a": None}}},
+    {MAPPING: {"flavor": {"a": {"b": "c"}}}},
+    {MAPPING: {"flavor": {"": "b"}}},
+    {MAPPING: {"flavor": {"a": ""}}},
+    {MAPPING: {"flavor": {"a": "b" * 256}}},
+    {MAPPING: {"network": {str(number): "x" for number in range(1001)}}},
+    {MAPPING: "flavor"},
+    {f"{MAPPING}#{SERVER}": {"flavor": {"a": "b"}}},
+    {f"{MAPPING}#{SERVER}": {"flavor": "b"}},
+    {"OS::Nova::Server": {"restore_name": {"a": "b"}}},
+])  # fmt: skip
+@pytest.mark.parametrize("dry_run", [True, False])
+def test_a_mapping_that_says_nothing_is_refused(mapping_api, wrong, dry_run):
+    refused_and_nothing_left(mapping_api, 400, body(mapping_api.checkpoint(), parameters=wrong, dry_run=dry_run))
+
+
+def test_a_provider_without_clouds_takes_no_mapping(api):
+    refused_and_nothing_left(api, 400, body(api.checkpoint(), parameters={MAPPING: {"flavor": {"a": "b"}}}))

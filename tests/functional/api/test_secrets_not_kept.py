@@ -1,17 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does the database keep nothing of the secrets that users send or are given?"""
 
+import pytest
+
 from tests.functional.api.test_restores import body
 from tests.support.markers import dump, found
 
 SECRET = "hunter-Kd8Zx3Vb6Nq1"
 
 
-def test_a_login_for_a_restore_is_not_kept_also_where_the_request_is_repeated(api):
+@pytest.mark.parametrize("login", [
+    {"type": "password", "username": SECRET, "password": SECRET},
+    {"application_credential_id": SECRET, "application_credential_secret": SECRET},
+    {"type": SECRET, "project_name": SECRET},
+])  # fmt: skip
+def test_a_login_for_a_restore_is_not_kept_also_where_the_request_is_repeated(api, login, caplog):
+    """Where the provider takes none; tests/unit/api/test_targets.py tries one that does."""
+    caplog.set_level("DEBUG")
     checkpoint = api.checkpoint()
-    refused = body(checkpoint, restore_auth={"type": "password", "username": SECRET, "password": SECRET})
-    for _ in range(2):
-        api.refused(400, "POST", "/restores", refused, headers={"Idempotency-Key": "again"})
+    for more in ({}, {"dry_run": True}, {"restore_target": "http://there/v3"}):
+        refused = body(checkpoint, restore_auth=login, **more)
+        for _ in range(2):
+            message = api.refused(400, "POST", "/restores", refused, headers={"Idempotency-Key": "again"})
+            assert SECRET not in message
+    assert SECRET not in caplog.text
     taken = body(checkpoint, restore_auth={"type": SECRET, "username": None, "password": None})
     status, _answer = api.send("POST", "/restores", taken, headers={"Idempotency-Key": "once more"})[:2]
     assert status in (200, 202, 400)

@@ -62,6 +62,9 @@ LOG = """2026-01-02 INFO job taken job=1
 """
 
 
+SEALED = "a-sealed-login-Hb6Qw2"
+
+
 @pytest.fixture
 def shared(tmp_path):
     root = tmp_path / "state"
@@ -92,6 +95,8 @@ def _fill(database):
         rows.checkpoints.transition("checkpoint-1", "error", reason=Reason("web", "protect", bad, "look"))
         rows.restores.create(restore(parameters={"T": {"password": PLANTED["user"]}}, restore_target=bad))
         rows.restores.transition("restore-1", "fail", resources_reason={"T#1": bad})
+        rows.restores.create(restore(id="restore-2"))
+        rows.restores.keep_login("restore-2", SEALED)
         rows.jobs.create(job(payload={"failure": {"cause": bad, "step": "protect"}, "restore_auth": PLANTED["user"]}))
         rows.jobs.request_cancel("job-1")
         rows.operation_logs.create(log(error_info=bad, extra_info={"token": PLANTED["session"], "request_id": "req-1"}))
@@ -106,7 +111,7 @@ def test_no_secret_is_in_the_bundle(shared, tmp_path):
     support.bundle(shared, str(tmp_path / "bundle.tar.gz"), [])
     parts = unpack(tmp_path / "bundle.tar.gz")
     for name, content in parts.items():
-        for what, secret in {**PLANTED, "key": "masterkey77"}.items():
+        for what, secret in {**PLANTED, "key": "masterkey77", "login": SEALED}.items():
             assert secret not in content, (what, name)
 
 
