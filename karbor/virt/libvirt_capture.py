@@ -16,6 +16,7 @@ from karbor.sdk.streams import Source
 from karbor.virt import libvirt_bitmap, libvirt_inspect, libvirt_record, libvirt_trackers
 from karbor.virt.libvirt_connection import translated
 from karbor.virt.libvirt_guard import ScratchGuard, free_bytes
+from karbor.virt.libvirt_hidden import HiddenTrackers
 from karbor.virt.libvirt_method import CheckedSource, Host, Method, lost_when
 from karbor.virt.libvirt_names import CaptureFiles, short_scope
 from karbor.virt.libvirt_record import LOST, STANDING, CaptureRecord
@@ -36,6 +37,7 @@ class Captures:
         self._ask: IsWanted | None = None  # known once ``recover`` was called
         self._live: set[str] = set()  # stems of captures that this process made or found standing
         self._locks: defaultdict[str, threading.RLock] = defaultdict(threading.RLock)
+        self.hidden = HiddenTrackers(host.connection, host.notes_dir or host.scratch_dir / "trackers", self.lock)
 
     def lock(self, domain_id: str) -> threading.RLock:
         return self._locks[domain_id]
@@ -60,8 +62,8 @@ class Captures:
             self._discard(files, domain)
             disks = self._chosen(domain, request.targets)
             self._make_way(domain, files)
-            self._drop_stale(domain, files, request.since)
-            with ExitStack() as undo:
+            with self.hidden.shown(domain), ExitStack() as undo:
+                self._drop_stale(domain, files, request.since)
                 undo.callback(self._undo, files, domain)
                 capture = self._make(domain, files, disks, request)
                 undo.pop_all()
@@ -102,7 +104,9 @@ class Captures:
                 domain = self.host.connection.domain(domain_id)
             except errors.ResourceNotFound:
                 return
-            libvirt_trackers.drop_others(self.host.connection, domain, scope, self._in_use(domain, scope) | {token})
+            with self.hidden.shown(domain):
+                used = self._in_use(domain, scope) | {token}
+                libvirt_trackers.drop_others(self.host.connection, domain, scope, used)
 
     def discard(self, domain_id: str, scope: str, token: str) -> None:
         """See sdk.hypervisor.Hypervisor.discard."""
@@ -243,7 +247,8 @@ class Captures:
     def _discard(self, files: CaptureFiles, domain: libvirt.virDomain | None) -> None:
         self._let_go(files)
         if domain is not None:
-            libvirt_trackers.drop(self.host.connection, domain, files.tracker)
+            with self.hidden.shown(domain):
+                libvirt_trackers.drop(self.host.connection, domain, files.tracker)
         libvirt_record.remove(files)
 
     def _undo(self, files: CaptureFiles, domain: libvirt.virDomain) -> None:

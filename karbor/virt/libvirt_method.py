@@ -22,12 +22,13 @@ from karbor.virt.libvirt_record import CaptureRecord
 
 @dataclass(frozen=True)
 class Host:
-    """One hypervisor with the operator's settings."""
+    """One hypervisor with the operator's settings. ``notes_dir``: for what must outlive the scratch directory."""
 
     connection: Connection
     scratch_dir: Path
     freeze_seconds: int
     reserve_bytes: int
+    notes_dir: Path | None = None
 
     def prepare_scratch(self) -> None:
         """Make the scratch directory where it is missing, so that QEMU can write to it. May be called again.

@@ -22,7 +22,12 @@ def recover(captures: Captures, is_wanted: IsWanted) -> Sequence[str]:
     """
     captures.ask_with(is_wanted)
     captures.host.connection.get()
-    return [*_thaw(captures), *_end_dead(captures), *_end_jobs_without_record(captures)]
+    return [
+        *_thaw(captures),
+        *_end_dead(captures),
+        *_end_jobs_without_record(captures),
+        *captures.hidden.recover(),
+    ]
 
 
 def _thaw(captures: Captures) -> Iterator[str]:

@@ -102,6 +102,11 @@ def owner(root: ET.Element) -> str:
     return ""
 
 
+def is_of_nova(root: ET.Element) -> bool:
+    """Whether Nova manages the domain: it says so in the metadata."""
+    return any(root.find(f"./metadata/{{{namespace}}}instance") is not None for namespace in _NOVA_NS)
+
+
 @dataclass(frozen=True)
 class BackupDisk:
     """One disk of a pull backup. ``since`` is the name of a tracker, or None for a full read."""
@@ -176,6 +181,11 @@ def checkpoint_content(xml: str) -> tuple[str, frozenset[str]]:
     listed = root.findall("./disks/disk")
     tracked = frozenset(disk.get("name", "") for disk in listed if disk.get("checkpoint") == "bitmap")
     return root.findtext("description") or "", tracked
+
+
+def checkpoint_created(xml: str) -> int:
+    """When a checkpoint was made, in seconds since the epoch."""
+    return int(parse(xml).findtext("creationTime") or 0)
 
 
 def snapshot_xml(name: str, overlays: Mapping[str, Path], left_out: Iterable[str]) -> str:

@@ -82,7 +82,9 @@ class LibvirtHypervisor(Hypervisor):
         given = settings.to_dict()
         scratch_dir = Path(given["scratch_dir"] or Path(state_dir) / "scratch").absolute()
         self._connection = Connection(given["uri"], on_io_error=self._io_error)
-        self._host = Host(self._connection, scratch_dir, given["freeze_seconds"], given["scratch_reserve_mib"] << 20)
+        reserve = given["scratch_reserve_mib"] << 20
+        notes_dir = Path(state_dir).absolute() / "trackers"
+        self._host = Host(self._connection, scratch_dir, given["freeze_seconds"], reserve, notes_dir)
         methods = (PullMethod(self._host), SnapshotMethod(self._host), OfflineMethod(self._host, Clock()))
         self._socket_dir = str(Path(state_dir).absolute() / "nbd")  # of our own qemu-nbd only; QEMU need not get there
         self._captures = Captures(self._host, methods)

@@ -85,3 +85,16 @@ def test_a_disk_that_gets_another_image_loses_its_chain(tmp_path):
 def test_what_is_no_xml_fails_the_step():
     with pytest.raises(errors.StepFailed):
         xml.parse("<domain>")
+
+
+def test_guests_of_nova_are_told_from_others():
+    of_nova = (
+        "<domain><metadata><n:instance xmlns:n='http://openstack.org/xmlns/libvirt/nova/1.1'/></metadata></domain>"
+    )
+    assert libvirt_xml.is_of_nova(libvirt_xml.parse(of_nova))
+    assert not libvirt_xml.is_of_nova(libvirt_xml.parse("<domain><metadata/></domain>"))
+
+
+def test_a_checkpoint_tells_when_it_was_made():
+    assert libvirt_xml.checkpoint_created("<domaincheckpoint><creationTime>7</creationTime></domaincheckpoint>") == 7
+    assert libvirt_xml.checkpoint_created("<domaincheckpoint/>") == 0
