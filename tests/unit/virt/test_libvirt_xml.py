@@ -91,10 +91,10 @@ def test_guests_of_nova_are_told_from_others():
     of_nova = (
         "<domain><metadata><n:instance xmlns:n='http://openstack.org/xmlns/libvirt/nova/1.1'/></metadata></domain>"
     )
-    assert libvirt_xml.is_of_nova(libvirt_xml.parse(of_nova))
-    assert not libvirt_xml.is_of_nova(libvirt_xml.parse("<domain><metadata/></domain>"))
+    assert xml.is_of_nova(xml.parse(of_nova))
+    assert not xml.is_of_nova(xml.parse("<domain><metadata/></domain>"))
 
 
 def test_a_checkpoint_tells_when_it_was_made():
-    assert libvirt_xml.checkpoint_created("<domaincheckpoint><creationTime>7</creationTime></domaincheckpoint>") == 7
-    assert libvirt_xml.checkpoint_created("<domaincheckpoint/>") == 0
+    assert xml.checkpoint_created("<domaincheckpoint><creationTime>7</creationTime></domaincheckpoint>") == 7
+    assert xml.checkpoint_created("<domaincheckpoint/>") == 0
