@@ -54,8 +54,13 @@ def _tied(known: Mapping[str, Part], own: Mapping[str, Part], linked: Collection
         more = (needs(left.pop()) & ties) - found
         found |= more
         left += [known[id_] for id_ in more]
-    inside = set(own) | found
-    for id_ in sorted(ties - found):
+    inside, elsewhere = set(own) | found, set()
+    left = [part for id_, part in known.items() if id_ not in own and id_ not in ties]
+    while left:  # what others need of ties
+        more = (needs(left.pop()) & ties) - elsewhere
+        elsewhere |= more
+        left += [known[id_] for id_ in more]
+    for id_ in sorted(ties - found - elsewhere):
         needed = needs(known[id_]) & set(known)
         by_hand = len(needed) == 2 and needed <= set(own) and frozenset(needed) not in linked
         if needed & found or (needed and needed <= inside and not by_hand):

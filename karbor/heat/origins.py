@@ -13,7 +13,6 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud
 
-_PAGE = 1000
 _DEPTH = 10  # of stacks in stacks; Heat itself allows 5 unless it is set otherwise
 _NETWORK = "OS::Neutron::"
 _GONE = ("DELETE_COMPLETE", "DELETE_IN_PROGRESS")
@@ -72,14 +71,14 @@ class Origin:
         return cls(**known)
 
 
-def origins(cloud: "Cloud", ids: Collection[str], *, networks: bool) -> list[Origin]:
+def origins(cloud: "Cloud", ids: Collection[str], *, networks: bool, page: int = 1000) -> list[Origin]:
     """The stacks that made any of the things with these ids, or, with ``networks``, anything of Neutron.
 
-    Costs one request for each thousand stacks, one for each stack, and four for each that is returned. Raises what a
-    Cloud does; a stack that goes away meanwhile is left out.
+    Costs one request for each ``page`` of stacks, one for each stack, and three for each that is returned. Raises what
+    a Cloud does.
     """
     found = []
-    for stack in _stacks(cloud):
+    for stack in _stacks(cloud, page):
         if stack["stack_status"] in _GONE:
             continue
         members = _members(cloud, stack)
@@ -88,13 +87,13 @@ def origins(cloud: "Cloud", ids: Collection[str], *, networks: bool) -> list[Ori
     return found
 
 
-def _stacks(cloud: "Cloud") -> Iterator[Mapping[str, Any]]:
+def _stacks(cloud: "Cloud", size: int) -> Iterator[Mapping[str, Any]]:
     """Those above all others. Heat names no next page."""
     marker: dict[str, str] = {}
     while True:
-        page = cloud.orchestration.get("/stacks", params={"limit": _PAGE, **marker}).json()["stacks"]
+        page = cloud.orchestration.get("/stacks", params={"limit": size, **marker}).json()["stacks"]
         yield from page
-        if len(page) < _PAGE:
+        if len(page) < size:
             return
         marker = {"marker": page[-1]["id"]}
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Do the networks of a project come back from the real Neutron, through the real Heat, as they were?"""
+"""Do the networks of a project come back from the real Neutron, through the real Heat or without, as they were?"""
 
 import contextlib
 import uuid
@@ -8,6 +8,7 @@ import pytest
 
 from karbor.clients.heat import HeatStacks
 from karbor.common.clock import Clock
+from karbor.heat.direct import DirectBuilder
 from karbor.heat.stack import StackBuilder
 from karbor.heat.template import assemble
 from karbor.model.checkpoint import SavedResource
@@ -37,7 +38,18 @@ def networking(tenant):
         yield found.make()
 
 
-def test_networks_that_were_deleted_come_back_as_they_were(networking):
+def by_heat(cloud):
+    """As where a cloud has Heat."""
+    return StackBuilder(HeatStacks(cloud), Clock(), lambda: None)
+
+
+def directly(cloud):
+    """As where it has none."""
+    return DirectBuilder(cloud, str(uuid.uuid4()), Clock(), lambda: None)
+
+
+@pytest.mark.parametrize("way", [by_heat, directly])
+def test_networks_that_were_deleted_come_back_as_they_were(networking, way):
     cloud = networking.cloud
     plugin = Plugin(Plugin.Settings(), Environment("here", "/state"))
     resource = Resource("OS::Neutron::Network", cloud.project_id, "Network Topology")
@@ -48,7 +60,7 @@ def test_networks_that_were_deleted_come_back_as_they_were(networking):
     restoring = TwinWork("restore", resource, options=Plugin.Restore.parse({}), saved=saved, cloud=cloud)
     restoring.results["restore_prepare"] = plugin.restore_prepare(restoring)
     template = assemble(plugin.restore(restoring).template, description="networks")
-    builder = StackBuilder(HeatStacks(cloud), Clock(), lambda: None)
+    builder = way(cloud)
     try:
         builder.build(STACK, template, report=lambda _now: None, timeout_minutes=20)
         after = networking.found(protecting)
@@ -58,4 +70,4 @@ def test_networks_that_were_deleted_come_back_as_they_were(networking):
         quiet["rules"] = []
         assert after == before
     finally:
-        builder.remove(STACK)
+        builder.remove(STACK, template)

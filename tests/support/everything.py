@@ -13,21 +13,19 @@ def parts(memory, *, project="alpha"):
     address = memory.networks.add(
         project, "floatingips", floating_network_id=outer["id"], floating_ip_address=ADDRESS, description="front door"
     )
-    kept = memory.volumes.add(project, "kept", b"given")
-    image = memory.images.add(project, "root", b"root disk")
-    ingress = {"direction": "ingress", "ethertype": "IPv4"}
-    flavor = memory.compute.flavor("small")["id"]
+    return [*_networks(outer["id"], address["id"]), *_groups(), *_machines(memory, project)]
+
+
+def _networks(outer_id, address_id):
     fixed = [{"subnet": reference("sub"), "ip_address": "10.3.0.9"}]
     return [
-        HeatParameter("kept", kept["id"], "a volume that was filled"),
-        HeatParameter("image", image["id"], "an image that was uploaded"),
         HeatResource("net", "OS::Neutron::Net", {"name": "inner", "tags": ["shop"],
                                                  "value_specs": {"description": "of the shop"}}),
         HeatResource("sub", "OS::Neutron::Subnet", {"name": "near", "network": reference("net"),
                                                     "cidr": "10.3.0.0/24", "gateway_ip": "10.3.0.1"}),
         HeatResource("far", "OS::Neutron::Subnet", {"network": reference("net"), "cidr": "10.4.0.0/24",
                                                     "gateway_ip": ""}),
-        HeatResource("router", "OS::Neutron::Router", {"external_gateway_info": {"network": outer["id"]}}),
+        HeatResource("router", "OS::Neutron::Router", {"external_gateway_info": {"network": outer_id}}),
         HeatResource("door", "OS::Neutron::RouterInterface", {"router": reference("router"),
                                                               "subnet": reference("sub")}, shown=False),
         HeatResource("leg:port", "OS::Neutron::Port", {"network": reference("net"),
@@ -37,6 +35,18 @@ def parts(memory, *, project="alpha"):
         HeatResource("routes", "OS::Neutron::ExtraRouteSet", {
             "router": reference("router"), "routes": [{"destination": "10.9.0.0/24", "nexthop": "10.3.0.20"}],
         }, ("door",), shown=False),
+        HeatResource("port", "OS::Neutron::Port", {"name": "one", "network": reference("net"), "fixed_ips": fixed,
+                                                   "security_groups": [reference("web")]}, shown=False),
+        HeatResource("outside", "OS::Neutron::FloatingIP", {"floating_network": outer_id}, ("door",)),
+        HeatResource("leads", "OS::Neutron::FloatingIPAssociation", {
+            "floatingip_id": reference(address_id, or_else=address_id), "port_id": reference("port")},
+            shown=False),
+    ]  # fmt: skip
+
+
+def _groups():
+    ingress = {"direction": "ingress", "ethertype": "IPv4"}
+    return [
         HeatResource("web", "OS::Neutron::SecurityGroup", {"name": "web", "description": "front", "rules": [
             {**ingress, "protocol": "tcp", "port_range_min": 443, "port_range_max": 443},
             {**ingress, "remote_mode": "remote_group_id"},
@@ -48,12 +58,16 @@ def parts(memory, *, project="alpha"):
         HeatResource("web:data", "OS::Neutron::SecurityGroupRule", {
             **ingress, "protocol": "0", "security_group": reference("web"), "remote_group": reference("data"),
         }, shown=False),
-        HeatResource("port", "OS::Neutron::Port", {"name": "one", "network": reference("net"), "fixed_ips": fixed,
-                                                   "security_groups": [reference("web")]}, shown=False),
-        HeatResource("outside", "OS::Neutron::FloatingIP", {"floating_network": outer["id"]}, ("door",)),
-        HeatResource("leads", "OS::Neutron::FloatingIPAssociation", {
-            "floatingip_id": reference(address["id"], or_else=address["id"]), "port_id": reference("port")},
-            shown=False),
+    ]  # fmt: skip
+
+
+def _machines(memory, project):
+    kept = memory.volumes.add(project, "kept", b"given")
+    image = memory.images.add(project, "root", b"root disk")
+    flavor = memory.compute.flavor("small")["id"]
+    return [
+        HeatParameter("kept", kept["id"], "a volume that was filled"),
+        HeatParameter("image", image["id"], "an image that was uploaded"),
         HeatResource("new", "OS::Cinder::Volume", {"name": "new", "size": 1, "metadata": {"app": "shop"}}),
         HeatResource("server", "OS::Nova::Server", {
             "name": "web", "flavor": flavor, "image": reference("image"), "metadata": {"role": "front"},
