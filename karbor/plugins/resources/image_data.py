@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from karbor.model import errors
+from karbor.model.checkpoint import SavedResource
 from karbor.model.cost import Use
 from karbor.model.mapping import NAMES
 from karbor.model.resource import Resource
@@ -17,6 +18,7 @@ from karbor.plugins.resources.cinder import PASSING, RESTORED, Item, saved_of
 from karbor.plugins.resources.cloudtypes import IMAGE, SERVER
 from karbor.plugins.resources.clouduses import image_uses
 from karbor.plugins.resources.glance import Glance, ImageSource, kept_of
+from karbor.sdk.mapping import OldNames
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import UNKNOWN, Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.template import HeatParameter
@@ -96,8 +98,12 @@ class ImageDataProtection(Protection):
             Glance(work).remove_own(PASSING)
 
     def restore(self, work: Work) -> Restored:
-        """A new image with the old data: of a server's root disk, what the new server boots from."""
+        """A new image with the old data: of a server's root disk, what the new server boots from. One that the mapping
+        names a stand-in for is not made."""
         glance, saved = Glance(work), saved_of(work)
+        instead = _stand_in(work)
+        if instead:
+            return Restored("", {"image_id": instead}, (_used_instead(work, instead),))
         reader = work.streams.read(STREAM)
         work.expect(reader.size)
         kept = json.loads(saved["image"])
@@ -110,15 +116,33 @@ class ImageDataProtection(Protection):
     def restore_abandon(self, work: Work) -> None:
         Glance(work).remove_own(RESTORED)
 
+    def old_names(self, saved: SavedResource) -> OldNames:
+        return {"image": {saved.saved["image_id"]: saved.saved["name"]}} if saved.saved["image_id"] else {}
+
     def restore_plan(self, work: Work) -> RestorePlan:
         """A new image; a conflict where its data is gone."""
-        saved = saved_of(work)
+        saved, instead = saved_of(work), _stand_in(work)
+        if instead:
+            kept = {"name": saved["name"], "place": instead}
+            return RestorePlan(keeps=[kept], template=(_used_instead(work, instead),))
         try:
             size = work.streams.read(STREAM).size
         except errors.IntegrityError as gone:
             return RestorePlan(conflicts=(gone,))
         template = (HeatParameter(original_id(work), UNKNOWN, f"Image {saved['name']}"),)
         return RestorePlan([{"name": work.options.restore_name or _new_name(work)}], bytes=size, template=template)
+
+
+def _stand_in(work: Work) -> str:
+    """The image that the mapping names instead of this one; empty for root disks, which are like no image."""
+    if saved_of(work)["server_id"]:
+        return ""
+    found = work.mapped("image", work.key.id)
+    return found if found != work.key.id else ""
+
+
+def _used_instead(work: Work, image_id: str) -> HeatParameter:
+    return HeatParameter(original_id(work), image_id, f"Used in the place of image {saved_of(work)['name']}")
 
 
 def _new_name(work: Work) -> str:

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from karbor.model import errors
 from karbor.model.checkpoint import SavedResource
+from karbor.model.mapping import NAMES
 from karbor.model.resource import Resource, ResourceKey
+from karbor.sdk.mapping import WorldMap, renamed
 from karbor.sdk.protection import EarlierPoint, Work
 from karbor.sdk.streams import Extent, Kind, Source, StreamInfo, StreamReader, Streams
 
@@ -92,6 +94,7 @@ class TwinWork(Work):
         checkpoint_id: str = "11111111-1111-4111-8111-111111111111",
         cloud: "Cloud | None" = None,
         types: Iterable[str] = (),
+        mapping: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self.operation, self.operation_id, self.checkpoint_id = operation, f"job-{checkpoint_id}", checkpoint_id
         self.provider_id, self.project_id = "22222222-2222-4222-8222-222222222222", project_id
@@ -106,11 +109,19 @@ class TwinWork(Work):
         self.streams = MemoryStreams(self.stored, saved.streams if saved else {}, self.advance)
         self.stop: errors.KarborError | None = None
         self.expected = self.done = 0
+        self._mapping = WorldMap.parse(mapping or {})
         self._cloud = cloud.watched(self.check) if cloud is not None else None
 
     @property
     def cloud(self) -> "Cloud":
         return self._cloud if self._cloud is not None else super().cloud
+
+    def mapped(self, kind: str, value: str) -> str:
+        """By the ``mapping`` of the test, as it is written."""
+        found = self._mapping.find(kind, value)
+        if found is None:
+            return value
+        return renamed(value, found[1]) if kind == NAMES else found[1]
 
     def expect(self, total_bytes: int) -> None:
         self.expected = total_bytes

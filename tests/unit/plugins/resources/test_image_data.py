@@ -26,7 +26,7 @@ class World:
         self.plugin = Plugin(Plugin.Settings(), Environment("here", "/state"))
         self.stored = {}
 
-    def work(self, operation, *, of_server, options=None, saved=None, earlier=()):
+    def work(self, operation, *, of_server, options=None, saved=None, earlier=(), mapping=None):
         extra = {"server_id": self.server["id"]} if of_server else {}
         return TwinWork(
             operation,
@@ -37,6 +37,7 @@ class World:
             earlier=earlier,
             cloud=self.tenant,
             stored=self.stored,
+            mapping=mapping,
         )
 
     def protected(self, *, of_server=False, earlier=()):
@@ -112,3 +113,37 @@ def test_lost_data_is_told_before_anything_is_built(world):
     options = Plugin.Restore.parse({})
     plan = world.plugin.restore_plan(world.work("restore", of_server=False, options=options, saved=saved))
     assert len(plan.conflicts) == 1
+
+
+@pytest.mark.parametrize("of_server", [False, True])
+def test_an_image_that_something_stands_in_for_is_not_made_and_a_root_disk_always(of_server):
+    world = World()
+    _work, saved = world.protected(of_server=of_server)
+    there = world.cloud.images.add("alpha", "published here", b"as published")
+    work = world.work(
+        "restore",
+        of_server=of_server,
+        options=Plugin.Restore.parse({}),
+        saved=saved,
+        mapping={"image": {"*": there["id"]}, "names": {"base": "ground"}},
+    )
+    before = set(world.cloud.things["image"])
+    plan = world.plugin.restore_plan(work)
+    done = world.plugin.restore(work)
+    (part,) = done.template
+    if of_server:
+        assert plan.creates and part.value not in before
+    else:
+        assert [one["place"] for one in plan.keeps] == [there["id"]] == [part.value]
+        assert set(world.cloud.things["image"]) == before
+
+
+def test_a_new_image_has_the_name_that_the_mapping_gives():
+    world = World()
+    _work, saved = world.protected()
+    options = Plugin.Restore.parse({})
+    mapping = {"names": {"*": "* again"}}
+    work = world.work("restore", of_server=False, options=options, saved=saved, mapping=mapping)
+    assert [one["name"] for one in world.plugin.restore_plan(work).creates] == ["base again"]
+    assert world.cloud.things["image"][world.plugin.restore(work).new_id]["name"] == "base again"
+    assert world.plugin.old_names(saved) == {"image": {world.image["id"]: "base"}}
