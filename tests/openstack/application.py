@@ -11,6 +11,8 @@ from karbor.model import errors
 from tests.openstack.guest import Guest
 
 SECONDS = 1800.0  # longest wait for anything of the cloud, on a machine that does much else
+#: Where Cinder puts backups in Swift unless it is told otherwise, as the user who asks for them.
+BACKUP_CONTAINER = "volumebackups"
 #: What every file of is compared, by server: root disk and volume.
 PLACES = {"web": ("/data", "/mnt/vdb"), "db": ("/data", "/mnt/vdb")}
 #: Lists of a tenant's things: service, path, key, what says whose they are.
@@ -202,9 +204,8 @@ def remove_stack(cloud, name):
 
 
 def inventory(cloud):
-    """{kind: {id: name}} of what a tenant has, to find what was left over; of containers, how much is in them."""
-    containers = cloud.object_store.get("", params={"format": "json"}).json()
-    found = {"objects": {one["name"]: one["count"] for one in containers if one["count"]}}
+    """{kind: {id: name}} of what a tenant has, to find what was left over; of objects, those of backups of Cinder."""
+    found = {"objects": _backed_up(cloud)}
     for service, path, key in _KINDS:
         items = getattr(cloud, service).get(path).json()[key]
         found[key] = {
@@ -214,3 +215,11 @@ def inventory(cloud):
             and one.get("owner", cloud.project_id) == cloud.project_id
         }
     return found
+
+
+def _backed_up(cloud):
+    try:
+        objects = cloud.object_store.get(f"/{BACKUP_CONTAINER}", params={"format": "json"}).json()
+    except errors.NotFound:
+        return {}
+    return {one["name"]: BACKUP_CONTAINER for one in objects}

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does an application of a tenant come back from nothing on a real cloud, file by file, by the karbor command alone?"""
 
+import contextlib
 import os
+import time
 import uuid
+from pathlib import Path
 
 import pytest
 
@@ -14,11 +17,17 @@ from tests.openstack.user import User
 NETWORKING = ("networks", "subnets", "routers", "security_groups")
 
 
+def _cpu_seconds(pid):
+    """What a process has used, with its threads."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Story:
     """What happens to one application, in the order of the tests."""
 
-    def __init__(self, tenant, karbor):
-        self.tenant = tenant
+    def __init__(self, tenant, karbor, installation):
+        self.tenant, self._worker = tenant, installation.worker
         self.cloud, self.other = tenant("demo"), tenant("other")
         self.user = User(karbor("demo"))
         self.prefix = f"shop-{uuid.uuid4().hex[:6]}"
@@ -27,12 +36,22 @@ class Story:
         self.checkpoints, self.restores = [], []
 
     def protect(self, provider, plan):
-        self.checkpoints.append((provider, self.user.protect(provider, plan)))
+        with self._told("protect"):
+            self.checkpoints.append((provider, self.user.protect(provider, plan)))
         return self.checkpoints[-1][1]
 
     def restore(self, *words):
-        self.restores.append(self.user.restore(*words))
+        with self._told("restore"):
+            self.restores.append(self.user.restore(*words))
         return self.restores[-1]
+
+    @contextlib.contextmanager
+    def _told(self, what):
+        """Say how long it took, and how much of that our worker worked; the rest it waited for the cloud."""
+        begun, before = time.monotonic(), _cpu_seconds(self._worker.process.pid)
+        yield
+        used = _cpu_seconds(self._worker.process.pid) - before
+        print(f"{what}: {time.monotonic() - begun:.1f} s, CPU time of the worker {used:.1f} s")
 
     def guests(self, project):
         """The servers of the application in a project, by the name they had."""
@@ -78,7 +97,7 @@ class Story:
 
 @pytest.fixture(scope="module")
 def story(tenant, karbor, installation):
-    found = Story(tenant, karbor)
+    found = Story(tenant, karbor, installation)
     try:
         found.application.make()
         yield found
