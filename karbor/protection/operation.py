@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.exc import SQLAlchemyError
 
 from karbor.common.clock import Clock
+from karbor.common.once import Once
 from karbor.db.database import Database, Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import RECORD as RECORD
@@ -61,6 +62,7 @@ class Operation(abc.ABC):
         self.graph = ResourceGraph(())
         self._first_steps: dict[ResourceKey, str] = {}
         self._domain: Domain | None = None
+        self._once = Once()
 
     @property
     def domain(self) -> Domain:
@@ -215,6 +217,7 @@ class Operation(abc.ABC):
         self, key: ResourceKey, results: Mapping[str, Any], *, check: Callable[[], None] | None = None
     ) -> StepWork:
         plugin = self.plugin(key)
+        once = self._once if check is None else None  # what is undone may be newer than any list
         check = check or self.control.check
         return StepWork(
             self.control.job,
@@ -233,6 +236,7 @@ class Operation(abc.ABC):
             mapped=self.mapped(results),
             lend=self._lending(self.parts.lender, key) if self.parts.lender is not None else None,
             tell=self.tell,
+            once=once,
         )
 
     def tell(self, type_: str, id_: str, status: str, text: str) -> None:  # noqa: B027 - for those that show resources

@@ -4,6 +4,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from karbor.common.once import Once
 from karbor.model import errors
 from karbor.model.checkpoint import SavedResource
 from karbor.model.graph import ResourceGraph
@@ -73,6 +74,7 @@ class StepWork(protection.Work):
         mapped: Mapped | None = None,
         lend: Callable[[Loan, Callable[[], None]], LentStreams] | None = None,
         tell: Callable[[str, str, str, str], None] = lambda *_: None,
+        once: Once | None = None,
     ) -> None:
         node = graph[key]
         parents = graph.parents(key)
@@ -82,7 +84,8 @@ class StepWork(protection.Work):
         self.key, self.resource, self.options = key, node.resource, options
         self.parent = graph[parents[0]].resource if parents else None
         self.children = [(child, graph[child].resource) for child in node.children]
-        self.types = frozenset(other.key.type for other in graph)
+        self._once, self._graph = once or Once(), graph
+        self.types = self.shared("types", lambda: frozenset(other.key.type for other in graph))
         self.saved, self.earlier = saved, earlier
         self.results = _phases(results, key)
         self.parent_results = _phases(results, parents[0]) if parents else {}
@@ -102,6 +105,13 @@ class StepWork(protection.Work):
     @property
     def cloud(self) -> "Cloud":
         return self._open_cloud() if self._open_cloud is not None else super().cloud
+
+    def shared(self, name: str, find: Callable[[], protection.Found]) -> protection.Found:
+        return self._once.get(name, find)
+
+    def together(self, type_: str) -> frozenset[str]:
+        of_type = (node.key.id for node in self._graph if node.key.type == type_)
+        return self.shared(f"together {type_}", lambda: frozenset(of_type))
 
     def lend(self, resources: Sequence[ResourceKey], stream: str) -> Lent:
         if self._lend is None:

@@ -41,9 +41,9 @@ Conditions:
 # ruff: noqa: B027 - a phase that a plug-in leaves out is an empty method on purpose
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from karbor.model.checkpoint import SavedResource
 from karbor.model.cost import Use
@@ -59,6 +59,7 @@ from karbor.sdk.template import HeatParameter, HeatResource
 if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud
 
+Found = TypeVar("Found")
 #: Names of the phases a plug-in may have, in the order they run.
 PROTECT_PHASES = ("prepare_begin", "prepare_finish", "protect", "complete", "committed")
 RESTORE_PHASES = ("restore_prepare", "restore")
@@ -166,6 +167,15 @@ class Work(abc.ABC):
 
     def tell(self, type: str, new_id: str, text: str, *, ready: bool = False) -> None:  # noqa: A002
         """Restore: show what is there already, before this step ends. ``ready``: nothing of it is missing."""
+
+    def shared(self, name: str, find: Callable[[], Found]) -> Found:
+        """What ``find`` returns; asked once for all resources of this operation, so that one list of a service serves
+        every step. It may be as old as the attempt: nothing that was made or removed since is in it."""
+        return find()
+
+    def together(self, type_: str) -> frozenset[str]:
+        """The ids of all resources of that type in this operation."""
+        return frozenset({self.resource.id}) if type_ == self.resource.type else frozenset()
 
     @abc.abstractmethod
     def expect(self, total_bytes: int) -> None:

@@ -5,7 +5,7 @@ What is made carries the job and the resource it was made for in its metadata. S
 what an earlier one began; and whoever looks into the cloud sees what is only passing.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from karbor.model import errors
@@ -166,7 +166,8 @@ class Cinder:
 
     def _own(self, kind: str, **named: str) -> Item | None:
         marks = {key: value for key, value in self._marks("").items() if key != PURPOSE}
-        for one in self._all(kind, **named):
+        # Of volumes nothing narrows the search but the marks; a cloud whose users may not ask so lists all of them.
+        for one in self._all(kind, **named) if named else marked(self._api, kind, marks):
             metadata = one.get("metadata") or {}
             if all(metadata.get(key) == value for key, value in marks.items()):
                 return one
@@ -208,6 +209,15 @@ class Cinder:
             return found
 
         return self._cloud.made(lambda: self._own(kind, **named), make)
+
+
+def marked(api: Any, kind: str, marks: Mapping[str, str]) -> Iterator[Item]:
+    """Things of a kind that may have these marks: those that do, where Cinder leaves out the others."""
+    try:
+        found = list(api.each(f"/{kind}/detail", kind, sort="id:asc", metadata=str(dict(marks))))
+    except errors.InvalidInput:
+        found = list(api.each(f"/{kind}/detail", kind, sort="id:asc"))
+    return iter(found)
 
 
 def marks_of(work: Work, purpose: str) -> dict[str, str]:

@@ -85,15 +85,10 @@ class Glance:
         return self._cloud.wait(lambda: self.image(image_id), reached, what=what, deadline=_SECONDS)
 
     def own(self, purpose: str) -> Item | None:
-        """The image that this job made for its resource and that purpose: by its tag, or by its name where another
-        service made it for us, which gives no tags."""
-        for key in ("tag", "name"):
-            wanted: dict[str, Any] = {key: self.name(purpose)}
-            named = self._api.each("/images", "images", sort_key="id", sort_dir="asc", **wanted)
-            found: Item | None = next(iter(named), None)
-            if found is not None:
-                return found
-        return None
+        """The image that this job made for its resource and that purpose: by its tag, for it may have got a name that
+        its user wants; what passes by its name, for other services make it for us, and give no tags."""
+        wanted: dict[str, Any] = {"name" if purpose == PASSING else "tag": self.name(purpose)}
+        return next(iter(self._api.each("/images", "images", sort_key="id", sort_dir="asc", **wanted)), None)
 
     def name(self, purpose: str) -> str:
         """The name of what this job makes for that purpose: by it, it is found again."""

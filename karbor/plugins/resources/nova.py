@@ -6,6 +6,7 @@ from typing import Any
 from urllib.parse import quote
 
 from karbor.model import errors
+from karbor.plugins.resources.pages import Pages
 from karbor.sdk.marks import tags_without_marks
 from karbor.sdk.protection import Work
 
@@ -16,38 +17,30 @@ class Nova:
     """Nova, and the ports that Neutron has for its servers, as one step of a work sees them."""
 
     def __init__(self, work: Work) -> None:
-        self._cloud = work.cloud
         self._api = work.cloud.compute
+        self._pages = Pages(work)
 
     def server(self, server_id: str) -> Item:
         """One server. Raises NotFound."""
-        found: Item = self._api.get(f"/servers/{server_id}").json()["server"]
-        return found
+        return self._pages.server(server_id)
 
     def attachments(self, server_id: str) -> Sequence[Item]:
         """Its volumes with their devices, as Nova orders them."""
-        found: list[Item] = self._api.get(f"/servers/{server_id}/os-volume_attachments").json()["volumeAttachments"]
-        return found
+        return self._pages.attachments(server_id)
 
     def ports(self, server_id: str) -> Sequence[Item]:
         """Its ports with their addresses, in the order in which the server sees them as far as that is known."""
-        found = self._cloud.network.get("/ports", params={"device_id": server_id}).json()["ports"]
-        return sorted(found, key=lambda port: (str(port.get("created_at")), str(port["id"])))
+        return sorted(self._pages.ports(server_id), key=lambda port: (str(port.get("created_at")), str(port["id"])))
 
     def floating(self, port_ids: Sequence[str]) -> Sequence[Item]:
         """The floating addresses that lead to these ports."""
         if not port_ids:
             return []
-        known = self._cloud.network.get("/floatingips").json()["floatingips"]
-        return [one for one in known if one.get("port_id") in port_ids]
+        return [one for one in self._pages.floating() if one.get("port_id") in port_ids]
 
     def group_of(self, server_id: str) -> Item | None:
         """The server group it is in."""
-        for group in self._api.get("/os-server-groups").json()["server_groups"]:
-            if server_id in group["members"]:
-                found: Item = group
-                return found
-        return None
+        return next((group for group in self._pages.groups() if server_id in group["members"]), None)
 
     def flavors(self) -> Sequence[Item]:
         """Every flavor that the project may use."""
@@ -63,7 +56,8 @@ class Nova:
 
 
 def described(nova: Nova, server_id: str) -> dict[str, Any]:
-    """Everything about a server that a tenant can see and set again. Costs five questions."""
+    """Everything about a server that a tenant can see and set again. Costs five questions; for many servers of one job
+    altogether as many as their lists have pages."""
     server, ports = nova.server(server_id), nova.ports(server_id)
     group = nova.group_of(server_id)
     return {

@@ -15,6 +15,7 @@ from karbor.model.resource import Resource
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Cinder, Item, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
 from karbor.plugins.resources.clouduses import VolumeSettings, uses
+from karbor.plugins.resources.pages import Pages
 from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, attachment, require_attachable
 from karbor.sdk.mapping import new_name
 from karbor.sdk.options import Options, option, required
@@ -78,7 +79,7 @@ class VolumeBackupProtection(Protection):
     def prepare_finish(self, work: Work) -> Mapping[str, Any]:
         """Take the snapshot, while the server that uses the volume holds still."""
         cinder = Cinder(work)
-        volume = cinder.volume(work.key.id)
+        volume = Pages(work).volume(work.key.id)
         in_use = volume["status"] != "available"
         if in_use and not work.options.force:
             raise errors.Conflict(
@@ -117,7 +118,8 @@ class VolumeBackupProtection(Protection):
 
     def complete(self, work: Work) -> None:
         """The snapshot was of use only for the backup."""
-        Cinder(work).remove_own("snapshots", volume_id=work.key.id)
+        if "snapshot_id" in work.results["prepare_finish"]:
+            Cinder(work).remove("snapshots", work.results["prepare_finish"]["snapshot_id"])
 
     def abandon(self, work: Work) -> None:
         """Nothing of this job stays."""

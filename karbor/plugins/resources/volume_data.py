@@ -16,6 +16,7 @@ from karbor.plugins.resources.cinder import PASSING, RESTORED, Cinder, described
 from karbor.plugins.resources.cloudtypes import VOLUME
 from karbor.plugins.resources.clouduses import VolumeSettings, image_uses, uses
 from karbor.plugins.resources.glance import Glance, ImageSource
+from karbor.plugins.resources.pages import Pages
 from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, require_attachable
 from karbor.plugins.resources.volume_backup import new_volume, planned_volume, remove_restored, volume_restored
 from karbor.sdk.options import Options, option, required
@@ -63,7 +64,7 @@ class VolumeDataProtection(Protection):
     def prepare_finish(self, work: Work) -> Mapping[str, Any]:
         """Take the snapshot, while the server that uses the volume holds still."""
         cinder = Cinder(work)
-        volume = cinder.volume(work.key.id)
+        volume = Pages(work).volume(work.key.id)
         if volume["encrypted"]:
             raise errors.NotSupported(
                 f"The volume {work.resource.name} is encrypted by Cinder: its key would stay in this cloud.",
@@ -79,8 +80,10 @@ class VolumeDataProtection(Protection):
         size = int(begun["volume"]["size"])
         work.expect(size * _GIB)
         image = glance.own(PASSING)
-        if image is None or image["status"] == "killed":
-            glance.remove_own(PASSING)
+        if image is not None and image["status"] == "killed":
+            glance.remove(image["id"])
+            image = None
+        if image is None:
             copy = cinder.made_volume(
                 purpose=PASSING,
                 name=f"karbor-{work.checkpoint_id}",
@@ -100,13 +103,12 @@ class VolumeDataProtection(Protection):
 
     def complete(self, work: Work) -> None:
         """Nothing of what passed stays."""
-        self.abandon(work)
+        _remove_copy(work)
+        Cinder(work).remove("snapshots", work.results["prepare_finish"]["snapshot_id"])
 
     def abandon(self, work: Work) -> None:
-        Glance(work).remove_own(PASSING)
-        cinder = Cinder(work)
-        cinder.remove_own("volumes")
-        cinder.remove_own("snapshots", volume_id=work.key.id)
+        _remove_copy(work)
+        Cinder(work).remove_own("snapshots", volume_id=work.key.id)
 
     def restore(self, work: Work) -> Restored:
         """A passing image, and of that a new volume like the old one."""
@@ -138,3 +140,9 @@ class VolumeDataProtection(Protection):
 
 #: Properties that Cinder must see when it makes the volume.
 _BOOT = ("hw_disk_bus", "hw_firmware_type", "os_type", "hw_machine_type")
+
+
+def _remove_copy(work: Work) -> None:
+    """The passing image, and the passing volume that it was made of."""
+    Glance(work).remove_own(PASSING)
+    Cinder(work).remove_own("volumes")

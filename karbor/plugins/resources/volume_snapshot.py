@@ -14,6 +14,7 @@ from karbor.model.resource import Resource
 from karbor.plugins.resources.cinder import KEPT, Cinder, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
 from karbor.plugins.resources.clouduses import VolumeSettings, uses
+from karbor.plugins.resources.pages import Pages
 from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, attachment, require_attachable
 from karbor.plugins.resources.volume_backup import planned_volume, volume_name
 from karbor.sdk.options import Options, option, required
@@ -63,7 +64,7 @@ class VolumeSnapshotProtection(Protection):
     def prepare_finish(self, work: Work) -> Mapping[str, Any]:
         """Take the snapshot, while the server that uses the volume holds still."""
         cinder, options = Cinder(work), work.options
-        volume = cinder.volume(work.key.id)
+        volume = Pages(work).volume(work.key.id)
         if volume["status"] != "available" and not options.force:
             raise errors.Conflict(
                 f"The volume {work.resource.name} is {volume['status']}.", next_action="set force, or detach the volume"

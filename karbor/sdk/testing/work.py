@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a plug-in author try a Protection without a service? Memory twins of Streams and Work."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from karbor.common.once import Once
 from karbor.model import errors
 from karbor.model.checkpoint import SavedResource
 from karbor.model.mapping import NAMES
 from karbor.model.resource import Resource, ResourceKey
 from karbor.sdk.mapping import WorldMap, renamed
-from karbor.sdk.protection import EarlierPoint, Work
+from karbor.sdk.protection import EarlierPoint, Found, Work
 from karbor.sdk.streams import Extent, Kind, Source, StreamInfo, StreamReader, Streams
 
 if TYPE_CHECKING:
@@ -95,6 +96,8 @@ class TwinWork(Work):
         cloud: "Cloud | None" = None,
         types: Iterable[str] = (),
         mapping: Mapping[str, Mapping[str, str]] | None = None,
+        once: Once | None = None,
+        together: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self.operation, self.operation_id, self.checkpoint_id = operation, f"job-{checkpoint_id}", checkpoint_id
         self.provider_id, self.project_id = "22222222-2222-4222-8222-222222222222", project_id
@@ -109,12 +112,19 @@ class TwinWork(Work):
         self.streams = MemoryStreams(self.stored, saved.streams if saved else {}, self.advance)
         self.stop: errors.KarborError | None = None
         self.expected = self.done = 0
+        self._once, self._together = once or Once(), dict(together or {})
         self._mapping = WorldMap.parse(mapping or {})
         self._cloud = cloud.watched(self.check) if cloud is not None else None
 
     @property
     def cloud(self) -> "Cloud":
         return self._cloud if self._cloud is not None else super().cloud
+
+    def shared(self, name: str, find: Callable[[], Found]) -> Found:
+        return self._once.get(name, find)
+
+    def together(self, type_: str) -> frozenset[str]:
+        return self._together.get(type_, super().together(type_))
 
     def mapped(self, kind: str, value: str) -> str:
         """By the ``mapping`` of the test, as it is written."""
