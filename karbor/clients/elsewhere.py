@@ -124,7 +124,7 @@ class Elsewhere:
         """
         session = self.session(login, token=token)
         try:
-            with told("Keystone at the target of the restore did not answer"):
+            with told("Keystone at the target of the restore could not be asked"):
                 access = session.auth.get_access(session)  # type: ignore[union-attr]
                 if not access.project_id:
                     login = login.within(self._only_project(session, login.url))
