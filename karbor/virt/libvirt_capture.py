@@ -156,7 +156,9 @@ class Captures:
         if not libvirt_inspect.is_active(domain):
             return self.methods["offline"]
         if asked == "auto":
-            asked = "bitmap" if any(disk.tracked or not disk.path for disk in disks) else "snapshot"
+            # Nova does not know of overlays, and would start the guest without them.
+            whole = any(disk.tracked or not disk.path for disk in disks) or libvirt_inspect.is_of_nova(domain)
+            asked = "bitmap" if whole else "snapshot"
         return self.methods[asked]
 
     def _chosen(self, domain: libvirt.virDomain, targets: Sequence[str]) -> list[DiskInfo]:

@@ -20,7 +20,7 @@ from karbor.common import durable
 from karbor.model import errors
 from karbor.virt import libvirt_trackers, libvirt_xml
 from karbor.virt.libvirt_connection import Connection, has_code, translated
-from karbor.virt.libvirt_inspect import local_disks
+from karbor.virt.libvirt_inspect import is_of_nova, local_disks
 from karbor.virt.libvirt_names import is_tracker
 
 LOG = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class HiddenTrackers:
     @contextmanager
     def shown(self, domain: libvirt.virDomain) -> Iterator[None]:
         """Let libvirt know of the trackers for the block, where this is a guest of Nova; afterwards it knows none."""
-        if not self._hides(domain):
+        if not is_of_nova(domain):
             yield
             return
         shown: set[str] = set()
@@ -74,7 +74,7 @@ class HiddenTrackers:
         for domain in domains:
             try:
                 with self._lock(domain.UUIDString()):
-                    found = self._hides(domain) and self._hide(domain, set())
+                    found = is_of_nova(domain) and self._hide(domain, set())
             except errors.ResourceNotFound:
                 continue
             if found:
@@ -83,10 +83,6 @@ class HiddenTrackers:
             if not any(Path(path).exists() for path in note.paths.values()):
                 note.path.unlink(missing_ok=True)
                 yield f"tracker forgotten name={note.name}"
-
-    def _hides(self, domain: libvirt.virDomain) -> bool:
-        with translated(f"read the definition of {domain.UUIDString()}"):
-            return libvirt_xml.is_of_nova(libvirt_xml.parse(domain.XMLDesc(0)))
 
     def _show(self, domain: libvirt.virDomain, shown: set[str]) -> None:
         """Show what can be shown, and add its names to ``shown``."""

@@ -100,6 +100,12 @@ def is_active(domain: libvirt.virDomain) -> bool:
         return bool(domain.isActive())
 
 
+def is_of_nova(domain: libvirt.virDomain) -> bool:
+    """Whether Nova manages the domain. Raises ResourceNotFound where the domain is gone."""
+    with translated(f"read the definition of {domain.UUIDString()}"):
+        return libvirt_xml.is_of_nova(libvirt_xml.parse(domain.XMLDesc(0)))
+
+
 def resume_if_out_of_space(domain: libvirt.virDomain) -> bool:
     """Let a guest go on that libvirt paused because a write failed. True where it was so."""
     with translated(f"resume domain {domain.UUIDString()}"):

@@ -1,19 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are images of Glance, and root disks of servers that boot from one, kept in the vault?
 
-Below a server the data is not that of the image, but of the server's own root disk, which began as a copy of it: Nova
-makes a passing image of the disk, in the moment in which a frozen server holds still.
+Below a server the data is not that of the image, but of the server's own root disk, which began as a copy of it. A
+worker on the compute host reads it there, as it is while the server is frozen (karbor.plugins.resources.root_disk).
+Elsewhere Nova is asked for a passing image of the disk; it copies the disk in its own time, so nobody can say which
+instant that shows.
 """
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from karbor.model import errors
 from karbor.model.checkpoint import SavedResource
 from karbor.model.cost import Use
 from karbor.model.mapping import NAMES
 from karbor.model.resource import Resource
+from karbor.plugins.resources import root_disk
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Item, saved_of
 from karbor.plugins.resources.cloudtypes import IMAGE, SERVER
 from karbor.plugins.resources.clouduses import image_uses
@@ -24,6 +27,7 @@ from karbor.sdk.protection import UNKNOWN, Protected, Protection, Restored, Rest
 from karbor.sdk.template import HeatParameter
 
 STREAM = "image"
+_GIB = 1 << 30
 
 
 class ImageDataProtection(Protection):
@@ -37,6 +41,11 @@ class ImageDataProtection(Protection):
         """Parameters of a plan. The name is that of the old service."""
 
         backup_name: str = option("", "Name of the image that passes while a root disk is read. Empty: karbor-...")
+        root_disk: Literal["auto", "host", "glance"] = option(
+            "auto",
+            "How the root disk of a server is read. host: on its compute host, in the instant in which it is frozen, "
+            "and next time only what changed; glance: through an image that Nova makes; auto: on the host if possible.",
+        )
 
     class Restore(Options):
         """Parameters of a restore."""
@@ -51,29 +60,55 @@ class ImageDataProtection(Protection):
         server_id: str = option("", "The server whose root disk it is; empty for an image.")
         name: str = option("", "Name of the image.")
         checksum: str = option("", "Checksum of its data, as Glance has it.")
+        target: str = option("", "Name of the root disk in the domain, where it was read on the host.")
+        view: str = option("", "The view of the root disk that was read on the host.")
+        tracked: bool = option(False, "Whether the next checkpoint can hold what changed since.")
+        size: int = option(0, "Size of the root disk that was read on the host.", unit="bytes")
+        why_full: str = option("", "Why the root disk was read in full on the host.")
+        why_glance: str = option("", "Why the root disk was read through Glance.")
 
     def cost(self, resource: Resource, options: Any) -> Sequence[Use]:
         """Of a server's root disk, an image for a while. An image itself is read where it is."""
-        if "server_id" not in resource.extra_info:
+        if "server_id" not in resource.extra_info or options.root_disk == "host":
             return []
         return image_uses(int(resource.extra_info.get("disk") or 0) << 10)
 
     def prepare_finish(self, work: Work) -> Mapping[str, Any] | None:
-        """Below a server: begin the passing image, while the server holds still."""
+        """Below a server: make the view of its root disk while it holds still; or begin the passing image."""
         if not _of_server(work):
             return None
+        begun, why = self._begin_on_host(work)
+        if begun is not None:
+            return begun
+        if work.options.root_disk == "host":
+            raise errors.NotSupported(
+                f"The root disk cannot be read on the host of the server: {why}",
+                next_action="let a worker with the libvirt driver run there, or let root_disk be auto",
+            )
         glance = Glance(work)
         found = glance.own(PASSING)
         if found is None:
             given = {"name": glance.name(PASSING), "metadata": {"karbor": PASSING}}
             path = f"/servers/{work.key.parent_id}/action"
             answer = work.cloud.compute.post(path, json={"createImage": given})
-            return {"image_id": str(answer.json()["image_id"])}
-        return {"image_id": found["id"]}
+            return {"image_id": str(answer.json()["image_id"]), "why_glance": why}
+        return {"image_id": found["id"], "why_glance": why}
+
+    def _begin_on_host(self, work: Work) -> tuple[dict[str, Any] | None, str]:
+        if work.options.root_disk == "glance":
+            return None, "the plan asks for it"
+        try:
+            image = Glance(work).image(work.key.id)
+        except errors.NotFound:
+            return None, "the image it was made of is gone, and Nova alone knows its properties"
+        begun, why = root_disk.begin(self.environment, work)
+        return ({**begun, "image": kept_of(image)} if begun is not None else None), why
 
     def protect(self, work: Work) -> Protected:
         """Read it; an image that an earlier checkpoint has is not read again, for images never change."""
         glance, begun = Glance(work), work.results.get("prepare_finish")
+        if begun and "capture" in begun:
+            return self._protect_on_host(work, begun)
         image = glance.active(begun["image_id"] if begun else work.key.id)
         base = None if begun else _same(work, image)
         source = ImageSource(work, image, known=base is not None)
@@ -85,17 +120,49 @@ class ImageDataProtection(Protection):
             "server_id": work.key.parent_id if begun else "",
             "name": work.resource.name,
             "checksum": str(image.get("checksum") or ""),
+            "why_glance": begun["why_glance"] if begun else "",
         }
         mode = "full" if base is None else "incremental"
         return Protected(saved, {STREAM: info}, logical_bytes=source.size, mode=mode)
 
     def complete(self, work: Work) -> None:
         """What passed is of no use any more."""
-        self.abandon(work)
+        begun = work.results.get("prepare_finish") or {}
+        if "capture" in begun:
+            root_disk.end(self.environment, begun)
+        else:
+            self.abandon(work)
+
+    def committed(self, work: Work) -> None:
+        """From now on increments of a root disk refer to this checkpoint."""
+        if "capture" in (work.results.get("prepare_finish") or {}):
+            root_disk.keep(self.environment, work)
 
     def abandon(self, work: Work) -> None:
         if _of_server(work):
-            Glance(work).remove_own(PASSING)
+            try:
+                root_disk.discard(self.environment, work)
+            finally:
+                Glance(work).remove_own(PASSING)
+
+    def _protect_on_host(self, work: Work, begun: Mapping[str, Any]) -> Protected:
+        """The disk as the server sees it becomes an image like the one that the server was made of."""
+        disk = root_disk.read(self.environment, work, begun, STREAM)
+        least = max(int(begun["image"].get("min_disk") or 0), -(-disk.size // _GIB))
+        image = {**begun["image"], "disk_format": "raw", "container_format": "bare", "min_disk": least}
+        saved = {
+            "image": json.dumps(image, sort_keys=True),
+            "server_id": work.key.parent_id,
+            "name": work.resource.name,
+            **disk.saved,
+        }
+        return Protected(
+            saved,
+            {STREAM: disk.info},
+            logical_bytes=disk.size,
+            mode="incremental" if disk.base else "full",
+            base_id=disk.base.checkpoint_id if disk.base else None,
+        )
 
     def restore(self, work: Work) -> Restored:
         """A new image with the old data: of a server's root disk, what the new server boots from. One that the mapping
