@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from karbor.db.runs import Runs, listing
 from karbor.db.tables import RESTORE_LOGINS, RESTORES
 from karbor.model import states
-from karbor.model.restore import Restore
+from karbor.model.restore import Restore, without_secrets
 
 
 class Restores(Runs[Restore]):
@@ -40,8 +40,12 @@ class Restores(Runs[Restore]):
         return found
 
     def transition(self, id: str, new_status: str, **changes: Any) -> Restore:
-        """See Runs. In a status that it stays in for good, nothing is left of its login."""
+        """See Runs. In a status that it stays in for good, nothing is left of its login and its secret parameters."""
         found = super().transition(id, new_status, **changes)
         if not self.states.moves[found.status]:
             self._connection.execute(sa.delete(RESTORE_LOGINS).where(RESTORE_LOGINS.c.restore_id == id))
+            kept = without_secrets(found.parameters)
+            if kept != found.parameters:
+                self._update(id, parameters=kept)
+                found = self.get(id)
         return found

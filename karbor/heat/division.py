@@ -54,7 +54,8 @@ def _tied(known: Mapping[str, Part], own: Mapping[str, Part], linked: Collection
         more = (needs(left.pop()) & ties) - found
         found |= more
         left += [known[id_] for id_ in more]
-    inside, elsewhere = set(own) | found, set()
+    inside = set(own) | found
+    elsewhere: set[str] = set()
     left = [part for id_, part in known.items() if id_ not in own and id_ not in ties]
     while left:  # what others need of ties
         more = (needs(left.pop()) & ties) - elsewhere

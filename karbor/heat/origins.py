@@ -5,10 +5,13 @@ Heat is asked for its list of stacks, once for each stack what is in it, and for
 Values of hidden parameters are never kept: neither Heat nor we shall show them to whoever reads a checkpoint.
 """
 
+import contextlib
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from karbor.model import errors
 
 if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud
@@ -74,16 +77,17 @@ class Origin:
 def origins(cloud: "Cloud", ids: Collection[str], *, networks: bool, page: int = 1000) -> list[Origin]:
     """The stacks that made any of the things with these ids, or, with ``networks``, anything of Neutron.
 
-    Costs one request for each ``page`` of stacks, one for each stack, and three for each that is returned. Raises what
-    a Cloud does.
+    Costs one request for each ``page`` of stacks, one for each stack, and three for each that is returned. A stack that
+    goes away meanwhile is left out. Raises what a Cloud does.
     """
     found = []
     for stack in _stacks(cloud, page):
         if stack["stack_status"] in _GONE:
             continue
-        members = _members(cloud, stack)
-        if any(one.id in ids or (networks and one.type.startswith(_NETWORK)) for one in members):
-            found.append(_origin(cloud, stack, members))
+        with contextlib.suppress(errors.NotFound):  # it went away while we looked
+            members = _members(cloud, stack)
+            if any(one.id in ids or (networks and one.type.startswith(_NETWORK)) for one in members):
+                found.append(_origin(cloud, stack, members))
     return found
 
 

@@ -27,3 +27,19 @@ class Restore:
     created_at: datetime | None = None
     updated_at: datetime | None = None
     finished_at: datetime | None = None
+
+
+#: Options of a restore whose values nobody is shown again, by type.
+SECRET_OPTIONS = {"OS::Heat::Stack": ("stack_parameters",)}
+HIDDEN = "***"
+
+
+def without_secrets(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The parameters of a restore with ``***`` in the place of what is secret."""
+    return {
+        key: {
+            name: HIDDEN if value and name in SECRET_OPTIONS.get(key.partition("#")[0], ()) else value
+            for name, value in options.items()
+        }
+        for key, options in parameters.items()
+    }

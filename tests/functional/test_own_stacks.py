@@ -128,6 +128,7 @@ def test_an_application_of_a_stack_comes_back_as_a_stack(house):
     shown = {key.partition("#")[2] for key in restore.resources_status}
     assert {members["front"], members["back"], members["pages"], members["root"]} < shown
     assert set(restore.resources_status.values()) == {"available"}
+    assert PASSWORD not in json.dumps(dict(restore.parameters))
     assert left <= shown and not (shown & (set(house.servers) | volumes))
 
 

@@ -15,7 +15,7 @@ from karbor.model.checkpoint import Checkpoint
 from karbor.model.export import Export
 from karbor.model.plan import Plan, PlanSummary
 from karbor.model.provider import ProviderInfo
-from karbor.model.restore import Restore
+from karbor.model.restore import Restore, without_secrets
 from karbor.model.scheduled_run import ScheduledRun
 from karbor.model.verification import Verification
 from karbor.schema.nouns.provider import SCHEMAS
@@ -142,7 +142,7 @@ def restore(value: Restore, call: Call) -> dict[str, Any]:
         "provider_id": value.provider_id,
         "checkpoint_id": value.checkpoint_id,
         "restore_target": value.restore_target,
-        "parameters": {key: dict(options) for key, options in value.parameters.items()},
+        "parameters": without_secrets(value.parameters),
         "status": value.status,
         "resources_status": dict(value.resources_status),
         "resources_reason": dict(value.resources_reason),

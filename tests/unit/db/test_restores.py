@@ -52,6 +52,28 @@ class TestRestores:
             with pytest.raises(errors.NotFound):
                 rows.restores.set_resource("nowhere", "T#1", "restored")
 
+    def test_what_only_passed_is_shown_no_more(self, database):
+        with database.write() as rows:
+            rows.restores.create(make.restore())
+            rows.restores.set_resource("restore-1", "T#1", "error", "no room")
+            rows.restores.set_resource("restore-1", "T#2", "restored")
+            for _twice in range(2):
+                rows.restores.drop_resource("restore-1", "T#1")
+            found = rows.restores.get("restore-1")
+            assert (found.resources_status, found.resources_reason) == ({"T#2": "restored"}, {})
+            with pytest.raises(errors.NotFound):
+                rows.restores.drop_resource("nowhere", "T#1")
+
+    @pytest.mark.parametrize("status", ["success", "fail"])
+    def test_secret_parameters_are_there_until_it_ends(self, database, status):
+        with database.write() as rows:
+            rows.restores.create(make.restore(parameters={"OS::Heat::Stack": {"stack_parameters": "hunter2"}}))
+            assert rows.restores.get("restore-1").parameters["OS::Heat::Stack"] == {"stack_parameters": "hunter2"}
+            ended = rows.restores.transition("restore-1", status)
+            assert ended == rows.restores.get("restore-1") == rows.restores.transition("restore-1", status)
+        assert ended.parameters == {"OS::Heat::Stack": {"stack_parameters": "***"}}
+        assert b"hunter2" not in dump(database.engine)
+
     def test_progress_is_shown(self, database):
         with database.write() as rows:
             rows.restores.create(make.restore())
