@@ -27,13 +27,13 @@ About = ResourceKey | Entry
 class Outlook:
     """Gathers the answer.
 
-    ``answer`` has lists ``creates``, ``replaces``, ``keeps``, ``conflicts``, ``warnings`` and ``untold`` (resources whose
-    plug-in cannot tell in advance), and ``bytes`` and ``template`` (None where nothing is left to Heat, or something is
-    in the way). Each entry names the ``type`` and ``id`` of a resource in the checkpoint, or ``OS::Karbor::Mapping`` and
-    ``KIND/OLD`` of an entry of the mapping.
+    ``answer`` has lists ``creates``, ``replaces``, ``keeps``, ``conflicts``, ``warnings`` and ``untold`` (resources
+    whose plug-in cannot tell in advance), and ``bytes`` and ``template`` (None where nothing is left to Heat, or
+    something is in the way). Each entry names the ``type`` and ``id`` of a resource in the checkpoint, or
+    ``OS::Karbor::Mapping`` and ``KIND/OLD`` of an entry of the mapping.
 
-    ``conflicts`` are the errors themselves, the first of them first. ``resolved``: kind -> what the mapping says -> what
-    the target takes for it.
+    ``conflicts`` are the errors themselves, the first of them first. ``resolved``: kind -> what the mapping says ->
+    what the target takes for it.
     """
 
     def __init__(self) -> None:

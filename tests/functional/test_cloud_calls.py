@@ -46,7 +46,7 @@ def test_a_protect_asks_for_lists_once_and_then_for_what_it_makes(plugin):
                 "/os-server-groups": 1,
             }
             assert not calls["compute", "GET", "/servers/{id_}"]
-            assert calls["network", "GET", "/{collection}"] == 2  # ports and floating addresses
+            assert calls["network", "GET", "/{collection}"] == 4  # ports, floating addresses, and two for names
             assert calls["block-storage", "GET", "/os-quota-sets/{id_}"] == 1
     assert totals[40] - totals[10] == 30 * EACH[plugin]
-    assert totals[1] <= 12 + EACH[plugin]
+    assert totals[1] <= 14 + EACH[plugin]

@@ -42,6 +42,15 @@ class Nova:
         """The server group it is in."""
         return next((group for group in self._pages.groups() if server_id in group["members"]), None)
 
+    def names(self, ports: Sequence[Item]) -> dict[str, dict[str, str]]:
+        """The names of the networks and security groups of these ports, by the words of mappings."""
+        networks = {port["network_id"] for port in ports}
+        groups = {id_ for port in ports for id_ in port["security_groups"]}
+        return {
+            "network": {id_: name for id_, name in self._pages.network_names().items() if id_ in networks},
+            "security_group": {id_: name for id_, name in self._pages.group_names().items() if id_ in groups},
+        }
+
     def flavors(self) -> Sequence[Item]:
         """Every flavor that the project may use."""
         return list(self._api.each("/flavors/detail", "flavors", sort_key="flavorid", sort_dir="asc"))
@@ -56,8 +65,8 @@ class Nova:
 
 
 def described(nova: Nova, server_id: str) -> dict[str, Any]:
-    """Everything about a server that a tenant can see and set again. Costs five questions; for many servers of one job
-    altogether as many as their lists have pages."""
+    """Everything about a server that a tenant can see and set again. Costs three questions, and four for all servers
+    of a job; for many servers of one job altogether as many as their lists have pages."""
     server, ports = nova.server(server_id), nova.ports(server_id)
     group = nova.group_of(server_id)
     return {
@@ -97,6 +106,7 @@ def described(nova: Nova, server_id: str) -> dict[str, Any]:
             }
             for port in ports
         ],
+        "names": nova.names(ports) if ports else {},
         "floating": [
             {"id": one["id"], "port_id": one["port_id"], "address": one["floating_ip_address"]}
             for one in nova.floating([port["id"] for port in ports])

@@ -66,6 +66,15 @@ class Pages:
         """Every server group of the project."""
         return self._shared("groups", self._groups)
 
+    def network_names(self) -> Mapping[str, str]:
+        """The names of all networks that the project may use, by id."""
+        return self._shared("network names", lambda: _names(self._listed("network", "/networks", "networks")))
+
+    def group_names(self) -> Mapping[str, str]:
+        """The names of the security groups of the project, by id."""
+        listed = "/security-groups", "security_groups"
+        return self._shared("security group names", lambda: _names(self._listed("network", *listed)))
+
     def volume(self, volume_id: str) -> Item:
         """One volume."""
         if self._many(VOLUME):
@@ -110,6 +119,10 @@ class Pages:
 
 def _by_id(items: Iterable[Item]) -> dict[str, Item]:
     return {item["id"]: item for item in items}
+
+
+def _names(items: Iterable[Item]) -> dict[str, str]:
+    return {item["id"]: item.get("name") or "" for item in items}
 
 
 def _ends(attached: Item) -> dict[str, Any]:

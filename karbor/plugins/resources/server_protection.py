@@ -11,11 +11,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from karbor.model import errors
+from karbor.model.checkpoint import SavedResource
 from karbor.plugins.resources import server_freeze
 from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import IMAGE, NETWORK, SERVER, VOLUME
 from karbor.plugins.resources.nova import Nova, described, fitting_flavor
 from karbor.plugins.resources.server_plan import parts, root_volume
+from karbor.sdk.mapping import OldNames
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 
@@ -101,6 +103,11 @@ class ServerProtection(Protection):
         """Leave it to Heat."""
         old = json.loads(saved_of(work)["server"])
         return Restored("", {}, parts(work, old, work.results["restore_prepare"]))
+
+    def old_names(self, saved: SavedResource) -> OldNames:
+        """Those of the networks and security groups of its ports; checkpoints of earlier releases do not hold them."""
+        found: OldNames = json.loads(saved.saved["server"]).get("names") or {}
+        return found
 
     def restore_plan(self, work: Work) -> RestorePlan:
         """A new server, and what would not be as it was."""
