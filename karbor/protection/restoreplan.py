@@ -5,6 +5,7 @@ A dry run shows the answer. A restore into a cloud asks the same before it begin
 in the way.
 """
 
+import contextlib
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -80,8 +81,9 @@ def names_in(provider: Provider, record: CheckpointRecord) -> OldNames:
     found = []
     for node in ResourceGraph.from_dict(record.graph):
         saved = record.resource(node.key.text)
-        if saved is not None and node.key.type in provider.info.resource_types:
-            found.append(provider.protection(node.key.type).old_names(saved))
+        with contextlib.suppress(errors.InvalidInput):
+            if saved is not None:
+                found.append(provider.protection(node.key.type).old_names(saved))
     return merged(found)
 
 
