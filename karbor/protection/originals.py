@@ -75,7 +75,7 @@ class Originals:
         pause: Callable[[float], object] | None = None,
     ) -> None:
         self._cloud, self.origins = cloud, stacks
-        self._given = options.given_parameters()
+        self._given, self._build = options.given_parameters(), options.build
         self._timeout = options.timeout_minutes
         self._restore_id, self._mark = restore_id, f"karbor-restore-{restore_id}"
         self._clock, self._check, self._pause = clock, check, pause
@@ -92,6 +92,9 @@ class Originals:
                 next_action="restore with rebuild_stacks no",
             )
             return [(self.origins[0], refusal)]
+        if self._build == "no":
+            excluded = errors.InvalidInput("Stacks cannot be made again where build is no.")
+            return [(self.origins[0], excluded)]
         unknown = sorted(set(self._given) - {one.name for one in self.origins})
         found: list[tuple[Origin, errors.KarborError]] = []
         if unknown:

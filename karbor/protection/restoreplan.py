@@ -26,6 +26,7 @@ from karbor.protection.outlook import Entry, Outlook
 from karbor.protection.protect import require_record
 from karbor.protection.providers import Provider
 from karbor.protection.restorescope import SCOPE_TYPE, scoped
+from karbor.protection.stackstep import builder_for
 from karbor.protection.target import Target
 from karbor.protection.templatecheck import Part, check_template
 from karbor.protection.work import StepWork
@@ -138,12 +139,15 @@ class LookAhead:
         try:
             options = StackOptions.parse(options_for(self._parameters, STACK_TYPE, ""))
             stacks = originals.wanted(self._record, options)
-            if not stacks or self._open_cloud is None:
+            if self._open_cloud is None or not self._parts:
                 return
-            clock, check = self._control.clock, self._control.check
-            own = originals.Originals(self._open_cloud(), stacks, options, NO_ID, clock, check)
+            cloud, clock, check = self._open_cloud(), self._control.clock, self._control.check
+            builder_for(cloud, options, NO_ID, clock, check)
+            if not stacks:
+                return
+            own = originals.Originals(cloud, stacks, options, NO_ID, clock, check)
             conflicts = own.refusals(self._graph)
-        except errors.InvalidInput as refusal:
+        except (errors.InvalidInput, errors.NotSupported) as refusal:
             self._found.conflict(Entry("", STACK_TYPE), refusal)
             return
         for origin, reason in conflicts:

@@ -221,6 +221,20 @@ def test_without_heat_a_restore_that_cannot_be_built_is_explained_and_undone(hou
     assert left == {kind: ids for kind, ids in before.items() if kind != "flavor"}
 
 
+def test_whoever_insists_on_heat_is_refused_before_anything_is_built(tmp_path):
+    house = CloudHouse(tmp_path, VolumeDataProtection, without=("orchestration",))
+    try:
+        checkpoint = protected(house)
+        house.cloud.calls.clear()
+        restore = house.restore_as_tenant(checkpoint.id, {"OS::Heat::Stack": {"engine": "heat"}})
+        assert restore.status == "fail"
+        assert "This cloud has no Heat" in json.dumps(dict(restore.resources_reason))
+        asked = {method for (service, method, _path) in house.cloud.calls if service != "identity"}
+        assert asked <= {"GET"}
+    finally:
+        house.close()
+
+
 def test_deleting_the_checkpoint_leaves_nothing_of_it_in_the_cloud(house):
     before = house.left_over()
     checkpoint = protected(house)

@@ -6,8 +6,11 @@ import json
 import pytest
 
 from karbor.clients.heat import HeatStacks
+from karbor.common.clock import Clock
 from karbor.plugins.resources.volume_data import VolumeDataProtection
+from karbor.protection.restoreplan import plan_restore
 from tests.functional.test_cloud import AS_IT_WAS, VOLUMES, CloudHouse, protected
+from tests.functional.test_operations import PROVIDER
 
 PASSWORD = "correct horse"
 BOOT = {"boot_index": 0, "delete_on_termination": False}
@@ -89,6 +92,17 @@ class StackHouse(CloudHouse):
         given = {"rebuild_stacks": "yes", "stack_parameters": json.dumps({"shop": {"password": PASSWORD}}), **options}
         return self.restore_as_tenant(checkpoint.id, {"OS::Heat::Stack": given})
 
+    def told(self, checkpoint, **options):
+        """What a dry run says."""
+        return plan_restore(
+            self._parts.providers.get(PROVIDER),
+            project_id=self.project,
+            checkpoint_id=checkpoint.id,
+            parameters={"OS::Heat::Stack": options},
+            clock=Clock(),
+            open_cloud=lambda: self.tenant,
+        )
+
     def members(self, name):
         """What Heat manages under that name: ids by logical names."""
         return {one.name: one.physical_id for one in self.stacks.resources(self.stacks.find(name).id)}
@@ -157,6 +171,7 @@ def test_no_checkpoint_holds_a_hidden_value(vault_house):
         ({"stack_parameters": '{"shop": {"password": "x", "colour": "red"}}'}, "no parameter colour"),
         ({"stack_parameters": '{"other": {}}'}, "other"),
         ({"stack_parameters": "[" * 100000}, "must be JSON"),
+        ({"build": "no"}, "build is no"),
     ],
 )
 def test_what_cannot_be_made_again_is_refused_before_anything_is_built(vault_house, options, told):
@@ -168,6 +183,22 @@ def test_what_cannot_be_made_again_is_refused_before_anything_is_built(vault_hou
     assert restore.status == "fail"
     assert told in json.dumps(dict(restore.resources_reason))
     assert {kind: set(things) for kind, things in house.cloud.things.items()} == before
+
+
+def test_a_dry_run_tells_of_the_stack_and_of_what_is_built_beside_it(vault_house):
+    house = vault_house
+    checkpoint = protected(house)
+    given = {"rebuild_stacks": "yes", "stack_parameters": '{"shop": {"password": "x"}}'}
+    assert [one["name"] for one in house.told(checkpoint, **given)["creates"] if one["type"] == "OS::Heat::Stack"] == [
+        "shop-RESTORE_ID"
+    ]
+    house.disaster()
+    told = house.told(checkpoint, **given)
+    assert {"type": "OS::Heat::Stack", "name": "shop"}.items() <= told["creates"][-1].items()
+    assert told["conflicts"] == []
+    assert {one["type"] for one in told["template"]["resources"].values()} == {"OS::Cinder::VolumeAttachment"}
+    (missing,) = house.told(checkpoint, rebuild_stacks="yes")["conflicts"]
+    assert "password" in missing["reason"] and "stack_parameters" in missing["next_action"]
 
 
 def test_where_the_name_is_taken_the_new_stack_has_another(vault_house):
