@@ -142,13 +142,13 @@ def _decide(work: Work) -> tuple[dict[str, Any], Sequence[errors.KarborError], S
         conflicts.append(refusal)
     if old["key_name"]:
         name = work.mapped("keypair", old["key_name"])
-        if nova.has_keypair(name):
+        if name and nova.has_keypair(name):
             decided["key_name"] = name
-        else:
+        elif name:
             warnings.append(f"There is no key pair {name!r}: the server keeps the keys on its disk and gets none.")
     if old["group"]:
         decided["group_id"] = work.mapped("server_group", old["group"]["id"])
-        if not _has_group(work, decided["group_id"]):
+        if decided["group_id"] and not _has_group(work, decided["group_id"]):
             decided["group_id"] = ""
             warnings.append(f"The server group {old['group']['name']!r} is gone: the server is in none.")
     if old["user_data"] is None:

@@ -242,3 +242,21 @@ def test_in_networks_of_others_no_addresses_are_chosen(world):
     for found in (leg, parts[ports[1]]):
         assert found["fixed_ips"] == [{"subnet": reference(subnet, or_else=subnet)}]
         assert "mac_address" not in found
+
+
+def test_a_plan_has_the_template_that_the_restore_gives_and_knows_the_old_names(world):
+    saved = world.protected()
+    world.networking.remove()
+    assert list(world.planned(saved).template) == list(world.restored(saved))
+    names = world.plugin.old_names(saved)
+    topology = json.loads(saved.saved["topology"])
+    assert {one["name"] for one in topology["networks"]} | {"outside"} == set(names["network"].values())
+    assert all(names[kind] for kind in ("subnet", "router", "security_group", "floating_ip"))
+
+
+def test_what_is_made_has_the_names_of_the_mapping(world):
+    saved = world.protected()
+    world.networking.remove()
+    old = json.loads(saved.saved["topology"])["networks"][0]["name"]
+    made = world.restored(saved, {("names", old): "renamed"})
+    assert "renamed" in [part.properties.get("name") for part in made if hasattr(part, "properties")]

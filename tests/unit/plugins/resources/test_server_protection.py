@@ -46,7 +46,7 @@ class World:
             key = ResourceKey(IMAGE, self.image["id"], self.server["id"])
             self.children.append((key, Resource(IMAGE, self.image["id"], "base")))
 
-    def work(self, operation, options=None, saved=None):
+    def work(self, operation, options=None, saved=None, mapping=None):
         return TwinWork(
             operation,
             self.resource,
@@ -55,6 +55,7 @@ class World:
             children=self.children,
             cloud=self.tenant,
             types=self.types,
+            mapping=mapping,
         )
 
     def protected(self):
@@ -72,9 +73,9 @@ class World:
         del self.cloud.things["server"][self.server["id"]]
         del self.cloud.things["port"][self.port["id"]]
 
-    def restored(self, saved, **options):
+    def restored(self, saved, mapping=None, **options):
         """The resources of the template by the old ids, with what came back of the disks."""
-        work = self.work("restore", Plugin.Restore.parse(options), saved)
+        work = self.work("restore", Plugin.Restore.parse(options), saved, mapping)
         work.results["restore_prepare"] = self.plugin.restore_prepare(work)
         parts = list(self.plugin.restore(work).template)
         disks = [HeatParameter(one["id"], f"new-{one['name']}") for one in self.volumes]
@@ -82,8 +83,8 @@ class World:
         template = assemble([*parts, *disks, root], description="")
         return {part.original_id: template.resources[name] for name, part in template.names.items()}
 
-    def plan(self, saved, **options):
-        return self.plugin.restore_plan(self.work("restore", Plugin.Restore.parse(options), saved))
+    def plan(self, saved, mapping=None, **options):
+        return self.plugin.restore_plan(self.work("restore", Plugin.Restore.parse(options), saved, mapping))
 
 
 @pytest.fixture
@@ -227,3 +228,68 @@ def test_a_server_costs_as_many_questions_whatever_it_has(world):
     before = sum(world.cloud.calls.values())
     world.protected()
     assert sum(world.cloud.calls.values()) - before <= few
+
+
+class TestMapped:
+    """In another network, with other names."""
+
+    @pytest.fixture
+    def there(self, world):
+        """The id of a network, with a subnet of the same addresses or of others."""
+
+        def make(cidr):
+            net = world.cloud.networks.add("alpha", "networks", name="there")
+            return net["id"], world.cloud.networks.add("alpha", "subnets", network_id=net["id"], cidr=cidr)["id"]
+
+        return make
+
+    def port(self, world, found):
+        return found[f"{world.server['id']}:{world.port['id']}"]["properties"]
+
+    def test_an_address_is_taken_along_into_a_subnet_that_holds_it(self, world, there):
+        net, subnet = there("10.1.0.0/16")
+        mapping = {"network": {"*": net}, "security_group": {"sg-1": "sg-2"}}
+        port = self.port(world, world.restored(world.protected(), mapping))
+        assert (port["network"], port["security_groups"]) == (net, ["sg-2"])
+        assert port["fixed_ips"] == [{"ip_address": "10.1.0.7", "subnet": subnet}]
+
+    def test_where_no_subnet_holds_it_the_server_gets_another_and_people_are_told(self, world, there):
+        net, _subnet = there("192.168.7.0/24")
+        saved, mapping = world.protected(), {"network": {world.net["id"]: net}}
+        assert "fixed_ips" not in self.port(world, world.restored(saved, mapping))
+        assert any("has no subnet with 10.1.0.7" in text for text in world.plan(saved, mapping).warnings)
+        assert world.plan(saved, mapping, addresses="keep").conflicts
+
+    def test_a_subnet_that_is_named_is_used(self, world, there):
+        net, subnet = there("10.1.0.0/24")
+        mapping = {"network": {"*": net}, "subnet": {world.subnet["id"]: subnet}}
+        port = self.port(world, world.restored(world.protected(), mapping))
+        assert [one["subnet"] for one in port["fixed_ips"]] == [subnet]
+
+    def test_a_network_that_the_options_name_counts_more(self, world, there):
+        net, _subnet = there("10.1.0.0/24")
+        found = world.restored(world.protected(), {"network": {"*": "elsewhere"}}, restore_net_id=net)
+        assert self.port(world, found)["network"] == net
+
+    def test_names_zones_and_flavors_are_those_of_the_mapping(self, world):
+        large = world.cloud.compute.flavor("large")
+        mapping = {
+            "names": {"web": "front"},
+            "availability_zone": {"*": "west"},
+            "flavor": {"m1.nano": large["id"]},
+            "keypair": {"*": ""},
+        }
+        server = world.restored(world.protected(), mapping)[world.server["id"]]["properties"]
+        assert (server["name"], server["availability_zone"], server["flavor"]) == ("front", "west", large["id"])
+        assert "key_name" not in server
+
+    def test_the_names_of_its_networks_are_known(self, world):
+        names = world.plugin.old_names(world.protected())
+        assert names["network"] == {world.net["id"]: "inner"}
+
+    def test_a_plan_has_the_template_that_the_restore_gives(self, world):
+        saved = world.protected()
+        plan = world.plan(saved)
+        work = world.work("restore", Plugin.Restore.parse({}), saved)
+        work.results["restore_prepare"] = world.plugin.restore_prepare(work)
+        assert list(plan.template) == list(world.plugin.restore(work).template)
