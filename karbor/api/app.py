@@ -22,6 +22,7 @@ from karbor.api.auth import Authentication, NoAuth, Strategy, check_listen
 from karbor.api.basic import HttpBasic
 from karbor.api.call import Services
 from karbor.api.faults import WSGI, Faults
+from karbor.api.handover import HandOver
 from karbor.api.health import Health
 from karbor.api.keystone import Keystone
 from karbor.api.limits import Concurrency, Rate
@@ -90,6 +91,7 @@ def make_app(
         use_context_locals=False,
         request_cls=_Request,
     )
+    application = HandOver(application)
     concurrency = Concurrency(conf.project_concurrent_requests, what="requests of this project")
     application = Authentication(application, strategy, policy=policy, concurrency=concurrency)
     application = BodyLimit(application, limit=conf.max_request_body_size)

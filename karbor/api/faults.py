@@ -95,6 +95,8 @@ class Faults:
             headers["WWW-Authenticate"] = self._challenge
         if isinstance(fault, errors.TooMany):
             headers["Retry-After"] = str(fault.retry_after)
+        if isinstance(fault, errors.NoSuchRange):
+            headers["Content-Range"] = f"bytes */{fault.size}"
         return answer(fault.status, fault.message, headers, request_id=request_id)
 
 

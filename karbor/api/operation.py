@@ -19,7 +19,7 @@ import pecan
 import webob
 
 from karbor.api import body as bodies
-from karbor.api import paging, repeats, tags
+from karbor.api import handover, paging, repeats, tags
 from karbor.api.call import Call, Services
 from karbor.common import jsontext
 from karbor.common.context import RequestContext
@@ -32,7 +32,7 @@ from karbor.schema.validate import Shape
 
 LOG = logging.getLogger(__name__)
 Answer = Mapping[str, Any] | None
-Function = Callable[[Any, Call], Answer]
+Function = Callable[[Any, Call], Answer | webob.Response]
 Tag = Callable[[Mapping[str, Any]], str]
 
 
@@ -51,11 +51,12 @@ def operation(
     begins_work: bool = False,
     more_rules: tuple[tuple[str, Role, str], ...] = (),
     headers: Mapping[str, Schema] | None = None,
+    media: str | None = None,
 ) -> Callable[[Function], Any]:
     """Declare a method of a node as an operation. Its docstring becomes summary and description.
 
     ``tag`` gives the entity tag of an answer. A ``repeatable`` operation does its work through ``repeats.once``. One
-    that ``begins_work`` counts against project_work_per_minute.
+    that ``begins_work`` counts against project_work_per_minute. One with ``media`` returns a response (api.download).
     """
 
     def declare(function: Function) -> Any:
@@ -76,6 +77,7 @@ def operation(
             begins_work=begins_work,
             more_rules=more_rules,
             more_headers=headers or {},
+            media=media,
         )
         request_shape = Shape(body) if body else None
         texts = paging.shapes_of(record.query_parameters)
@@ -87,15 +89,29 @@ def operation(
             call = _call(record, self.services, req, request_shape)
             paging.check(texts, req.GET)
             answer = (repeats.known(call) if repeatable else None) or function(self, call)
-            _check_answer(record, self.services, answer, answer_shape)
-            response = _response(record, answer)
-            return response if tag is None or answer is None else _tagged(call, response, tag(answer))
+            return _answered(record, call, req, answer, answer_shape, tag)
 
         served.operation = record  # type: ignore[attr-defined]
         served.__doc__ = function.__doc__
         return served
 
     return declare
+
+
+def _answered(
+    record: Operation,
+    call: Call,
+    req: webob.Request,
+    answer: Answer | webob.Response,
+    shape: Shape | None,
+    tag: Tag | None,
+) -> webob.Response:
+    """The checked answer as a response; one that is a response already gets past pecan as it is."""
+    if isinstance(answer, webob.Response):
+        return handover.leave(req, answer)
+    _check_answer(record, call.services, answer, shape)
+    response = _response(record, answer)
+    return response if tag is None or answer is None else _tagged(call, response, tag(answer))
 
 
 def _tagged(call: Call, response: webob.Response, tag: str) -> webob.Response:

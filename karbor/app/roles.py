@@ -97,7 +97,15 @@ class ProtectionRole(Role):
             max_chosen=conf.max_chosen,
         )
         lender = lender_from(conf, shared.clock)
-        parts = Parts(shared.database, self.providers, protectables, shared.clock, clouds, lender)
+        parts = Parts(
+            shared.database,
+            self.providers,
+            protectables,
+            shared.clock,
+            clouds,
+            lender=lender,
+            max_passing=conf.max_passing,
+        )
         self._steps = Lanes(conf.max_parallel_steps, conf.max_parallel_snapshots)
         settings = JobSettings(
             lease=conf.jobs.lease,
@@ -126,6 +134,7 @@ class ProtectionRole(Role):
             wake=self._exports.wake,
             clouds=clouds,
             max_passing=conf.max_passing,
+            file_readers=conf.export.file_readers,
         )
         self._server = server.make_server(interface.Protection, service, shared.messaging, host=conf.host)
 

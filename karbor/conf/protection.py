@@ -193,6 +193,35 @@ EXPORT_OPTS: list[cfg.Opt] = [
     ),
     cfg.IntOpt("max_seconds", default=86400, min=1, help="The longest time an export may be asked for."),
     cfg.IntOpt("cache", default=64, min=8, help="MiB of what was read that the process of one export keeps at hand."),
+    cfg.IntOpt(
+        "file_readers",
+        default=4,
+        min=1,
+        help="Questions about files of checkpoints that one worker answers at a time. Each has a process of its own, "
+        "with up to 1 GiB of memory.",
+    ),
+    cfg.IntOpt(
+        "file_max",
+        default=10240,
+        min=0,
+        help="MiB of the largest file of a checkpoint that the API hands out. 0: none is handed out.",
+    ),
+    cfg.IntOpt(
+        "file_rate", default=0, min=0, help="MiB in a second that one download of a file gets at most. 0: no bound."
+    ),
+    cfg.IntOpt(
+        "file_seconds",
+        default=3600,
+        min=10,
+        help="Seconds after which a download of a file is cut off; a client goes on with a range.",
+    ),
+    cfg.IntOpt(
+        "downloads",
+        default=4,
+        min=1,
+        help="Downloads of files that one API process serves at a time; each keeps one of its threads busy.",
+    ),
+    cfg.IntOpt("project_downloads", default=2, min=1, help="How many of them may be of one project."),
 ]
 
 

@@ -14,6 +14,7 @@
       PreconditionFailed          412  the request has a condition (If-Match) that does not hold
       TooLarge                    413  body or quota
         TooMany                        more requests than one client may send; after a while they are taken again
+      NoSuchRange                 416  a range of a file begins behind its end
       NotSupported                501
       Unavailable                 503  try again later
         BankUnavailable                the bank cannot be reached, or is not the bank it was
@@ -132,6 +133,16 @@ class TooMany(TooLarge):
     def __init__(self, message: str = "", *, retry_after: int = 1, detail: str = "", next_action: str = "") -> None:
         super().__init__(message, detail=detail, next_action=next_action)
         self.retry_after = retry_after  # seconds
+
+
+class NoSuchRange(KarborError):
+    """The file does not reach that far."""
+
+    code, status = "no_such_range", 416
+
+    def __init__(self, message: str = "", *, size: int = 0, detail: str = "", next_action: str = "") -> None:
+        super().__init__(message, detail=detail, next_action=next_action)
+        self.size = size  # bytes
 
 
 class NotSupported(KarborError):

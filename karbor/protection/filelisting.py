@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which files does a checkpoint hold, for those who ask the API?"""
 
+import contextlib
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from karbor.model import errors
+from karbor.model.checkpoint import CheckpointRecord
 from karbor.protection import export
 from karbor.protection.providers import Provider
 from karbor.virt.files.box import Box, Entry
@@ -20,17 +22,32 @@ def list_files(provider: Provider, wish: Mapping[str, Any], *, project_id: str, 
     ``wish``: ``resource``, ``stream``, ``volume`` (each may be None), ``path`` (None: only the volumes), ``after`` and
     ``limit``. Raises InvalidInput for what is not there or cannot be read, NotFound, NotSupported.
     """
+    with opened(provider, wish, project_id=project_id, checkpoint_id=checkpoint_id) as (box, record):
+        volumes = [dict(volume) for volume in box.volumes()]
+        files = [] if wish["path"] is None else _page(box, wish)
+    return {"volumes": volumes, "files": files, "note": export.not_frozen(record)}
+
+
+@contextlib.contextmanager
+def opened(
+    provider: Provider, wish: Mapping[str, Any], *, project_id: str, checkpoint_id: str
+) -> Iterator[tuple[Box, CheckpointRecord]]:
+    """The disk that ``wish`` names, and the record of its checkpoint. What is wrong with the disk is told in the block
+    as InvalidInput: whoever asked chose it; damage of the bank as Conflict."""
     domain = provider.vault.domain(project_id)
     record = export.open_record(domain, checkpoint_id)
     if record.project_id != project_id:
         raise errors.NotFound(f"The checkpoint {checkpoint_id} could not be found.")
-    box = Box(export.one_stream(domain, record, resource=wish["resource"], stream=wish["stream"]))
     try:
-        volumes = [dict(volume) for volume in box.volumes()]
-        files = [] if wish["path"] is None else _page(box, wish)
+        yield Box(export.one_stream(domain, record, resource=wish["resource"], stream=wish["stream"])), record
     except errors.StepFailed as fault:
         raise errors.InvalidInput(fault.message, detail=fault.detail) from fault
-    return {"volumes": volumes, "files": files, "note": export.not_frozen(record)}
+    except errors.IntegrityError as fault:
+        raise errors.Conflict(
+            "The checkpoint is damaged where this lies.",
+            detail=fault.operator_text(),
+            next_action="verify the checkpoint, and read the file from another one",
+        ) from fault
 
 
 def _page(box: Box, wish: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -46,17 +63,17 @@ def _page(box: Box, wish: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 def _shown(entry: Entry) -> dict[str, Any]:
     return {
-        "name": _storable(entry.name),
+        "name": storable(entry.name),
         "kind": "unreadable" if entry.unreadable else KINDS.get(stat.S_IFMT(entry.mode), "other"),
         "mode": stat.S_IMODE(entry.mode),
         "size": entry.size,
         "uid": entry.uid,
         "gid": entry.gid,
         "modified": entry.mtime,
-        "target": None if entry.target is None else _storable(entry.target),
+        "target": None if entry.target is None else storable(entry.target),
     }
 
 
-def _storable(text: str) -> str:
-    """Without halves of surrogate pairs, which JSON of the wire cannot hold."""
+def storable(text: str) -> str:
+    """A text from a disk, without halves of surrogate pairs, which JSON of the wire cannot hold."""
     return text.encode(errors="backslashreplace").decode()

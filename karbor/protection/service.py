@@ -10,7 +10,7 @@ from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.model.resource import Resource
 from karbor.model.selection import Choice
-from karbor.protection import filelisting, restoreplan
+from karbor.protection import filecontent, filelisting, restoreplan
 from karbor.protection.clouds import Clouds
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import Provider, ProviderRegistry
@@ -30,6 +30,7 @@ class ProtectionService(interface.Protection):
         *,
         clouds: Clouds | None = None,
         max_passing: int = 16,
+        file_readers: int = 4,
         wake: Callable[[], None] = lambda: None,
     ) -> None:
         """``wake`` tells whoever else in this process looks for work."""
@@ -38,6 +39,7 @@ class ProtectionService(interface.Protection):
         self._clock = clock
         self._clouds = clouds
         self._max_passing = max_passing
+        self._readers = filecontent.Readers(file_readers)
         self._protectables = protectables
         self._providers = providers
 
@@ -119,7 +121,16 @@ class ProtectionService(interface.Protection):
         self, project_id: str, provider_id: str, checkpoint_id: str, wish: Mapping[str, Any]
     ) -> Mapping[str, Any]:
         provider = self._provider(provider_id)
-        return filelisting.list_files(provider, wish, project_id=project_id, checkpoint_id=checkpoint_id)
+        with self._readers.turn():
+            return filelisting.list_files(provider, wish, project_id=project_id, checkpoint_id=checkpoint_id)
+
+    def read_file(
+        self, project_id: str, provider_id: str, checkpoint_id: str, wish: Mapping[str, Any], offset: int, length: int
+    ) -> Mapping[str, Any]:
+        provider = self._provider(provider_id)
+        wanted = {"offset": offset, "length": length}
+        with self._readers.turn():
+            return filecontent.read_file(provider, wish, project_id=project_id, checkpoint_id=checkpoint_id, **wanted)
 
     def _provider(self, provider_id: str) -> Provider:
         try:

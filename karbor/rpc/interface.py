@@ -8,6 +8,9 @@ the database first.
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
+#: Bytes of a file that one message may hold.
+FILE_PART = 4 << 20
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -128,5 +131,18 @@ class Protection:
         ``resource``, ``stream``, ``volume``, ``path`` (each may be None), ``after`` and ``limit``.
 
         Raises InvalidInput for what is not there or cannot be read, NotSupported where this worker cannot read files.
+        """
+        raise NotImplementedError
+
+    @method("call")
+    def read_file(
+        self, project_id: str, provider_id: str, checkpoint_id: str, wish: Mapping[str, Any], offset: int, length: int
+    ) -> Mapping[str, Any]:
+        """A part of a file on a disk of this checkpoint: its ``name``, ``size`` and ``modified`` (seconds since 1970),
+        and ``data``, at most ``length`` bytes from ``offset`` on, in base64. ``length`` is FILE_PART at most. ``wish``
+        as in ``list_files``, without ``after`` and ``limit``.
+
+        Raises InvalidInput for what is not there or cannot be read, Conflict where the bank is damaged there,
+        NotSupported where this worker cannot read files, Unavailable where too many are being read.
         """
         raise NotImplementedError

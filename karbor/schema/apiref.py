@@ -88,7 +88,7 @@ def _answers(document: Document, entry: Document) -> str:
     for status, answer in entry["responses"].items():
         described = _resolved(document, answer)
         rows.append((status, _inline(described["description"])))
-        if status[0] == "2" and "content" in described:
+        if status[0] == "2" and "application/json" in described.get("content", ()):
             schema = described["content"]["application/json"]["schema"]
             parts.append(_fields(document, "Response", schema))
             parts.append(_sample("Sample of a response", f"{entry['operationId']}-response"))

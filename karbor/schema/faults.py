@@ -18,6 +18,7 @@ ENVELOPES = {
     409: "conflictingRequest",
     413: "overLimit",
     415: "badMediaType",
+    416: "badRange",
     501: "notImplemented",
     503: "serviceUnavailable",
 }
@@ -38,6 +39,7 @@ MEANINGS = {
         "The request is too large, there are too many of them, or a quota is used up.",
         "Maximum number of plans allowed (50) exceeded",
     ),
+    416: ("What is asked for of a file lies behind its end.", "The file does not reach that far."),
     500: (
         "The service met an internal fault.",
         "The service met an internal fault. Tell the operator the request id.",
@@ -52,6 +54,7 @@ _HEADERS: dict[int, dict[str, str]] = {
     401: {"WWW-Authenticate": "How to log in."},
     405: {"Allow": "The methods that are allowed here."},
     413: {"Retry-After": "Seconds after which it may be tried again, where that would help."},
+    416: {"Content-Range": "The size of the file, as ``bytes */SIZE``."},
     503: {"Retry-After": "Seconds after which it may be tried again."},
 }
 

@@ -109,8 +109,9 @@ def _operation(endpoint: Endpoint) -> dict[str, Any]:
 
 
 def _parameter(place: str, name: str, schema: Schema) -> dict[str, Any]:
-    shape = {key: value for key, value in schema.items() if key != "description"}
-    found: dict[str, Any] = {"name": name, "in": place, "required": place == "path", "schema": shape}
+    shape = {key: value for key, value in schema.items() if key not in ("description", "x-required")}
+    required = place == "path" or bool(schema.get("x-required"))
+    found: dict[str, Any] = {"name": name, "in": place, "required": required, "schema": shape}
     if "description" in schema:
         found["description"] = schema["description"]
     return found
@@ -126,6 +127,13 @@ def _responses(endpoint: Endpoint) -> dict[str, Any]:
         text = "Names this state of the thing; for If-Match and If-None-Match."
         good["headers"]["ETag"] = {"description": text, "schema": {"type": "string"}}
     found = {str(declared.status): good}
+    if declared.media:
+        content = {declared.media: {"schema": {"type": "string", "format": "binary"}}}
+        headers = {**good["headers"], "ETag": {"description": "Names this content.", "schema": {"type": "string"}}}
+        headers["Content-Disposition"] = {"description": "Its name.", "schema": {"type": "string"}}
+        good |= {"content": content, "headers": headers, "description": "The content."}
+        ranged = {"Content-Range": {"description": "Which part it is.", "schema": {"type": "string"}}}
+        found["206"] = {**good, "description": "The range that was asked for.", "headers": {**headers, **ranged}}
     asked = declared.headers(endpoint.method)
     if "If-None-Match" in asked:
         found["304"] = {"description": "It is still the same. Only where the request has If-None-Match."}

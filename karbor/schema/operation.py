@@ -27,6 +27,14 @@ _IF_NONE_MATCH: Schema = {
     "type": "string",
     "description": "The ETag that you saw: where the thing is still the same, the answer is 304 without a body.",
 }
+_RANGE: Schema = {
+    "type": "string",
+    "description": "One range of bytes, such as ``bytes=1048576-``. Several at once count as absent.",
+}
+_IF_RANGE: Schema = {
+    "type": "string",
+    "description": "The ETag that you saw: where it is another one, the answer is all of it.",
+}
 
 
 _BRACES = str.maketrans("", "", "{}")
@@ -54,6 +62,8 @@ class Operation:
     begins_work: bool = False
     #: Rules beside ``rule`` that some requests must meet as well: (name, role, what it allows).
     more_rules: tuple[tuple[str, Role, str], ...] = ()
+    #: What the answer is, where it is no JSON but the content of something: it may be asked for in parts.
+    media: str | None = None
     #: Headers besides.
     more_headers: Mapping[str, Schema] = field(default_factory=dict)
 
@@ -67,6 +77,8 @@ class Operation:
         found: dict[str, Schema] = dict(self.more_headers)
         if self.repeatable:
             found["Idempotency-Key"] = IDEMPOTENCY_KEY
+        if self.media is not None:
+            found |= {"Range": _RANGE, "If-Range": _IF_RANGE}
         if self.tagged and method == "GET":
             found["If-None-Match"] = _IF_NONE_MATCH
         if self.tagged and method in ("PUT", "DELETE"):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does ``karbor-manage checkpoint files`` get single files out of a checkpoint?"""
 
+import base64
 import io
 import tarfile
 from argparse import Namespace
@@ -10,7 +11,9 @@ import pytest
 from karbor.app import roles, wiring
 from karbor.cmd import files
 from karbor.model import errors
+from karbor.protection.filecontent import read_file
 from karbor.protection.filelisting import list_files
+from karbor.rpc.interface import FILE_PART
 from tests.support import images, servers
 from tests.support.api import make_conf
 from tests.support.images import BIG
@@ -86,6 +89,34 @@ def test_a_worker_tells_volumes_and_a_page_of_a_directory(application):
                 ask(**wrong)
         with pytest.raises(errors.KarborError):
             ask(project="another")
+    finally:
+        providers.close()
+
+
+def test_a_worker_reads_a_part_of_a_file(application):
+    providers = roles.make_providers(application.shared, roles.make_environment(application.shared))
+    try:
+        provider = providers.get(PROVIDER)
+        wish = {"resource": KEYS[0], "stream": None, "volume": None, "path": "/big"}
+
+        def ask(offset, length, **more):
+            found = read_file(
+                provider, {**wish, **more}, project_id=PROJECT, checkpoint_id=CHECKPOINT, offset=offset, length=length
+            )
+            assert (found["name"], found["modified"]) == ("big", images.TIME)
+            return found["size"], base64.b64decode(found["data"])
+
+        for offset, length in ((0, FILE_PART), (5, 7), (4097, 70_000), (0, 0), (len(BIG) - 3, 100), (1 << 50, 100)):
+            assert ask(offset, length) == (len(BIG), BIG[offset : offset + length])
+        wrong = (
+            {"path": "/deep"}, {"path": "/nothing"}, {"path": "/"}, {"path": "/../etc/passwd"}, {"path": "/deep/link"},
+        )  # fmt: skip
+        for more in wrong:
+            with pytest.raises(errors.InvalidInput):
+                ask(0, 10, **more)
+        for offset, length in ((0, FILE_PART + 1), (-1, 1), (0, -1)):
+            with pytest.raises(errors.InvalidInput):
+                ask(offset, length)
     finally:
         providers.close()
 

@@ -129,6 +129,8 @@ BODIES = {
 }
 
 
+#: Operation to the query string that it needs.
+QUERIES = {"provider_checkpoint_file_content": {"path": "/etc/hosts"}}
 #: Operation to what else it can be asked for, about a thing of somebody else: everything that takes another way.
 OTHER_BODIES = {
     "provider_checkpoint_action": (
@@ -195,6 +197,7 @@ class _Asked(dict):
 
 def request(endpoint, what, ids, query=(), headers=None):
     """The request with these ids."""
+    query = {**QUERIES.get(endpoint.id, {}), **dict(query)}
     path = endpoint.path.format(**{name: ids[name] for name in endpoint.path_parameters})
     body = BODIES[endpoint.id](ids) if endpoint.operation.body else None
     return Request(endpoint, what, path + (f"?{urlencode(query)}" if query else ""), body, headers or {})

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a test talk to the API without workers? The real application and database over a twin of the workers."""
 
+import base64
 import functools
 import json
 import re
@@ -76,6 +77,8 @@ class WorkersTwin:
         self.inventory = {}
         self.asked_with = None
         self.questions = 0
+        self.file, self.file_name = b"127.0.0.1 localhost\n", "hosts"  # what /etc/hosts is
+        self.parts, self.breaks_at = [], 0  # (offset, length) of what was read of it; which read fails
 
     def add(self, project_id, type_, id_, name="vm", below=()):
         shown = [{"type": t, "id": i, "name": n, "extra_info": None} for t, i, n in below]
@@ -146,6 +149,17 @@ class WorkersTwin:
         files = [{"name": "etc", "kind": "directory", "mode": 0o755, "size": 0, **common}]
         volume = {"volume": "p1", "size": 1 << 30, "format": "ext", "readable": True}
         return {"volumes": [volume], "files": files if wish["path"] else [], "note": ""}
+
+    def read_file(self, project_id, provider_id, checkpoint_id, wish, offset, length):
+        self._answer()
+        self.asked_with = wish
+        self.parts.append((offset, length))
+        if len(self.parts) == self.breaks_at:
+            raise errors.BankUnavailable()
+        if wish["path"] == "/nothing":
+            raise errors.InvalidInput("There is no such file.")
+        data = base64.b64encode(self.file[offset : offset + length]).decode()
+        return {"name": self.file_name, "size": len(self.file), "modified": 1.7e9, "data": data}
 
     def _answer(self):
         self.questions += 1

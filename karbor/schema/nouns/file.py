@@ -32,6 +32,12 @@ PARAMETERS: dict[str, Schema] = {
     "limit": PAGING["limit"],
     "marker": {"type": "string", "maxLength": 4096, "description": "The last name already seen."},
 }
+#: Those of the content of one file, and what that is.
+CONTENT_PARAMETERS: dict[str, Schema] = {
+    **{name: PARAMETERS[name] for name in ("resource", "stream", "volume")},
+    "path": {**PARAMETERS["path"], "description": "The file.", "examples": ["/etc/hosts"], "x-required": True},
+}
+MEDIA = "application/octet-stream"
 _VOLUME = an_object(
     {
         "volume": {**_TEXT, "description": "Its name.", "examples": ["p1"]},

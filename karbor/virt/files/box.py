@@ -81,6 +81,14 @@ class Box:
         """One file with its content; the content must be read before the next."""
         return self._files({"op": "get", "volume": volume, "path": list(path)})
 
+    def read(self, volume: str | None, path: Sequence[str], offset: int, length: int) -> tuple[Entry, bytes]:
+        """One file, and what it holds from ``offset`` on: ``length`` bytes, or what there is until its end."""
+        question = {"op": "get", "volume": volume, "path": list(path), "offset": offset, "length": length}
+        messages = self._ask(question)
+        entry = _entry(next(messages, ({"file": {}}, b""))[0]["file"])
+        wanted = min(length, max(entry.size - offset, 0))
+        return entry, b"".join(_content(wanted, messages))
+
     def tar(self, volume: str | None, path: Sequence[str]) -> Iterator[tuple[Entry, Iterator[bytes]]]:
         """Everything below a directory, parents first, as ``get``."""
         return self._files({"op": "tar", "volume": volume, "path": list(path)})
@@ -89,7 +97,7 @@ class Box:
         messages = self._ask(question)
         for message, _data in messages:
             entry = _entry(message["file"])
-            content = _content(entry, messages)
+            content = _content(entry.size, messages)
             yield entry, content
             for _left in content:
                 pass  # whoever asked did not want it
@@ -168,8 +176,7 @@ def _received(peer: socket.socket) -> tuple[dict[str, Any], bytes]:
         raise errors.StepFailed("The reader of the file system ended too early.", detail=str(fault)) from fault
 
 
-def _content(entry: Entry, messages: Iterator[tuple[dict[str, Any], bytes]]) -> Iterator[bytes]:
-    left = entry.size
+def _content(left: int, messages: Iterator[tuple[dict[str, Any], bytes]]) -> Iterator[bytes]:
     while left > 0:
         message, data = next(messages, ({}, b""))
         if "data" not in message or not 0 < len(data) <= left:

@@ -91,7 +91,9 @@ class Reader:
         entry = system.entry(node)
         if not question["path"] or not stat.S_ISREG(entry["mode"]):
             raise _Refused("This is not a file with content.")
-        self._send_file(system, node, question["path"][-1], entry)
+        offset = min(question.get("offset", 0), entry["size"])
+        end = min(offset + question.get("length", entry["size"]), entry["size"])
+        self._send_file(system, node, question["path"][-1], entry, offset=offset, end=end)
 
     def _tar(self, question: dict[str, Any]) -> None:
         system = self._system(question["volume"])
@@ -125,11 +127,20 @@ class Reader:
                         seen.add(system.identity(child))
                         waiting.append((below, child))
 
-    def _send_file(self, system: formats.Format, node: Any, name: str, entry: dict[str, Any]) -> None:
+    def _send_file(
+        self,
+        system: formats.Format,
+        node: Any,
+        name: str,
+        entry: dict[str, Any],
+        *,
+        offset: int = 0,
+        end: int | None = None,
+    ) -> None:
         wire.send(self._peer, {"file": {**entry, "name": name}})
-        offset = 0
-        while offset < entry["size"]:
-            data = system.read(node, offset, min(_PIECE, entry["size"] - offset))
+        end = entry["size"] if end is None else end
+        while offset < end:
+            data = system.read(node, offset, min(_PIECE, end - offset))
             if not data:
                 raise _Refused(f"The file {name} ends too early.")
             wire.send(self._peer, {"data": True}, data)
