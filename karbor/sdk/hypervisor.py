@@ -234,8 +234,9 @@ class Hypervisor(abc.ABC):
         captured by somebody else (volume snapshots of a cloud). The driver has a bound of its own; then, and when this
         process dies, the guest is thawed whatever happens.
 
-        Called again while it stands: the same answer, and the bound counts from the first call. Where it cannot be, or
-        somebody else holds the guest, the answer says why. Raises ResourceNotFound.
+        Called again while it stands: the same answer, and the bound counts from the first call. A guest that was shut
+        down holds still until it is started. Where it cannot be, or somebody else holds the guest, the answer says why.
+        Raises ResourceNotFound.
         """
 
     @abc.abstractmethod

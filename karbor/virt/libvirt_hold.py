@@ -9,11 +9,15 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 
+import libvirt
+
 from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.sdk.hypervisor import FreezeResult
 from karbor.virt import libvirt_freeze
+from karbor.virt.libvirt_connection import translated
 from karbor.virt.libvirt_freeze import Freeze, FreezePolicy, frozen
+from karbor.virt.libvirt_inspect import is_active
 from karbor.virt.libvirt_method import Host
 from karbor.virt.libvirt_names import held_marker, parse_held
 
@@ -22,11 +26,13 @@ _NOT_OURS = "it was not frozen, or the process that froze it ended before it cou
 
 @dataclass
 class _Hold:
-    """A guest that is held. ``end`` thaws it; from then on ``freeze`` tells whether it was frozen until then."""
+    """A guest that is held. ``end`` thaws it; from then on ``freeze`` tells whether it was frozen until then. One that
+    is ``off`` holds still by itself."""
 
     end: ExitStack
     freeze: Freeze
     since: float
+    off: bool = False
 
 
 class Holds:
@@ -45,13 +51,15 @@ class Holds:
         """See sdk.hypervisor.Hypervisor.freeze."""
         with self._lock(domain_id):
             standing = self._held.get((domain_id, token))
-            if standing is not None and self._age(standing) < self._seconds:
+            if standing is not None and (standing.off or self._age(standing) < self._seconds):
                 return FreezeResult(held=True, seconds=self._age(standing))
             if standing is not None:  # its watchdog has thawed the guest
                 self._end(domain_id, token)
             if any(held == domain_id for held, _token in self._held):
                 return FreezeResult(held=False, reason="another backup holds the guest frozen")
             domain = self._host.connection.domain(domain_id)
+            if not is_active(domain):
+                return self._off(domain, token)
             marker = held_marker(self._host.scratch_dir, domain_id, token)
             answers = min(self._seconds, self._host.freeze_seconds)
             policy = FreezePolicy("try", self._seconds, self._host.connection.uri, marker, answers)
@@ -82,9 +90,20 @@ class Holds:
                 self.thaw(*found)
                 yield f"guest thawed domain={found[0]}"
 
+    def _off(self, domain: libvirt.virDomain, token: str) -> FreezeResult:
+        """A guest that was shut down has written everything; one that was switched off may not have."""
+        with translated(f"ask how domain {domain.UUIDString()} ended"):
+            state, reason = domain.state()
+        if (state, reason) != (libvirt.VIR_DOMAIN_SHUTOFF, libvirt.VIR_DOMAIN_SHUTOFF_SHUTDOWN):
+            return FreezeResult(held=False, reason="the guest is off, and was not shut down")
+        self._held[domain.UUIDString(), token] = _Hold(ExitStack(), Freeze(), self._clock.monotonic(), off=True)
+        return FreezeResult(held=True)
+
     def _end(self, domain_id: str, token: str) -> FreezeResult:
         hold = self._held.pop((domain_id, token))
         seconds = self._age(hold)
+        if hold.off:
+            return self._still_off(domain_id, seconds)
         hold.end.close()
         if hold.freeze.held:
             return FreezeResult(held=True, seconds=seconds)
@@ -92,6 +111,14 @@ class Holds:
         if seconds >= self._seconds:
             reason = f"the guest was thawed after {self._seconds} s, and all was taken only after {seconds:.1f} s"
         return FreezeResult(held=False, reason=reason, seconds=min(seconds, float(self._seconds)))
+
+    def _still_off(self, domain_id: str, seconds: float) -> FreezeResult:
+        try:
+            if not is_active(self._host.connection.domain(domain_id)):
+                return FreezeResult(held=True, seconds=seconds)
+        except errors.ResourceNotFound:
+            return FreezeResult(held=False, reason="the guest was removed before all was taken", seconds=seconds)
+        return FreezeResult(held=False, reason="the guest was started before all was taken", seconds=seconds)
 
     def _age(self, hold: _Hold) -> float:
         return round(self._clock.monotonic() - hold.since, 3)

@@ -32,6 +32,12 @@ class TestMemoryHypervisor(FreezeSuite):
     def is_frozen(self, domain_id):
         return domain_id in self.first.frozen
 
+    def shut_down(self, domain_id):
+        self.first.guests[domain_id].state = "shut off"
+
+    def start(self, domain_id):
+        self.first.guests[domain_id].state = "running"
+
 
 class TestLibvirtHypervisor(FreezeSuite):
     @pytest.fixture(autouse=True)
@@ -39,6 +45,8 @@ class TestLibvirtHypervisor(FreezeSuite):
         self.domain = Connection(_URI).domain(_DOMAIN)
         self.domain.fsThaw()
         yield
+        if not self.domain.isActive():
+            self.domain.create()
         self.domain.fsThaw()
 
     def make_driver(self):
@@ -55,3 +63,9 @@ class TestLibvirtHypervisor(FreezeSuite):
         if frozen:
             self.domain.fsThaw()
         return not frozen
+
+    def shut_down(self, domain_id):
+        self.domain.shutdown()
+
+    def start(self, domain_id):
+        self.domain.create()

@@ -40,6 +40,14 @@ class FreezeSuite(abc.ABC):
     def is_frozen(self, domain_id: str) -> bool:
         """Whether the guest is frozen now."""
 
+    @abc.abstractmethod
+    def shut_down(self, domain_id: str) -> None:
+        """Let the guest end as its own shutdown does."""
+
+    @abc.abstractmethod
+    def start(self, domain_id: str) -> None:
+        """Start it again."""
+
     @pytest.fixture
     def driver(self) -> Hypervisor:
         return self.make_driver()
@@ -77,6 +85,16 @@ class FreezeSuite(abc.ABC):
         assert not driver.thaw(guest, OTHER).held
         assert self.is_frozen(guest)
         assert driver.thaw(guest, TOKEN).held
+
+    def test_a_guest_that_was_shut_down_holds_still_until_it_is_started(self, driver: Hypervisor, guest: str) -> None:
+        self.shut_down(guest)
+        for _ in range(2):
+            assert driver.freeze(guest, TOKEN).held
+        assert driver.thaw(guest, TOKEN).held
+        driver.freeze(guest, TOKEN)
+        self.start(guest)
+        found = driver.thaw(guest, TOKEN)
+        assert not found.held and found.reason
 
     def test_a_guest_that_is_not_there_is_not_frozen(self, driver: Hypervisor) -> None:
         nobody = "00000000-0000-4000-8000-000000000000"

@@ -154,8 +154,11 @@ class MemoryHypervisor(Hypervisor):
     def freeze(self, domain_id: str, token: str) -> FreezeResult:
         self.domain(domain_id)
         guest, holder = self.guests[domain_id], self.frozen.get(domain_id)
+        if guest.state == "shut off":
+            self.held.add((domain_id, token))
+            return FreezeResult(held=True)
         if guest.state != "running" or not guest.agent:
-            return FreezeResult(False, "no guest agent answers" if guest.agent is False else "the guest is not running")
+            return FreezeResult(False, "the guest is not running" if guest.agent else "no guest agent answers")
         if holder not in (None, token):
             return FreezeResult(False, "somebody else holds the guest frozen")
         if holder is None or (domain_id, token) not in self.held:
@@ -166,7 +169,9 @@ class MemoryHypervisor(Hypervisor):
 
     def thaw(self, domain_id: str, token: str) -> FreezeResult:
         stood = self.frozen.get(domain_id) == token
-        if stood:
+        if domain_id in self.guests and self.guests[domain_id].state == "shut off":
+            stood = True
+        elif stood:
             del self.frozen[domain_id]
         if (domain_id, token) not in self.held or not stood:
             self.held.discard((domain_id, token))

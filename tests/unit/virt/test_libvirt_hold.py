@@ -98,3 +98,12 @@ def test_a_start_leaves_alone_what_this_process_holds(bench):
     assert len(list(bench.holds.recover())) == 2
     assert bench.marker.exists() and not gone.exists()
     assert len(list(successor.recover())) == 1 and list(successor.recover()) == []
+
+
+def test_a_guest_that_was_switched_off_is_no_clean_copy(bench):
+    bench.domain.destroy()
+    try:
+        found = bench.holds.freeze(TEST_DOMAIN, TOKEN)
+    finally:
+        bench.domain.create()
+    assert (found.held, found.reason) == (False, "the guest is off, and was not shut down")
