@@ -100,7 +100,7 @@ class Originals:
         if unknown:
             text = f"stack_parameters names {', '.join(unknown)}, which is no stack of this checkpoint."
             found.append((self.origins[0], errors.InvalidInput(text)))
-        for origin in self.origins:
+        for origin in (one for one in self.origins if concerned(one, graph)):
             given = self._given.get(origin.name, {})
             found += [(origin, one) for one in refusals(origin, concerned(origin, graph), given)]
         return found
@@ -114,6 +114,10 @@ class Originals:
             members |= {one.id for one in brought_back(origin, ids)}
             ties |= linked(origin, ids)
         return divided(parts, members, ties)
+
+    def touched(self, division: Division) -> list[Origin]:
+        """Those of which this restore brings anything back; others are left alone."""
+        return [origin for origin in self.origins if brought_back(origin, division.own)]
 
     def name(self, origin: Origin) -> str:
         """The name that the new stack has, or will have: the old one, unless another stack has that."""

@@ -152,10 +152,12 @@ class LookAhead:
             return
         for origin, reason in conflicts:
             self._found.conflict(Entry(origin.id, STACK_TYPE), reason)
-        if not conflicts:
-            for origin in stacks:
-                self._found.creates(Entry(origin.id, STACK_TYPE), own.told_name(origin))
         division = own.divide([one.part for one in self._parts])
+        for origin in own.touched(division) if not conflicts else ():
+            about, name = Entry(origin.id, STACK_TYPE), own.told_name(origin)
+            self._found.creates(about, name)
+            if name != origin.name:
+                self._found.warning(about, f"There is a stack {origin.name}: another one is made beside it.")
         left = {part.original_id: part for part in (*division.before, *division.after)}
         left |= {id_: HeatParameter(id_, "", "Made by a stack of yours") for id_ in division.own}
         self._parts = [

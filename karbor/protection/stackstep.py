@@ -105,7 +105,7 @@ class StackStep:
         division = originals.divide(parts)
         values = {part.original_id: part.value for part in parts if isinstance(part, HeatParameter)}
         values.update(self._build_one(self._name, assemble(division.before, description=description)))
-        for origin in originals.origins:
+        for origin in originals.touched(division):
             template = originals.template(origin, division.own, values)
             self._export(template, f"-{origin.name}")
             values.update(originals.build(origin, template, report=self._reporter(template)))

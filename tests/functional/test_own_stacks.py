@@ -189,9 +189,9 @@ def test_a_dry_run_tells_of_the_stack_and_of_what_is_built_beside_it(vault_house
     house = vault_house
     checkpoint = protected(house)
     given = {"rebuild_stacks": "yes", "stack_parameters": '{"shop": {"password": "x"}}'}
-    assert [one["name"] for one in house.told(checkpoint, **given)["creates"] if one["type"] == "OS::Heat::Stack"] == [
-        "shop-RESTORE_ID"
-    ]
+    told = house.told(checkpoint, **given)
+    assert [one["name"] for one in told["creates"] if one["type"] == "OS::Heat::Stack"] == ["shop-RESTORE_ID"]
+    assert "another one is made beside it" in told["warnings"][-1]["reason"]
     house.disaster()
     told = house.told(checkpoint, **given)
     assert {"type": "OS::Heat::Stack", "name": "shop"}.items() <= told["creates"][-1].items()
@@ -199,6 +199,23 @@ def test_a_dry_run_tells_of_the_stack_and_of_what_is_built_beside_it(vault_house
     assert {one["type"] for one in told["template"]["resources"].values()} == {"OS::Cinder::VolumeAttachment"}
     (missing,) = house.told(checkpoint, rebuild_stacks="yes")["conflicts"]
     assert "password" in missing["reason"] and "stack_parameters" in missing["next_action"]
+
+
+def test_stacks_of_which_nothing_is_restored_are_left_alone(vault_house):
+    house = vault_house
+    disk = {"type": "OS::Cinder::Volume", "properties": {"name": "else", "size": 1}}
+    house.launch("other", {"heat_template_version": "2018-08-31", "resources": {"v": disk}})
+    (other,) = house.members("other").values()
+    plan = house.plan()
+    plan["resources"].append({"type": "OS::Cinder::Volume", "id": other, "name": "else"})
+    checkpoint = house.checkpoint(plan)
+    assert {one["name"] for one in house.kept(checkpoint)["stacks"]} == {"shop", "other"}
+    house.disaster()
+    only = {"OS::Karbor::Restore": {"only": other}, "OS::Heat::Stack": {"rebuild_stacks": "yes"}}
+    restore = house.restore_as_tenant(checkpoint.id, only)
+    assert restore.status == "success", restore.resources_reason
+    assert [one["stack_name"] for one in house.cloud.things["stack"].values()] == ["other"]
+    assert not house.cloud.things["server"]
 
 
 def test_where_the_name_is_taken_the_new_stack_has_another(vault_house):
