@@ -8,10 +8,11 @@ from oslo_config import cfg
 
 from karbor.clients.elsewhere import Elsewhere, Login
 from karbor.clients.identity import Identity
-from karbor.clients.openstack import CloudSettings
+from karbor.clients.openstack import Cloud, CloudSettings
 from karbor.clients.sealedlogins import LoginSeal
 from karbor.common.retrying import Policy
 from karbor.conf.clients import GROUP
+from karbor.model import errors
 from karbor.protection.clouds import Clouds, Logins
 
 
@@ -37,3 +38,24 @@ def _logins(conf: cfg.ConfigOpts) -> Logins:
         return elsewhere.session(login), login.region
 
     return log_in
+
+
+def open_named(conf: cfg.ConfigOpts, name: str | None) -> Cloud:
+    """The cloud of whoever is at the keyboard, as the openstack command finds it: an entry of clouds.yaml, or OS_
+    variables. Raises ConfigurationError where these do not say how to log in."""
+    from keystoneauth1 import exceptions as login_errors
+    from openstack import exceptions
+    from openstack.config import OpenStackConfig
+
+    own = conf[GROUP]
+    try:
+        region = OpenStackConfig().get_one(cloud=name)
+        session = region.get_session()
+    except (exceptions.SDKException, login_errors.ClientException) as fault:
+        raise errors.ConfigurationError(
+            "Nothing says how to log in to the cloud.",
+            detail=str(fault),
+            next_action="name an entry of clouds.yaml with --os-cloud, or set the OS_ variables",
+        ) from fault
+    settings = CloudSettings(region.get_region_name() or own.region_name, own.interface, float(own.request_timeout))
+    return Cloud(session, settings)

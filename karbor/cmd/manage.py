@@ -16,7 +16,7 @@ from typing import Any
 
 from karbor.app import roles, wiring
 from karbor.app.jobs import Jobs
-from karbor.cmd import boot, daemon, files, keys, locks, outlook, serve, storecheck, support
+from karbor.cmd import boot, daemon, files, keys, leftovers, locks, outlook, serve, storecheck, support
 from karbor.common.clock import iso
 from karbor.model import errors
 from karbor.protection import cleaner
@@ -165,6 +165,7 @@ def _parser() -> argparse.ArgumentParser:
         "Count what projects have anew, and mend what was counted wrong. Finds nothing as a rule.",
     )  # fmt: skip
     reconcile.add_argument("--project", help="id of one project; all where none is given")
+    leftovers.add_verbs(functools.partial(verb, category("cloud", "what jobs made in clouds")))
     jobs = category("job", "the work that waits or runs")
     verb(jobs, "list", _job_list, "Show every job that waits or runs.")
     release = verb(jobs, "release", _job_release, "Take a job from a dead worker; another one goes on with it at once.")

@@ -56,6 +56,10 @@ class Jobs(Repository):
         self._tell(job, job.state)
         return job
 
+    def states(self, ids: Iterable[str]) -> dict[str, str]:
+        """The state of each of these jobs that there is."""
+        return self._column_of(_C.state, ids)
+
     def get(self, id: str) -> Job:
         """Raises NotFound."""
         return _job(self._row(id))

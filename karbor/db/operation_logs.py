@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How is kept what was done, when, and how it ended? A log has the id of its job."""
 
+from collections.abc import Iterable
 from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
@@ -54,6 +55,10 @@ class OperationLogs(Repository):
         kept = self._connection.execute(sa.select(_C.extra_info).where(_C.id == id)).scalar()
         if kept is not None:
             self._update(id, extra_info={**kept, **extra})
+
+    def statuses(self, ids: Iterable[str]) -> dict[str, str]:
+        """The status of each of these logs that there is; "" for one without."""
+        return self._column_of(_C.status, ids)
 
     def get(self, id: str, *, project_id: str | None = None) -> OperationLog:
         """The log, of any project where ``project_id`` is None. Raises NotFound."""

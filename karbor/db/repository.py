@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What do all repositories share: the connection of the transaction, the clock, and how one row is found and locked?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -12,6 +12,8 @@ from karbor.common.clock import Clock
 from karbor.db.query import Condition, storable
 from karbor.model import errors
 from karbor.model.change import Change
+
+_AT_ONCE = 500  # ids in one statement
 
 
 class Repository:
@@ -45,6 +47,15 @@ class Repository:
             shown = id[:64].encode(errors="replace").decode()
             raise errors.NotFound(f"The {self.noun} {shown} could not be found.")
         return row
+
+    def _column_of(self, column: sa.Column[Any], ids: Iterable[str]) -> dict[str, Any]:
+        """One column of each of these rows that there is, by id."""
+        wanted = [id for id in ids if storable(id)]
+        found: dict[str, Any] = {}
+        for start in range(0, len(wanted), _AT_ONCE):
+            query = sa.select(self.table.c.id, column).where(self.table.c.id.in_(wanted[start : start + _AT_ONCE]))
+            found.update((id, value) for id, value in self._connection.execute(query))
+        return found
 
     def _insert(self, **values: Any) -> None:
         """Raises Conflict where the id is taken."""

@@ -12,7 +12,7 @@ from karbor.model import errors
 from karbor.model.checkpoint import CONSISTENCY, Checkpoint, CheckpointRecord, Reason, SavedResource, Sizes
 from karbor.model.graph import ResourceGraph
 from karbor.model.resource import ResourceKey
-from karbor.protection import costs, flows
+from karbor.protection import costs, flows, leftovers
 from karbor.protection.flows import Step, step_name
 from karbor.protection.lock import lock_for
 from karbor.protection.operation import LOG, RECORD, Operation
@@ -50,6 +50,8 @@ class ProtectOperation(Operation):
 
     def _look(self, checkpoint: Checkpoint) -> None:
         """Find out what there is to be protected, and whether it fits into the quotas of the project."""
+        if self.open_cloud is not None:  # what earlier jobs left counts against the quotas, too
+            leftovers.sweep(self.parts.database, self.open_cloud, self.provider.protections)
         seen = self.parts.protectables.for_caller(self.open_cloud)
         chosen = seen.choose(self.job.project_id, checkpoint.plan)
         self.graph = seen.graph_below(self.job.project_id, chosen.roots)

@@ -115,6 +115,11 @@ class Provider:
             name = self.info.name
             raise errors.InvalidInput(f"The provider {name} cannot protect resources of type {type_}.") from None
 
+    @property
+    def protections(self) -> Sequence[Protection]:
+        """Every plug-in, once."""
+        return list({id(plugin): plugin for plugin in self._protections.values()}.values())
+
     def plugin_name(self, type_: str) -> str:
         return self._names[type_]
 

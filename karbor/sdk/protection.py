@@ -41,7 +41,7 @@ Conditions:
 # ruff: noqa: B027 - a phase that a plug-in leaves out is an empty method on purpose
 
 import abc
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
@@ -51,6 +51,7 @@ from karbor.model.errors import KarborError, NotSupported
 from karbor.model.resource import Resource, ResourceKey
 from karbor.sdk.environment import Environment
 from karbor.sdk.lending import Lent
+from karbor.sdk.made import Made
 from karbor.sdk.mapping import OldNames
 from karbor.sdk.options import Options, option
 from karbor.sdk.streams import Streams
@@ -302,6 +303,16 @@ class Protection(abc.ABC):
 
     def delete(self, work: Work) -> None:
         """Remove what lies outside the bank (a volume snapshot in the cloud). Streams are not its business."""
+
+    def made_by_jobs(self, cloud: "Cloud") -> Iterable[Made]:
+        """Everything in a cloud that bears the mark of a job of this service and is not the user's own: what passes,
+        and what is kept for checkpoints. What was restored is the user's. So what a job left behind can be found by
+        whoever comes next."""
+        return ()
+
+    def remove_made(self, cloud: "Cloud", made: Made) -> None:
+        """Let one of those be removed. Does not wait; it may be gone already. Raises Conflict where that is impossible
+        now."""
 
     @classmethod
     def has(cls, phase: str) -> bool:

@@ -6,19 +6,24 @@ increments together with what they are built on, which would take later checkpoi
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from karbor.model import errors
 from karbor.model.cost import Use
 from karbor.model.resource import Resource
+from karbor.plugins.resources import leavings
 from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import DATABASE
 from karbor.plugins.resources.described import Described, Kind, checked
+from karbor.sdk.made import Made
 from karbor.sdk.mapping import new_name
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.template import HeatResource, reference
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 _GIB = 1 << 30
 _BACKUP = Kind("/backups", "backup", "completed", ("failed", "delete_failed"), "instance_id", 12 * 3600.0)
@@ -84,6 +89,15 @@ class DatabaseProtection(Protection):
     def restore(self, work: Work) -> Restored:
         """Heat makes an instance of the backup; its databases and users are in that."""
         return Restored("", {}, (_part(work),))
+
+    def made_by_jobs(self, cloud: "Cloud") -> Iterable[Made]:
+        """By the job in their descriptions."""
+        if not cloud.has("database"):
+            return ()
+        return leavings.of_described(cloud.database.each("/backups", "backups"), "database", "backups")
+
+    def remove_made(self, cloud: "Cloud", made: Made) -> None:
+        leavings.remove(cloud, made)
 
     def restore_plan(self, work: Work) -> RestorePlan:
         """A new instance; a conflict where the backup is gone."""

@@ -8,23 +8,27 @@ instant that shows.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from karbor.model import errors
 from karbor.model.checkpoint import SavedResource
 from karbor.model.cost import Use
 from karbor.model.mapping import NAMES
 from karbor.model.resource import Resource
-from karbor.plugins.resources import root_disk
+from karbor.plugins.resources import leavings, root_disk
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Item, saved_of
 from karbor.plugins.resources.cloudtypes import IMAGE, SERVER
 from karbor.plugins.resources.clouduses import image_uses
 from karbor.plugins.resources.glance import Glance, ImageSource, kept_of
+from karbor.sdk.made import Made
 from karbor.sdk.mapping import OldNames
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import UNKNOWN, Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.template import HeatParameter
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 STREAM = "image"
 _GIB = 1 << 30
@@ -185,6 +189,13 @@ class ImageDataProtection(Protection):
 
     def old_names(self, saved: SavedResource) -> OldNames:
         return {"image": {saved.saved["image_id"]: saved.saved["name"]}} if saved.saved["image_id"] else {}
+
+    def made_by_jobs(self, cloud: "Cloud") -> Iterable[Made]:
+        """By the marks that they were given."""
+        return leavings.of_glance(cloud)
+
+    def remove_made(self, cloud: "Cloud", made: Made) -> None:
+        leavings.remove(cloud, made)
 
     def restore_plan(self, work: Work) -> RestorePlan:
         """A new image; a conflict where its data is gone."""

@@ -5,21 +5,26 @@ Fast, and in the same back end as the share: they are lost with it, and Manila r
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from karbor.clients.service import PAGE
 from karbor.model import errors
 from karbor.model.cost import Use
 from karbor.model.resource import Resource
+from karbor.plugins.resources import leavings
 from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import SHARE
 from karbor.plugins.resources.described import Described, Kind, checked
+from karbor.sdk.made import Made
 from karbor.sdk.mapping import new_name
 from karbor.sdk.marks import metadata_without_marks
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.template import HeatResource
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 _GIB = 1 << 30
 _SERVICE = "shared_file_system"
@@ -97,6 +102,15 @@ class ShareProtection(Protection):
         _snapshots(work).one(saved_of(work)["snapshot_id"])
         return Restored("", {}, (_part(work),))
 
+    def made_by_jobs(self, cloud: "Cloud") -> Iterable[Made]:
+        """By the job in their descriptions."""
+        if not cloud.has(_SERVICE):
+            return ()
+        return leavings.of_described(_each(cloud.shared_file_system), _SERVICE, "snapshots")
+
+    def remove_made(self, cloud: "Cloud", made: Made) -> None:
+        leavings.remove(cloud, made)
+
     def restore_plan(self, work: Work) -> RestorePlan:
         """A new share; a conflict where the snapshot is gone."""
         saved, old = saved_of(work), json.loads(saved_of(work)["share"])
@@ -131,18 +145,19 @@ class ShareProtection(Protection):
 
 def _snapshots(work: Work) -> Described:
     api = work.cloud.shared_file_system
+    return Described(work, api, _SNAPSHOT, lambda: _each(api, share_id=work.key.id))
 
-    def listed() -> Iterator[Mapping[str, Any]]:
-        offset = 0
-        while True:
-            query = {"share_id": work.key.id, "sort_key": "id", "sort_dir": "asc", "limit": PAGE, "offset": offset}
-            page = api.get("/snapshots/detail", params=query).json()["snapshots"]
-            yield from page
-            if len(page) < PAGE:
-                return
-            offset += len(page)
 
-    return Described(work, api, _SNAPSHOT, listed)
+def _each(api: Any, **query: str) -> Iterator[Mapping[str, Any]]:
+    """Share snapshots; Manila counts offsets."""
+    offset = 0
+    while True:
+        asked = {**query, "sort_key": "id", "sort_dir": "asc", "limit": PAGE, "offset": offset}
+        page = api.get("/snapshots/detail", params=asked).json()["snapshots"]
+        yield from page
+        if len(page) < PAGE:
+            return
+        offset += len(page)
 
 
 def _part(work: Work) -> HeatResource:

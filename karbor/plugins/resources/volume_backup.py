@@ -6,21 +6,26 @@ in the moment in which a frozen server holds still, and the backup reads that.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
 from karbor.model import errors
 from karbor.model.cost import Use
 from karbor.model.resource import Resource
-from karbor.plugins.resources.cinder import PASSING, RESTORED, Cinder, Item, described, saved_of
+from karbor.plugins.resources import leavings
+from karbor.plugins.resources.cinder import KEPT, PASSING, RESTORED, Cinder, Item, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
 from karbor.plugins.resources.clouduses import VolumeSettings, uses
 from karbor.plugins.resources.pages import Pages
 from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, attachment, require_attachable
+from karbor.sdk.made import Made
 from karbor.sdk.mapping import new_name
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import UNKNOWN, Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.template import HeatParameter, HeatResource
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 _GIB = 1 << 30
 
@@ -142,6 +147,13 @@ class VolumeBackupProtection(Protection):
 
     def restore_abandon(self, work: Work) -> None:
         remove_restored(work)
+
+    def made_by_jobs(self, cloud: "Cloud") -> Iterable[Made]:
+        """By the marks that they were given."""
+        return leavings.of_cinder(cloud, ("backups", KEPT), ("snapshots", PASSING))
+
+    def remove_made(self, cloud: "Cloud", made: Made) -> None:
+        leavings.remove(cloud, made)
 
     def restore_plan(self, work: Work) -> RestorePlan:
         """A new volume; a conflict where the backup is gone."""

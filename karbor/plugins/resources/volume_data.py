@@ -6,12 +6,13 @@ is read by parts. What did not change is stored once, whatever is read. All that
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from karbor.model import errors
 from karbor.model.cost import Use
 from karbor.model.resource import Resource
+from karbor.plugins.resources import leavings
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Cinder, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
 from karbor.plugins.resources.clouduses import VolumeSettings, image_uses, uses
@@ -19,8 +20,12 @@ from karbor.plugins.resources.glance import Glance, ImageSource
 from karbor.plugins.resources.pages import Pages
 from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, require_attachable
 from karbor.plugins.resources.volume_backup import new_volume, planned_volume, remove_restored, volume_restored
+from karbor.sdk.made import Made
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 STREAM = "volume"
 _GIB = 1 << 30
@@ -132,6 +137,14 @@ class VolumeDataProtection(Protection):
     def restore_abandon(self, work: Work) -> None:
         Glance(work).remove_own(PASSING)
         remove_restored(work)
+
+    def made_by_jobs(self, cloud: "Cloud") -> Iterable[Made]:
+        """By the marks that they were given."""
+        yield from leavings.of_glance(cloud)
+        yield from leavings.of_cinder(cloud, ("volumes", PASSING), ("snapshots", PASSING))
+
+    def remove_made(self, cloud: "Cloud", made: Made) -> None:
+        leavings.remove(cloud, made)
 
     def restore_plan(self, work: Work) -> RestorePlan:
         """A new volume; a conflict where its data is gone."""

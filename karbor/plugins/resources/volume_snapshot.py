@@ -5,21 +5,26 @@ Fast, and in the same back end as the volume: they are lost with it.
 """
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from karbor.model import errors
 from karbor.model.cost import Use
 from karbor.model.resource import Resource
+from karbor.plugins.resources import leavings
 from karbor.plugins.resources.cinder import KEPT, Cinder, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
 from karbor.plugins.resources.clouduses import VolumeSettings, uses
 from karbor.plugins.resources.pages import Pages
 from karbor.plugins.resources.volume_attach import VolumeRestoreOptions, attachment, require_attachable
 from karbor.plugins.resources.volume_backup import planned_volume, volume_name
+from karbor.sdk.made import Made
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
 from karbor.sdk.template import HeatResource
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 _GIB = 1 << 30
 
@@ -93,6 +98,13 @@ class VolumeSnapshotProtection(Protection):
         require_attachable(work)
         Cinder(work).snapshot(saved_of(work)["snapshot_id"])
         return Restored("", {}, _parts(work))
+
+    def made_by_jobs(self, cloud: "Cloud") -> Iterable[Made]:
+        """By the marks that they were given."""
+        return leavings.of_cinder(cloud, ("snapshots", KEPT))
+
+    def remove_made(self, cloud: "Cloud", made: Made) -> None:
+        leavings.remove(cloud, made)
 
     def restore_plan(self, work: Work) -> RestorePlan:
         """A new volume; a conflict where the snapshot is gone."""

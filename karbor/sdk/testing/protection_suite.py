@@ -268,6 +268,24 @@ class ProtectionSuite:
             assert trial.fingerprint(trial.resource.id) == before
         self._protect(trial)
 
+    def test_what_a_job_made_can_be_found_and_removed_without_it(self, trial: Trial) -> None:
+        if trial.cloud is None:
+            return
+        resource = trial.protectable.get(trial.project_id, trial.resource.id)
+        options = trial.protection.Protect.parse(trial.protect)
+        used = {(use.service, use.kind) for use in trial.protection.cost(resource, options)}
+        before = {key: _used(trial, *key) for key in used}
+        assert not list(trial.protection.made_by_jobs(trial.cloud))
+        work = trial.work("protect", options=options)
+        self._run(trial, work, "prepare_begin")
+        self._run(trial, work, "prepare_finish")  # and now nobody goes on
+        for made in trial.protection.made_by_jobs(trial.cloud):
+            assert made.job_id == work.operation_id
+            trial.protection.remove_made(trial.cloud, made)
+            trial.protection.remove_made(trial.cloud, made)
+        assert not list(trial.protection.made_by_jobs(trial.cloud))
+        assert {key: _used(trial, *key) for key in used} == before
+
     def test_a_cancelled_protect_ends_with_cancelled(self, trial: Trial) -> None:
         moves_bytes = self._moves_bytes(trial)
         options = trial.protection.Protect.parse(trial.protect)

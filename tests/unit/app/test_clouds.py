@@ -5,7 +5,7 @@ import pytest
 from oslo_config import cfg
 
 from karbor import conf as settings
-from karbor.app.clouds import open_clouds
+from karbor.app.clouds import open_clouds, open_named
 from karbor.model import errors
 
 
@@ -32,3 +32,8 @@ def test_there_is_one_and_nobody_is_asked_yet(tmp_path):
 def test_a_cloud_without_a_login_is_refused(tmp_path):
     with pytest.raises(errors.ConfigurationError):
         open_clouds(_conf(tmp_path, "[clients]\ncloud_resources = true\n"))
+
+
+def test_whoever_is_at_the_keyboard_must_say_how_to_log_in(tmp_path):
+    with pytest.raises(errors.ConfigurationError, match="how to log in"):
+        open_named(_conf(tmp_path, ""), "no such cloud in clouds.yaml")
