@@ -156,8 +156,10 @@ class ImageDataProtection(Protection):
         image = {**begun["image"], "disk_format": "raw", "container_format": "bare", "min_disk": least}
         saved = {
             "image": json.dumps(image, sort_keys=True),
+            "image_id": "",
             "server_id": work.key.parent_id,
             "name": work.resource.name,
+            "checksum": "",
             **disk.saved,
         }
         return Protected(

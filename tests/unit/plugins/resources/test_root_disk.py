@@ -112,6 +112,7 @@ def test_data_that_is_gone_or_of_another_view_is_no_base(world):
 
 def test_it_comes_back_as_an_image_like_the_one_the_server_was_made_of(world):
     _done, point, _work = world.protected()
+    assert world.plugin.old_names(point.saved) == {}
     done = world.plugin.restore(world.work(saved=point.saved, operation="restore"))
     image = world.cloud.things["image"][done.new_id]
     assert world.cloud.contents[done.new_id] == disk_of(b"a")
