@@ -4,7 +4,12 @@
 import pytest
 
 from karbor.model.checkpoint import CheckpointRecord
+from karbor.plugins.resources.libvirt_disk import DiskProtectable
+from karbor.plugins.resources.libvirt_domain import DomainProtectable
 from karbor.plugins.resources.volume_snapshot import VolumeSnapshotProtection
+from karbor.protection.protectables import ProtectableRegistry
+from karbor.sdk.environment import Environment
+from karbor.sdk.testing.memory_hypervisor import MemoryDomain, MemoryHypervisor
 from tests.functional.test_cloud import SERVER, CloudHouse
 
 
@@ -53,3 +58,15 @@ def test_a_run_that_finds_nothing_fails_and_says_what_it_looked_for(house):
     assert checkpoint.status == "error"
     assert "There is nothing that the plan chooses: OS::Nova::Server with tag=db" in checkpoint.reason.cause
     assert "tag" in checkpoint.reason.next_action
+
+
+def test_guests_of_a_host_are_chosen_by_their_names(tmp_path):
+    hypervisor = MemoryHypervisor()
+    for name in ("web-1", "web-2", "db"):
+        hypervisor.add(MemoryDomain(name, {"vda": f"/{name}"}), {"vda": b"disk"})
+    environment = Environment("here", str(tmp_path), hypervisors={"libvirt": hypervisor})
+    found = [kind(kind.Settings(), environment) for kind in (DomainProtectable, DiskProtectable)]
+    plan = {"resources": [], "selection": [{"type": "Libvirt::Domain", "name": "web-*"}]}
+    chosen = ProtectableRegistry(found).choose("p", plan)
+    assert sorted(one.name for one in chosen.roots) == ["web-1", "web-2"]
+    assert len(ProtectableRegistry(found).graph_below("p", chosen.roots)) == 4
