@@ -60,10 +60,13 @@ def let_go(environment: Environment, work: Work) -> dict[str, Any]:
     """Thaw the server; all its snapshots are taken. See Instant. Raises StepFailed where they must show it frozen."""
     begun = work.results["prepare_begin"]["freeze"]
     held, seconds, why = bool(begun["held"]), 0.0, str(begun["reason"])
+    required = work.options.quiesce == "required"
     if held:
         held, seconds, why = _thaw(environment, work)
+        if required and not held:
+            raise errors.CaptureLost(f"The server {work.resource.name} was not frozen until all was taken.", detail=why)
     found = _instant(work, held=held, seconds=seconds, why=why)
-    if work.options.quiesce == "required" and found.why:
+    if required and found.why:
         raise _not_frozen(work, found.why)
     return found.to_dict()
 
