@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """What must hold of logins and trusts, at a Keystone that is real or a twin?
 
-A test class gives ``identity`` (as the service logs in) and ``tenant`` (a member of a project, see Tenant in
-tests/system/test_keystone_trusts.py and TwinTenant) as fixtures, and inherits the rest.
+A test class gives ``identity`` (as the service logs in), ``elsewhere`` (with the same settings) and ``tenant`` (a
+member of one project, see Tenant in tests/system/test_keystone_trusts.py and TwinTenant) as fixtures, and inherits the
+rest.
 """
 
 import uuid
 
 import pytest
 
+from karbor.clients.elsewhere import Login, normal
 from karbor.model import errors
 from tests.support.rest import PAUSE
 
@@ -26,6 +28,35 @@ class IdentitySuite:
                 if not left:
                     raise
                 PAUSE.wait(0.3)
+
+    @pytest.mark.parametrize("named", [True, False])
+    def test_a_login_that_a_user_gives_leads_to_its_project(self, identity, elsewhere, tenant, named):
+        given = {**tenant.login(), **({"project_id": tenant.project} if named else {})}
+        found = elsewhere.enter(Login.parse(normal(identity.url()), given))
+        assert (found.project_id, found.user_id) == (tenant.project, tenant.id)
+        assert found.login.given["project_id"] == tenant.project
+        again = elsewhere.session(Login.from_dict(found.login.to_dict()))
+        assert again.get_project_id() == tenant.project
+        identity.delete_trust(identity.create_trust(found.token, found.project_id, hand_on=True))
+
+    def test_a_token_leads_to_a_project_of_its_user(self, identity, elsewhere, tenant):
+        login = Login.parse(normal(identity.url()), {"project_id": tenant.project})
+        found = elsewhere.enter(login, token=tenant.token())
+        assert (found.project_id, found.user_id) == (tenant.project, tenant.id)
+        identity.delete_trust(identity.create_trust(found.token, found.project_id, hand_on=True))
+
+    def test_an_application_credential_leads_to_its_project(self, identity, elsewhere, tenant):
+        found = elsewhere.enter(Login.parse(normal(identity.url()), tenant.own_credential()))
+        assert (found.project_id, found.user_id) == (tenant.project, tenant.id)
+        assert elsewhere.session(Login.from_dict(found.login.to_dict())).get_project_id() == tenant.project
+
+    @pytest.mark.parametrize("wrong", [
+        {"password": "wrong"}, {"user_id": "0" * 32}, {"project_id": "0" * 32}, {"project_name": "no such project"},
+        {"application_credential_id": "0" * 32, "application_credential_secret": "x"},
+    ])  # fmt: skip
+    def test_a_login_that_is_wrong_is_refused_as_what_the_user_sent(self, identity, elsewhere, tenant, wrong):
+        with pytest.raises(errors.InvalidInput, match="was refused"):
+            elsewhere.enter(Login.parse(normal(identity.url()), {**tenant.login(), **wrong}))
 
     def test_a_trust_lets_us_act_in_the_project_and_is_found_by_its_name(self, identity, tenant):
         name = f"karbor {uuid.uuid4()}"

@@ -218,6 +218,13 @@ class TwinTenant:
     def credential(self):
         return self._twin.token(self.id, credential=True)
 
+    def login(self):
+        return {"user_id": self.id, "password": self._twin.users[self.id].get("password", real.PASSWORD)}
+
+    def own_credential(self):
+        secret = self._twin.users[self.id].get("secret", real.PASSWORD)
+        return {"application_credential_id": "credential", "application_credential_secret": secret}
+
     def trusts(self):
         return {id for id, one in self._twin.trusts.items() if one["trustor_user_id"] == self.id}
 

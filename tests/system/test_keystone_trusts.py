@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from karbor.clients.elsewhere import Elsewhere
 from karbor.clients.identity import Identity
 from karbor.common.clock import Clock
 from karbor.db.database import Database
@@ -78,11 +79,20 @@ class Tenant:
 
     def credential(self):
         """A token by an application credential of the user."""
+        made = self.own_credential()
+        by = {name: made[f"application_credential_{name}"] for name in ("id", "secret")}
+        return self.token(methods=["application_credential"], application_credential=by)
+
+    def own_credential(self):
+        """A new application credential, as ``restore_auth`` takes it."""
         wish = {"application_credential": {"name": uuid.uuid4().hex}}
         path = f"/users/{self.id}/application_credentials"
         made = self.keystone.send("POST", path, wish, self.token())[0]["application_credential"]
-        by = {"id": made["id"], "secret": made["secret"]}
-        return self.token(methods=["application_credential"], application_credential=by)
+        return {f"application_credential_{name}": made[name] for name in ("id", "secret")}
+
+    def login(self):
+        """The user's own login, as ``restore_auth`` takes it."""
+        return {"user_id": self.id, "password": self._password}
 
     def trusts(self):
         """Ids of the trusts that the user has made."""
@@ -104,6 +114,14 @@ def identity(keystone, tmp_path_factory):
     settings = tmp_path_factory.mktemp("identity") / "karbor.conf"
     settings.write_text(keystone.settings())
     return Identity(make_conf([settings]))
+
+
+@pytest.fixture(scope="module")
+def elsewhere(keystone, tmp_path_factory):
+    """With the settings of ``identity``."""
+    settings = tmp_path_factory.mktemp("elsewhere") / "karbor.conf"
+    settings.write_text(keystone.settings())
+    return Elsewhere(make_conf([settings]))
 
 
 @pytest.fixture(scope="module")

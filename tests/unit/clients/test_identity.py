@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from karbor.clients.elsewhere import Elsewhere
 from karbor.clients.identity import Identity
 from karbor.common.retrying import Policy, Retrying
 from karbor.model import errors
@@ -39,6 +40,11 @@ def conf(keystone, tmp_path):
 @pytest.fixture
 def identity(conf):
     return Identity(conf(), retrying=Retrying(Policy(attempts=3), pause=lambda _seconds: None))
+
+
+@pytest.fixture
+def elsewhere(conf):
+    return Elsewhere(conf())
 
 
 class TestWithTheTwin(IdentitySuite):
