@@ -57,10 +57,10 @@ class TrustsOfMemory:
 class CloudHouse(House):
     """A worker with a cloud in which a tenant has an application of two servers."""
 
-    def __init__(self, root, volumes, *, without=()):
+    def __init__(self, root, volumes, *, without=(), hypervisors=None):
         self.cloud = MemoryCloud(without=without)
         self.project = self.cloud.project("alpha")
-        clock, environment = Clock(), Environment("here", str(root))
+        clock, environment = Clock(), Environment("here", str(root), hypervisors=hypervisors or {})
         plugins = [
             plugin(plugin.Settings(), environment) for plugin in (ServerProtection, ImageDataProtection, volumes)
         ]
