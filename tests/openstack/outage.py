@@ -12,8 +12,9 @@ _STATE = Path(os.environ.get("MINISTACK_DIR", "/var/lib/ministack"))
 
 def kill(daemon):
     """kill -9 of a daemon with all its children."""
-    pid = int((_STATE / "run" / f"{daemon}.pid").read_text())
-    os.killpg(pid, signal.SIGKILL)
+    noted = _STATE / "run" / f"{daemon}.pid"
+    os.killpg(int(noted.read_text()), signal.SIGKILL)
+    noted.unlink()  # else it might still be taken for one that runs: it is a zombie until somebody asks for its end
 
 
 def up(service, **settings):

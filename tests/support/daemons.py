@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does a test set up the three daemons as an operator does: settings, key, tables, banks, provider files?"""
 
+import os
 import socket
 import subprocess
 import time
@@ -48,13 +49,14 @@ class Installation:
     def worker(self):
         return self.daemons["karbor-protection"]
 
-    def manage(self, *words):
-        """The output of karbor-manage."""
+    def manage(self, *words, **variables):
+        """The output of karbor-manage, with these variables in its environment."""
         done = subprocess.run(
             [str(BIN / "karbor-manage"), "--config-file", str(self.settings), *words],
             capture_output=True,
             text=True,
             timeout=300,
+            env={**os.environ, **variables},
         )
         assert done.returncode == 0, (words, done.stdout, done.stderr)
         return done.stdout

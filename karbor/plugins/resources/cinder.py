@@ -121,12 +121,17 @@ class Cinder:
         busy = ("creating", "backing-up", "restoring", "restoring-backup", "downloading", "uploading")
         found = self._cloud.wait(
             settled,
-            lambda one: one is None or one["status"] not in busy,
+            lambda one: one is None or one["status"] not in busy or self._is_stuck(kind, one),
             what=f"{single} {id_} is still being made",
             deadline=_SECONDS,
         )
         if found is None:
             return
+        if found["status"] in busy:
+            raise errors.Conflict(
+                f"Cinder has left the {single} {id_} {found['status']}, and lets nobody remove it.",
+                next_action=f"let an administrator of the cloud reset its state, then remove the {single}",
+            )
         if found["status"] != "deleting":
             try:
                 self._api.delete(f"/{kind}/{id_}")
@@ -145,6 +150,14 @@ class Cinder:
             raise errors.StepFailed(
                 f"Cinder could not remove the {single} {id_}.", next_action="look at that resource in the cloud"
             )
+
+    def _is_stuck(self, kind: str, one: Item) -> bool:
+        """Whether a snapshot is said to be backed up and nobody does: so Cinder leaves it where its backup service is
+        ended in the middle, for good."""
+        if kind != "snapshots" or one["status"] != "backing-up":
+            return False
+        begun = [backup for backup in self.backups(one["volume_id"]) if backup["status"] == "creating"]
+        return not any(backup.get("snapshot_id") == one["id"] for backup in begun)
 
     def release(self, backup_id: str) -> None:
         """Remove a backup that no checkpoint needs, as soon as no later backup is built on it: now, or when those go.

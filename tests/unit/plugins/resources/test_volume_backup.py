@@ -196,3 +196,19 @@ def test_a_failed_backup_tells_what_cinder_says_and_can_be_abandoned(world):
     world.plugin.abandon(work)
     world.cloud.clock.pass_time(120)
     assert world.count("backup") == 0
+
+
+def test_a_snapshot_that_cinder_leaves_in_the_middle_is_told_and_not_waited_for():
+    """Its backup service does, where it is killed."""
+    world = World()
+    work = world.prepared()
+    (snapshot,) = world.cloud.things["volume_snapshot"].values()
+    snapshot["status"] = "backing-up"
+    begun = world.cloud.clock.monotonic()
+    with pytest.raises(errors.Conflict, match="left the snapshot") as refusal:
+        world.plugin.abandon(work)
+    assert "administrator" in refusal.value.next_action
+    assert world.cloud.clock.monotonic() - begun < 60
+    snapshot["status"] = "available"
+    world.plugin.abandon(work)
+    assert not world.cloud.things["volume_snapshot"]
