@@ -178,6 +178,24 @@ def test_a_freeze_is_recorded_and_the_guest_is_thawed(bench):
     assert len(bench.guest.run("cat /run/hook.log").splitlines()) == 2
 
 
+def test_a_guest_is_held_for_one_at_a_time_and_thawed_in_time_by_the_watchdog(bench):
+    holder, other = bench.driver, guestlab.driver(bench.uri, bench.root / "other", hold_seconds=1)
+    guest_id = bench.guest.id
+    assert holder.freeze(guest_id, "hold-1").held
+    assert bench.guest.agent("guest-fsfreeze-status") == "frozen"
+    second = other.freeze(guest_id, "hold-2")
+    assert not second.held and "frozen" in second.reason
+    assert not other.thaw(guest_id, "hold-2").held
+    assert bench.guest.agent("guest-fsfreeze-status") == "frozen"
+    assert holder.thaw(guest_id, "hold-1").held
+
+    assert other.freeze(guest_id, "hold-3").held
+    wait_for(lambda: bench.guest.agent("guest-fsfreeze-status") == "thawed")
+    found = other.thaw(guest_id, "hold-3")
+    assert not found.held and "thawed after 1 s" in found.reason
+    assert bench.leftovers() == []
+
+
 def test_a_required_freeze_that_is_not_possible_fails_and_leaves_nothing(bench):
     bench.guest.run(
         "(sleep 1; kill -STOP $(cat /run/qga.pid); sleep 8; kill -CONT $(cat /run/qga.pid))"
