@@ -9,6 +9,7 @@ import contextlib
 import importlib
 import socket
 import stat
+import struct
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -27,7 +28,7 @@ _MANY = 10_000_000  # entries of a directory
 #: What the libraries raise for what is damaged, and what follows from values that make no sense.
 _BROKEN = (
     *(OSError, MemoryError, ValueError, SystemError, RuntimeError, AttributeError, TypeError, LookupError),
-    ArithmeticError,
+    *(ArithmeticError, struct.error),
 )
 
 

@@ -10,10 +10,11 @@ _KEPT = 64
 
 
 class Window:
-    """``size`` bytes from ``offset`` of a disk, as a file object of a library: ``at(offset, length)`` gives bytes."""
+    """``size`` bytes from ``offset`` of a disk, as a file object of a library: ``at(offset, length)`` gives bytes.
+    ``told`` names what lies there, where that cannot be read."""
 
-    def __init__(self, at: Callable[[int, int], bytes], offset: int, size: int) -> None:
-        self.at, self.offset, self.size = at, offset, size
+    def __init__(self, at: Callable[[int, int], bytes], offset: int, size: int, *, told: str = "") -> None:
+        self.at, self.offset, self.size, self.told = at, offset, size, told
         self._position = 0
 
     def read(self, length: int = -1) -> bytes:

@@ -4,12 +4,12 @@
 import importlib
 import struct
 from collections.abc import Iterator
-from typing import Any
 
 from karbor.virt.files.disk import Window
 from karbor.virt.files.formats import recognise
+from karbor.virt.files.lvm import logical_volumes
 
-LIBRARIES = ("pyvsgpt", "pyvslvm")
+LIBRARIES = ("pyvsgpt",)
 _SECTOR = 512
 _EXTENDED = (0x05, 0x0F, 0x85)
 
@@ -49,15 +49,5 @@ def _inside(name: str, window: Window) -> Iterator[tuple[str, Window]]:
     if recognise(window) != "lvm2":
         yield name, window
         return
-    handle: Any = importlib.import_module("pyvslvm").handle()
-    handle.open_file_object(window)
-    handle.open_physical_volume_files_file_objects([window])
-    group = handle.get_volume_group()
-    for index in range(group.number_of_logical_volumes):
-        found = group.get_logical_volume(index)
-
-        def at(offset: int, length: int, found: Any = found) -> bytes:
-            got: bytes = found.read_buffer_at_offset(length, offset)
-            return got
-
-        yield f"{name}/{found.name}", Window(at, 0, found.size)
+    for found, place in logical_volumes(window):
+        yield f"{name}/{found}", place

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Are files read as they are on the disk, by a process that believes nothing and can do nothing else?"""
 
+import shutil
 import stat
 
 import pytest
@@ -93,6 +94,30 @@ def test_volumes_of_a_partitioned_disk_are_told_apart(ext4):
     assert content_of(box.get("p3", ["big"]))[1] == BIG
     with pytest.raises(errors.StepFailed, match=r"Say which volume.*p1 \(ext\)"):
         list(box.list(None, []))
+
+
+def test_volumes_of_a_gpt_keep_their_numbers_and_those_of_lvm2_their_names(ext4):
+    box = Box(BytesDisk(images.gpt([ext4, images.lvm(ext4), bytes(MIB)])))
+    told = [(entry["volume"], entry["format"], entry["readable"]) for entry in box.volumes()]
+    unknown = [(volume, "", False) for volume in ("p3/small", "p3/extra", "p4")]
+    assert told == [("p1", "ext", True), ("p3/root", "ext", True), *unknown]
+    for volume in ("p1", "p3/root"):
+        assert content_of(box.get(volume, ["big"]))[1] == BIG
+
+
+@pytest.mark.skipif(not shutil.which("mkfs.exfat"), reason="exfatprogs is not installed")
+def test_exfat_is_read(tmp_path):
+    box = Box(BytesDisk(images.exfat(tmp_path)))
+    assert {entry.name: stat.S_ISDIR(entry.mode) for entry in box.list(None, [])} == {"big": False, "deep": True}
+    assert content_of(box.get(None, ["big"]))[1] == BIG
+    assert content_of(box.get(None, ["deep", "name"]))[1] == b"deep\n"
+
+
+def test_a_part_of_a_file_is_read_alone(ext4):
+    box = Box(BytesDisk(ext4))
+    for offset, length in ((0, 10), (MIB - 5, 10), (len(BIG) - 5, 10), (len(BIG) + 9, 10), (3, 0)):
+        entry, data = box.read(None, ["big"], offset, length)
+        assert (entry.size, data) == (len(BIG), BIG[offset : offset + length])
 
 
 @pytest.mark.parametrize(
