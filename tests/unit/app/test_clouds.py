@@ -1,39 +1,42 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does a worker have a cloud exactly where the settings say so?"""
+"""Does a worker open what karbor-api sealed for it, with the settings of both?"""
 
 import pytest
-from oslo_config import cfg
 
-from karbor import conf as settings
-from karbor.app.clouds import open_clouds, open_named
+from karbor.app.clouds import open_clouds
+from karbor.clients.sealedlogins import LoginSeal
 from karbor.model import errors
+from tests.support.api import make_conf
+from tests.support.keystone_twin import keystone_twin
 
 
-def _conf(tmp_path, text):
-    path = tmp_path / "karbor.conf"
-    path.write_text(text)
-    conf = cfg.ConfigOpts()
-    settings.register_opts(conf)
-    conf(args=[], project="karbor", default_config_files=[str(path)], default_config_dirs=[])
-    return conf
+@pytest.fixture(scope="module")
+def keystone():
+    with keystone_twin() as twin:
+        yield twin
 
 
-LOGIN = "auth_type = password\nauth_url = http://keystone.invalid/v3\nusername = karbor\npassword = secret\n"
+def conf(keystone, tmp_path, more):
+    file = tmp_path / "karbor.conf"
+    file.write_text(f"{keystone.settings()}[clients]\ncloud_resources = true\nattempts = 1\n{more}")
+    return make_conf([file])
 
 
-def test_there_is_none_unless_the_settings_say_so(tmp_path):
-    assert open_clouds(_conf(tmp_path, f"[clients]\n{LOGIN}")) is None
+def test_a_login_that_was_sealed_leads_into_its_project(keystone, tmp_path):
+    key = tmp_path / "login.key"
+    LoginSeal.create(key)
+    given = {"username": "bob", "password": "secret", "project_id": "beta"}
+    sealed = LoginSeal.load(key).seal("restore-1", {"url": keystone.url, "kind": "password", "given": given})
+    clouds = open_clouds(conf(keystone, tmp_path, f"login_key_file = {key}\n"))
+    assert clouds.of_login("restore-1", sealed)().project_id == "beta"
+    with pytest.raises(errors.KeyUnavailable):
+        clouds.of_login("restore-2", sealed)()
 
 
-def test_there_is_one_and_nobody_is_asked_yet(tmp_path):
-    assert open_clouds(_conf(tmp_path, f"[clients]\ncloud_resources = true\n{LOGIN}")) is not None
+def test_without_the_setting_nobody_logs_in_elsewhere(keystone, tmp_path):
+    with pytest.raises(errors.NotSupported):
+        open_clouds(conf(keystone, tmp_path, "")).of_login("restore-1", "sealed")()
 
 
-def test_a_cloud_without_a_login_is_refused(tmp_path):
-    with pytest.raises(errors.ConfigurationError):
-        open_clouds(_conf(tmp_path, "[clients]\ncloud_resources = true\n"))
-
-
-def test_whoever_is_at_the_keyboard_must_say_how_to_log_in(tmp_path):
-    with pytest.raises(errors.ConfigurationError, match="how to log in"):
-        open_named(_conf(tmp_path, ""), "no such cloud in clouds.yaml")
+def test_without_clouds_there_are_none():
+    assert open_clouds(make_conf()) is None

@@ -2,6 +2,7 @@
 """Is a cloud opened for whoever asks, and for the tenant whose job it is, with one login each?"""
 
 import pytest
+from oslo_context.context import get_current
 
 from karbor.clients.openstack import CloudSettings
 from karbor.common import context
@@ -79,3 +80,32 @@ def test_what_services_say_of_themselves_is_asked_for_once(clouds, logins):
     for trust_id in ("one", "two", "three"):
         list(clouds.of_trust(trust_id).compute.servers())
     assert logins.memory.calls["compute", "GET", "/"] == 1
+
+
+def test_a_sealed_login_is_opened_for_its_purpose_when_it_is_needed_and_once(logins):
+    asked = []
+
+    def log_in(purpose, sealed):
+        asked.append((purpose, sealed))
+        return logins.memory.session("far"), "RegionOne"
+
+    clouds = Clouds(logins, CloudSettings(region="of ours"), log_in)
+    opened = clouds.of_login("restore-1", "sealed")
+    assert asked == []
+    assert opened() is opened()
+    assert opened().project_name == "far"
+    assert opened().compute.get("/flavors/detail").json() == {"flavors": []}, "its own region counts"
+    assert (asked, logins.asked) == ([("restore-1", "sealed")], [])
+
+
+def test_a_worker_without_a_key_says_that_it_cannot_log_in_elsewhere(clouds):
+    with pytest.raises(errors.NotSupported, match="cannot log in") as refusal:
+        clouds.of_login("restore-1", "sealed")()
+    assert "login_key_file" in refusal.value.next_action
+
+
+def test_a_token_is_another_one_for_a_while():
+    context.begin(request_id="req-1", auth_token="mine")
+    with context.with_token("other"):
+        assert get_current().auth_token == "other"
+    assert get_current().auth_token == "mine"
