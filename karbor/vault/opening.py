@@ -18,7 +18,7 @@ from karbor.vault.locks import Locks
 from karbor.vault.locktime import LockTime
 from karbor.vault.records import Records
 from karbor.vault.sealring import Sealers, SealRing
-from karbor.vault.store import ChunkStore
+from karbor.vault.store import UPLOADS, ChunkStore
 from karbor.vault.wrapping import Wrapping
 
 
@@ -51,6 +51,7 @@ class Means(Keyed):
         self.cache_dir = cache_dir
         self.compression_level = compression_level
         self.threads = threads
+        self.uploads = threading.Semaphore(UPLOADS)
         self.lock_time = LockTime(bank, clock)
 
 
@@ -123,6 +124,7 @@ class Opening:
             keys=keys,
             index_path=vault.cache_dir / f"{format.word(vault.bank.identity())}-{name}.index",
             compression_level=vault.compression_level,
+            uploads=vault.uploads,
         )
         shared: dict[str, Any] = {"prefix": store.prefix, "codec": store.codec}
         locks = Locks(vault.bank, clock=vault.clock, time=vault.lock_time, **shared)

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is what was just written really in the bank, and does every stream open from it to its last byte?"""
 
-import threading
 from collections.abc import Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Protocol
@@ -9,14 +8,13 @@ from typing import Protocol
 from karbor.model import errors
 from karbor.sdk.streams import Advance
 from karbor.vault import format
-from karbor.vault.pack import open_pack
+from karbor.vault.pack import Directory
+from karbor.vault.proof import PackProof
 from karbor.vault.recipe import Tree, Walk
 from karbor.vault.session import TICK
 from karbor.vault.store import ChunkStore
 
 _BATCH = 4096
-#: More than any pack of ours has: one chunk may stick out of the size it should have, and the directory follows.
-_LARGEST = format.PACK_SIZE + format.MAX_CHUNK + (1 << 20)
 
 
 class Written(Protocol):
@@ -40,15 +38,20 @@ class ReadBack:
         self._store = store
         self._advance = advance
         self._threads = threads
-        self._per_thread = threading.local()
+        self._proof = PackProof(store.bank, prefix=store.prefix, codec=store.codec)
         self._proven: set[bytes] = set()  # packs that were read
         self._there: set[bytes] = set()  # packs that were seen
         self._waiting: dict[bytes, int] = {}  # chunks to look up in one go, and how long they must be
 
     def index_objects(self, names: Iterable[str]) -> None:
-        """Read all packs that these index objects list. Raises IntegrityError, BankUnavailable."""
+        """Read all packs that these index objects list; those that were read since they were put must be there.
+        Raises IntegrityError, BankUnavailable."""
         for name in sorted(set(names)):
-            self._packs(self._listed(name))
+            directories = self._listed(name)
+            early = [directory for directory in directories if self._store.proven.take(directory.pack_id)]
+            for directory in early:
+                self._advance(self._there_still(directory))
+            self._packs(directory.pack_id for directory in directories)
             self._store.index_objects.prove(name)
 
     def _packs(self, pack_ids: Iterable[bytes]) -> None:
@@ -73,9 +76,21 @@ class ReadBack:
             self._walk(tree, base and Walk(base), tree.level, 0, tree.root)
         self._flush()
 
-    def _listed(self, name: str) -> Sequence[bytes]:
+    def _there_still(self, directory: Directory) -> int:
+        """The bytes of a pack that was proven already. One that went away, or is another, is read to say so."""
+        name = self._store.prefix + format.pack_name(directory.pack_id)
         try:
-            return [directory.pack_id for directory in self._store.index_objects.get(name)]
+            size = self._store.bank.stat(name).size
+        except errors.ObjectNotFound:
+            return 0
+        if size != directory.pack_size:
+            return 0
+        self._proven.add(directory.pack_id)
+        return size
+
+    def _listed(self, name: str) -> Sequence[Directory]:
+        try:
+            return self._store.index_objects.get(name)
         except errors.ObjectNotFound as fault:
             raise errors.IntegrityError(detail=f"index object {name} is missing in the bank") from fault
 
@@ -88,25 +103,11 @@ class ReadBack:
         return rest
 
     def _pack(self, pack_id: bytes) -> int:
-        name = format.pack_name(pack_id)
-        codec = self._store.codec
         try:
-            data = self._read(self._store.prefix + name)
-            for entry, plain in open_pack(codec, pack_id, data):
-                if codec.chunk_id(plain, flags=entry.flags) != entry.id:
-                    raise errors.IntegrityError(detail=f"{name}: chunk {entry.id.hex()} is not what it says")
+            return self._proof.read(pack_id)
         except (errors.ObjectNotFound, errors.IntegrityError) as fault:
             self._distrust(pack_id, gone=isinstance(fault, errors.ObjectNotFound))
-            raise errors.IntegrityError(detail=f"{name}: {fault.detail}") from fault
-        return len(data)
-
-    def _read(self, name: str) -> bytes | memoryview:
-        """A whole pack, in memory that this thread keeps for the next one."""
-        room: memoryview | None = getattr(self._per_thread, "room", None)
-        if room is None:
-            room = self._per_thread.room = memoryview(bytearray(_LARGEST))
-        size = self._store.bank.get_into(name, room)
-        return room[:size] if size < _LARGEST else self._store.bank.get(name)
+            raise errors.IntegrityError(detail=f"{format.pack_name(pack_id)}: {fault.detail}") from fault
 
     def _distrust(self, pack_id: bytes, *, gone: bool) -> None:
         """Let a new try, on whatever host, store what the pack holds elsewhere.

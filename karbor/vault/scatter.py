@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from itertools import chain, repeat
 from typing import NamedTuple
 
 from karbor.model import errors
@@ -21,7 +22,9 @@ from karbor.vault.store import REQUEST, ChunkStore, Group, grouped
 
 #: Requests under way, each of 4 MiB at most: enough to hide the round trip of an object store.
 _IN_FLIGHT = 8
-_PIECES = 8192  # of a window, about 600 MiB of a disk that was written in one go
+#: Pieces of a window; the last is about 600 MiB of a disk that was written in one go. The first are small, for nothing
+#: can be fetched before they are looked up.
+_PIECES = (256, 1024, 4096, 8192)
 _TICK = 1.0  # seconds between two questions whether the work is still wanted
 
 
@@ -72,10 +75,12 @@ class Scatter:
         at = start = 0
         pieces: dict[bytes, list[Piece]] = {}
         count = 0
+        rooms = chain(_PIECES, repeat(_PIECES[-1]))
+        room = next(rooms)
         for piece in _joined(self._tree.pieces(0, self._tree.size)):
-            if count >= _PIECES:
+            if count >= room:
                 yield self._window(pieces, piece.offset - start)
-                start, pieces, count = piece.offset, {}, 0
+                start, pieces, count, room = piece.offset, {}, 0, next(rooms)
             pieces.setdefault(piece.chunk, []).append(piece)
             count += 1
             at = piece.offset + piece.length

@@ -14,9 +14,10 @@ from typing import NamedTuple
 from karbor.model import errors
 from karbor.vault import format
 from karbor.vault.pack import Directory, PackBuilder
+from karbor.vault.proof import EarlyProof, PackProof
 from karbor.vault.store import ChunkStore
 
-_UPLOADS = 2  # packs under way besides the one that is filled: the bound of memory
+_UPLOADS = 2  # packs of one stream under way; of all together, the store says
 _NODES_HELD = 2 << 20
 TICK = 1.0  # seconds between two questions whether the work is still wanted
 
@@ -50,9 +51,9 @@ class Session:
         self._pack: PackBuilder | None = None
         self._nodes: dict[bytes, bytes] = {}  # kept together: a recipe is then looked up and read in few requests
         self._nodes_size = 0
-        self._room = threading.Semaphore(_UPLOADS)
         self._uploader = ThreadPoolExecutor(_UPLOADS, thread_name_prefix="vault-upload")
         self._uploads: list[Future[None]] = []
+        self._early = EarlyProof(PackProof(store.bank, prefix=store.prefix, codec=store.codec), store.proven)
         self._stored_lock = threading.Lock()  # guards what follows; held while an index object is put
         self._unlisted: list[Directory] = []
         self._entries = 0
@@ -66,6 +67,10 @@ class Session:
     def __exit__(self, *_: object) -> None:
         self.abort()
         self._uploader.shutdown(wait=True, cancel_futures=True)
+        for upload in self._uploads:
+            if upload.cancelled():
+                self._store.uploads.release()  # others wait for it
+        self._early.end()
 
     def abort(self) -> None:
         """Make every further ``claim`` and ``store`` fail."""
@@ -103,7 +108,7 @@ class Session:
         self._store_nodes()
         with self._pack_lock:
             if self._pack is not None and self._pack.entries:
-                self._send()
+                self._send(early=False)  # nothing is left to do meanwhile
         while wait(self._uploads, timeout=TICK).not_done:
             self._still_wanted()
         self._check()
@@ -125,18 +130,22 @@ class Session:
             self._pack = PackBuilder(self._store.codec)
         self._pack.add(chunk.id, flags=chunk.flags, size=chunk.size, body=chunk.body)
         if self._pack.full:
-            self._send()
+            self._send(early=True)
 
-    def _send(self) -> None:
+    def _send(self, *, early: bool) -> None:
         """Hand the open pack to the uploader. The wait is the back-pressure of a slow bank."""
         pack, self._pack = self._pack, None
         if pack is None:
             return
-        self._room.acquire()
+        self._store.uploads.acquire()
         self._uploads = [upload for upload in self._uploads if not upload.done()]
-        self._uploads.append(self._uploader.submit(self._upload, pack))
+        try:
+            self._uploads.append(self._uploader.submit(self._upload, pack, early=early))
+        except BaseException:
+            self._store.uploads.release()
+            raise
 
-    def _upload(self, pack: PackBuilder) -> None:
+    def _upload(self, pack: PackBuilder, *, early: bool) -> None:
         try:
             self._check()
             directory, parts = pack.finish()
@@ -156,9 +165,11 @@ class Session:
             self._fault = self._fault or fault
             raise
         finally:
-            self._room.release()
+            self._store.uploads.release()
         with self._claim_lock:
             self._claimed.difference_update(entry.id for entry in directory.entries)
+        if early:
+            self._early.submit(pack.pack_id)
 
     def _adopt(self) -> None:
         """Take packs into our index that others wrote and did not list (yet): our recipe refers to them."""

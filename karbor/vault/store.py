@@ -13,10 +13,13 @@ from karbor.vault.codec import Codec, open_chunk
 from karbor.vault.index import Index, Location
 from karbor.vault.indexobjects import IndexObjects
 from karbor.vault.keys import DomainKeys
+from karbor.vault.proof import Proven
 
 _GAP = 64 << 10  # reading this many useless bytes costs less than one more request
 REQUEST = 4 << 20  # bytes of one, unless a single chunk is larger
 _NODE_CACHE = 4 << 20
+#: Packs under way besides those that are filled, of all streams together: the bound of memory.
+UPLOADS = 3
 
 #: Chunks that are read with one request: where each lies, and its id.
 Group = Sequence[tuple[Location, bytes]]
@@ -50,14 +53,26 @@ class ByteCache:
 class ChunkStore:
     """The chunks of one domain: keys, cache of the index, and the bank behind them. Thread-safe."""
 
-    def __init__(self, bank: Bank, *, domain: str, keys: DomainKeys, index_path: Path, compression_level: int) -> None:
+    def __init__(
+        self,
+        bank: Bank,
+        *,
+        domain: str,
+        keys: DomainKeys,
+        index_path: Path,
+        compression_level: int,
+        uploads: threading.Semaphore,
+    ) -> None:
+        """``uploads``: one for each pack of the whole process that may be on its way into the bank."""
         self.bank = bank
+        self.uploads = uploads
         self.prefix = format.domain_prefix(domain)
         self.codec = Codec(keys, compression_level=compression_level)
         self.index = Index(index_path)
         self.index_objects = IndexObjects(bank, prefix=self.prefix, codec=self.codec, index=self.index)
         self._follow_lock = threading.Lock()
         self._nodes = ByteCache(_NODE_CACHE)
+        self.proven = Proven()
 
     def forget(self) -> None:
         """The key of the domain was destroyed: keep nothing of what it opened, neither here nor on this host's disk."""

@@ -192,7 +192,7 @@ class BankSuite(abc.ABC):
             room = bytearray(b"." * (size + 2))
             count = bank.get_into("a", memoryview(room)[1 : size + 1], offset)
             wanted = b"0123456789"[offset : offset + size]
-            assert (count, room[1 : count + 1]) == (len(wanted), wanted)
+            assert (count, bytes(room[1 : count + 1])) == (len(wanted), wanted)
             assert room[:1] == room[-1:] == b"."
         with pytest.raises(errors.ObjectNotFound):
             bank.get_into("b", memoryview(bytearray(5)))
