@@ -76,8 +76,7 @@ def refusals(origin: Origin, ids: Collection[str], given: Mapping[str, Any]) -> 
     if missing:
         how = f'give it in stack_parameters of OS::Heat::Stack, such as {{"{origin.name}": {{"{missing[0]}": "..."}}}}'
         found.append(_refusal(origin, f"the value of its hidden parameter {', '.join(missing)} is not kept", how))
-    declared = set(origin.template.get("parameters") or {})
-    unknown = sorted(set(given) - declared)
+    unknown = sorted(set(given) - set(origin.template.get("parameters") or {}) - set(origin.hidden))
     if unknown:
         found.append(_refusal(origin, f"it has no parameter {', '.join(unknown)}", ""))
     return found
@@ -117,7 +116,12 @@ def rebuilt(
         properties = dict(resources[name].get("properties") or {})
         changed = _filled(member, parts[member.id], properties, values, own)
         resources[name] = {**resources[name], "properties": changed}
-    parameters = {**_with_new_ids(dict(origin.parameters), outside), **given}
+    declared = document.get("parameters") or {}
+    parameters = {**_with_new_ids(dict(origin.parameters), outside), **_among(given, declared)}
+    environment = _with_new_ids(dict(origin.environment), outside)
+    below = {name: value for name, value in given.items() if name not in declared}  # of templates further down
+    if below:
+        environment["parameter_defaults"] = {**(environment.get("parameter_defaults") or {}), **below}
     return RebuiltTemplate(
         description=str(document.get("description") or ""),
         names={name: HeatResource(one.id, one.type) for name, one in members.items()},
@@ -125,10 +129,14 @@ def rebuilt(
         original={**document, "resources": resources},
         launch_with={
             "parameters": parameters,
-            "environment": _with_new_ids(dict(origin.environment), outside),
+            "environment": environment,
             "files": dict(origin.files),
         },
     )
+
+
+def _among(given: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in given.items() if name in names}
 
 
 def _filled(

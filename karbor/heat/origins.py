@@ -16,6 +16,7 @@ from karbor.model import errors
 if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud
 
+_VEIL = "******"  # what Heat shows in the place of a hidden value
 _DEPTH = 10  # of stacks in stacks; Heat itself allows 5 unless it is set otherwise
 _NETWORK = "OS::Neutron::"
 _GONE = ("DELETE_COMPLETE", "DELETE_IN_PROGRESS")
@@ -122,9 +123,11 @@ def _origin(cloud: "Cloud", stack: Mapping[str, Any], members: tuple[Member, ...
     template = heat.get(_path(stack, "/template")).json()
     environment = heat.get(_path(stack, "/environment")).json() or {}
     files = heat.get(_path(stack, "/files")).json() or {}
-    hidden = _hidden(template)
     given = environment.get("parameters") or {}
     defaults = environment.get("parameter_defaults") or {}
+    # A parameter may be hidden by a template further down: then only Heat knows.
+    veiled = {name: True for name, value in {**defaults, **given}.items() if value == _VEIL}
+    hidden = {**_hidden(template), **veiled}
     return Origin(
         id=stack["id"],
         name=stack["stack_name"],

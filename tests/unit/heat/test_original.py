@@ -78,6 +78,7 @@ def test_old_ids_of_what_comes_back_outside_become_new_ones():
     origin = stack(
         resources,
         {"web": ("s", SERVER)},
+        template={"parameters": {"net": {}, "colour": {}}},
         parameters={"net": "old-net", "colour": "red"},
         environment={"parameter_defaults": {"also": "old-net"}},
     )
@@ -86,6 +87,14 @@ def test_old_ids_of_what_comes_back_outside_become_new_ones():
     assert found.document["resources"]["web"]["properties"]["networks"] == [{"network": "new-net"}]
     assert found.launch["parameters"] == {"net": "new-net", "colour": "blue"}
     assert found.launch["environment"] == {"parameter_defaults": {"also": "new-net"}}
+
+
+def test_a_hidden_parameter_of_a_template_further_down_is_given_as_a_default():
+    origin = stack({}, {}, hidden=("deep",), environment={"parameter_defaults": {"size": 1}})
+    assert refusals(origin, set(), {"deep": "x"}) == []
+    launch = rebuilt(origin, {}, {}, {"deep": "x"}).launch
+    assert launch["parameters"] == {}
+    assert launch["environment"] == {"parameter_defaults": {"size": 1, "deep": "x"}}
 
 
 def test_data_from_what_is_not_there_is_refused():

@@ -93,6 +93,14 @@ def test_every_page_of_stacks_is_read(world):
     assert len(origins(world.cloud, set(), networks=True, page=2)) == 5
 
 
+def test_what_heat_veils_is_hidden_whatever_the_template_says(world):
+    environment = {"parameter_defaults": {"deep": "******", "size": 3}}
+    made = world.launch("data", SECRET, parameters={"key": "k"}, environment=environment)
+    (found,) = origins(world.cloud, set(made.values()), networks=False)
+    assert found.hidden == ("deep", "key")
+    assert found.environment["parameter_defaults"] == {"size": 3}
+
+
 def test_hidden_parameters_of_the_old_format_are_hidden_too(world):
     template = {
         "AWSTemplateFormatVersion": "2010-09-09",

@@ -88,8 +88,15 @@ class Orchestration(Service):
 
     @route("GET", "/stacks/{name}/{id_}/environment")
     def show_environment(self, request: Request, name: str, id_: str) -> Answer:
-        """With the values of hidden parameters in plain text: so does Heat."""
-        return Answer(200, self._one(request, id_).get("_environment", {}))
+        """Without the values of hidden parameters."""
+        stack = self._one(request, id_)
+        declared = stack["_template"].get("parameters") or {}
+        shown = {
+            section: {name: _HIDDEN if (declared.get(name) or {}).get("hidden") else value
+                      for name, value in entries.items()}
+            for section, entries in stack.get("_environment", {}).items()
+        }  # fmt: skip
+        return Answer(200, shown)
 
     @route("GET", "/stacks/{name}/{id_}/files")
     def show_files(self, request: Request, name: str, id_: str) -> Answer:
