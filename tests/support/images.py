@@ -144,7 +144,7 @@ def gpt(parts):
 
 
 def lvm(root):
-    """A physical volume with the logical volumes ``root`` (32 MiB, beginning with these bytes), ``small`` (12 MiB, in two
+    """A physical volume with the logical volumes ``root`` (32 MiB, beginning with these bytes), ``small`` (12 MiB, two
     pieces) and ``extra``. What LVM2 itself wrote in front of them is kept beside this module."""
     disk = bytearray(lzma.decompress((Path(__file__).parent / "data" / "lvm2-head.xz").read_bytes()))
     disk += bytes(63 * MIB)

@@ -98,7 +98,8 @@ class Cycle:
                 "restore", disk, parent=work.resource, saved=point.disks[target], stored=self.stored,
                 parent_results={"restore_prepare": work.results["restore_prepare"]},
             )  # fmt: skip
-            work.child_results[child.key] = self.disk.restore(child).result
+            done = self.disk.restore(child)
+            work.child_results[child.key] = done.result
             assert child.done == child.expected
             below.append(child)
         new_id = None if abandon == "before define" else self.domain.restore(work).new_id
@@ -111,12 +112,24 @@ class Cycle:
 
     def restore_work(self, point, **options):
         """The domain's work in a restore of a point."""
+        return self._lending_work("restore", point, DomainProtection.Restore.parse(options))
+
+    def verify_work(self, point, **options):
+        """The domain's work in a verification of a point."""
+        return self._lending_work("verify", point, DomainProtection.Verify.parse(options))
+
+    def _lending_work(self, operation, point, options):
+        children = [(ResourceKey(disk.type, disk.id, self.resource.id), disk) for disk in point.resources]
+        streams = {key: point.disks[disk.extra_info["target"]].streams.get("disk") for key, disk in children}
         return TwinWork(
-            "restore",
+            operation,
             self.resource,
-            options=DomainProtection.Restore.parse(options),
+            options=options,
+            children=children,
             saved=point.domain,
             stored=self.stored,
+            lendable={key: self.stored[id_] for key, id_ in streams.items() if id_ in self.stored},
+            shelf=self.driver.lent,
         )
 
     def _protect_disk(self, disk, parent_work, earlier):

@@ -61,7 +61,7 @@ class InstantRestore:
         self._serve()
         new_id = self._driver.begin_instant(definition, self._new, self._lent.socket, self._exports)
         self._tell(_RUNS)
-        wait_for(self._look, clock=self._clock, seconds=_FOREVER, check=work.check, first=0.5, longest=1.0)
+        wait_for(self._look, clock=self._clock, seconds=_FOREVER, check=work.check, first=0.2, longest=1.0)
         for path in self._paths.values():
             work.tell(DISK, path, "", ready=True)
         self._lent.end()

@@ -12,6 +12,7 @@ from karbor.model.resource import Resource, ResourceKey
 from karbor.sdk.mapping import WorldMap, renamed
 from karbor.sdk.protection import EarlierPoint, Found, Work
 from karbor.sdk.streams import Extent, Kind, Source, StreamInfo, StreamReader, Streams
+from karbor.sdk.testing.lending import Shelf, TwinLent
 
 if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud
@@ -98,6 +99,8 @@ class TwinWork(Work):
         mapping: Mapping[str, Mapping[str, str]] | None = None,
         once: Once | None = None,
         together: Mapping[str, frozenset[str]] | None = None,
+        lendable: Mapping[ResourceKey, bytes] | None = None,
+        shelf: Shelf | None = None,
     ) -> None:
         self.operation, self.operation_id, self.checkpoint_id = operation, f"job-{checkpoint_id}", checkpoint_id
         self.provider_id, self.project_id = "22222222-2222-4222-8222-222222222222", project_id
@@ -113,6 +116,9 @@ class TwinWork(Work):
         self.stop: errors.KarborError | None = None
         self.expected = self.done = 0
         self._once, self._together = once or Once(), dict(together or {})
+        self.told: list[tuple[str, str, str, bool]] = []
+        self._lendable, self._shelf = lendable, {} if shelf is None else shelf
+        self._lent: dict[tuple[ResourceKey, ...], TwinLent] = {}
         self._mapping = WorldMap.parse(mapping or {})
         self._cloud = cloud.watched(self.check) if cloud is not None else None
 
@@ -132,6 +138,16 @@ class TwinWork(Work):
         if found is None:
             return value
         return renamed(value, found[1]) if kind == NAMES else found[1]
+
+    def lend(self, resources: Sequence[ResourceKey], stream: str) -> TwinLent:
+        """What ``lendable`` holds of these; the same one for the same resources."""
+        if self._lendable is None:
+            raise errors.NotSupported("This worker cannot lend what is in a checkpoint.")
+        content = {key: self._lendable[key] for key in resources}
+        return self._lent.setdefault(tuple(resources), TwinLent(f"/lent/{self.operation_id}", content, self._shelf))
+
+    def tell(self, type: str, new_id: str, text: str, *, ready: bool = False) -> None:  # noqa: A002
+        self.told.append((type, new_id, text, ready))
 
     def expect(self, total_bytes: int) -> None:
         self.expected = total_bytes
