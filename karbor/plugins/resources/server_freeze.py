@@ -57,7 +57,11 @@ def hold(environment: Environment, work: Work) -> dict[str, Any]:
 
 
 def let_go(environment: Environment, work: Work) -> dict[str, Any]:
-    """Thaw the server; all its snapshots are taken. See Instant. Raises StepFailed where they must show it frozen."""
+    """Thaw the server; all its snapshots are taken. See Instant.
+
+    Where they must show it frozen, and do not: raises CaptureLost where it was thawed too early, which another attempt
+    may change, and StepFailed where it would not.
+    """
     begun = work.results["prepare_begin"]["freeze"]
     held, seconds, why = bool(begun["held"]), 0.0, str(begun["reason"])
     required = work.options.quiesce == "required"
