@@ -27,6 +27,7 @@ from karbor.model.resource import Resource
 from karbor.model.restore import Restore
 from karbor.model.scheduled_operation import ScheduledOperation
 from karbor.model.scheduled_run import ScheduledRun
+from karbor.model.selection import Choice, Pattern
 from karbor.model.trigger import Trigger
 from karbor.model.trust import Trust
 from karbor.model.verification import Verification
@@ -77,6 +78,7 @@ def _plans(rows, owner):
                 provider_id=owner.provider,
                 resources=(Resource("OS::Nova::Server", SERVER, owner.mark),),
                 parameters={"OS::Nova::Server": {"k": owner.mark}},
+                selection=(Choice("OS::Nova::Server", Pattern(tags=(owner.mark,))),),
                 status="started" if number == 1 else "suspended",
             )
         )
