@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many questions do listings and protects ask of a cloud, as a function of the number of servers and volumes?
 
-    python -m tools.bench.cloudcalls [--servers 1 10 100 1000] [--volumes 1] [--json FILE]
+    tools/bench/cloudcalls.py [--servers 1 10 100 1000] [--volumes 1] [--json FILE]
 
 On the cloud in memory, which answers at once: so a wait costs one or two looks, where a real cloud costs more.
 """
@@ -11,6 +11,8 @@ import json
 import sys
 from collections import Counter
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from karbor.plugins.resources.volume_backup import VolumeBackupProtection
 from karbor.plugins.resources.volume_data import VolumeDataProtection
