@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Of which parts of a template does a server that comes back consist?"""
 
+import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,8 +28,8 @@ def _server(work: Work, old: Mapping[str, Any], decided: Mapping[str, Any]) -> d
         "availability_zone": work.mapped("availability_zone", old["availability_zone"]),
         "key_name": decided["key_name"],
         "config_drive": old["config_drive"] or None,
-        "user_data": old["user_data"],
-        "user_data_format": "RAW" if old["user_data"] else None,
+        "user_data": user_data_text(old["user_data"]),
+        "user_data_format": "RAW" if user_data_text(old["user_data"]) else None,
     }
     if old["group"] and decided["group_id"]:
         found["scheduler_hints"] = {"group": decided["group_id"]}
@@ -44,6 +45,15 @@ def _server(work: Work, old: Mapping[str, Any], decided: Mapping[str, Any]) -> d
             }
         ]
     return {key: value for key, value in found.items() if value not in (None, "", [], {})}
+
+
+def user_data_text(kept: str | None) -> str:
+    """User data as a template takes it: Nova tells it in base64, and whatever is in a template is put into that again.
+    Empty where there is none, or it is no text, which a template cannot hold."""
+    try:
+        return base64.b64decode(kept or "").decode()
+    except ValueError:
+        return ""
 
 
 def root_volume(old: Mapping[str, Any]) -> Mapping[str, Any] | None:

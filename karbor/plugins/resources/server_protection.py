@@ -16,7 +16,7 @@ from karbor.plugins.resources import server_freeze
 from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import IMAGE, NETWORK, SERVER, VOLUME
 from karbor.plugins.resources.nova import Nova, described, fitting_flavor
-from karbor.plugins.resources.server_plan import parts, root_volume
+from karbor.plugins.resources.server_plan import parts, root_volume, user_data_text
 from karbor.sdk.mapping import OldNames
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
@@ -153,6 +153,8 @@ def _decide(work: Work) -> tuple[dict[str, Any], Sequence[errors.KarborError], S
             warnings.append(f"The server group {old['group']['name']!r} is gone: the server is in none.")
     if old["user_data"] is None:
         warnings.append("What user data the server was made with is not known: only administrators may see it.")
+    elif old["user_data"] and not user_data_text(old["user_data"]):
+        warnings.append("The user data that the server was made with is no text: no template can hold it.")
     held = {child.id for key, child in work.children if key.type == VOLUME}
     missing = [one["volume_id"] for one in old["volumes"] if one["volume_id"] not in held]
     warnings += [f"The volume {id_} is not in the checkpoint and will not be attached." for id_ in missing]

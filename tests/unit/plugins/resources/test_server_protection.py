@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is a server handed to Heat as it was, and is what cannot be as it was told before?"""
 
+import base64
+
 import pytest
 
 from karbor.heat.template import assemble
@@ -293,3 +295,19 @@ class TestMapped:
         work = world.work("restore", Plugin.Restore.parse({}), saved)
         work.results["restore_prepare"] = world.plugin.restore_prepare(work)
         assert list(plan.template) == list(world.plugin.restore(work).template)
+
+
+def test_user_data_comes_back_as_it_was_given(world):
+    text = "#!/bin/sh\necho hällo\n"
+    world.server["OS-EXT-SRV-ATTR:user_data"] = base64.b64encode(text.encode()).decode()
+    saved = world.protected()
+    properties = world.restored(saved)[world.server["id"]]["properties"]
+    assert (properties["user_data"], properties["user_data_format"]) == (text, "RAW")
+    assert not any("user data" in one for one in world.plan(saved).warnings)
+
+
+def test_user_data_that_no_template_can_hold_is_told(world):
+    world.server["OS-EXT-SRV-ATTR:user_data"] = base64.b64encode(b"\x1f\x8b\x08\xff").decode()
+    saved = world.protected()
+    assert "user_data" not in world.restored(saved)[world.server["id"]]["properties"]
+    assert any("is no text" in one for one in world.plan(saved).warnings)
