@@ -283,6 +283,25 @@ def test_a_plug_in_that_fails_proves_nothing(knowing):
     assert knowing.row(checkpoint.id).status == "available"
 
 
+def test_what_could_not_be_proven_of_one_resource_is_told_beside_what_was_found_of_the_others(knowing):
+    checkpoint = knowing.protect()
+
+    def verdict(work):
+        if work.resource.name == "two":
+            raise errors.StepFailed("two did not come up.", detail="its last words", next_action="try again")
+        return {"seen": work.resource.name}
+
+    knowing.plugin.verdict = verdict
+    verification = knowing.verify(checkpoint.id)
+    assert (verification.status, knowing.row(checkpoint.id).status) == ("fail", "available")
+    assert verification.report["details"] == {knowing.key("one"): {"seen": "one"}}
+    failed = verification.report["failed"][knowing.key("two")]
+    assert failed == {"reason": "two did not come up.", "detail": "its last words", "next_action": "try again"}
+    assert verification.resources_status == {knowing.key("one"): "available", knowing.key("two"): "error"}
+    assert verification.resources_reason == {knowing.key("two"): "two did not come up."}
+    assert verification.report["level"] == "data"
+
+
 def hold(house, name):
     """Make the plug-in stay at one file until it is ended; returns the event that says it is there."""
     there, free = threading.Event(), threading.Event()

@@ -89,3 +89,29 @@ def test_a_started_program_runs_beside_us_until_the_caller_ends_it():
     finally:
         process.terminate()
     assert process.wait(timeout=30) < 0
+
+
+def test_a_watched_program_is_looked_after_until_it_ends():
+    looks = []
+    command.run_watched(["sleep", "0.2"], check=lambda: looks.append(1), between=0.05)
+    assert looks
+
+
+def test_a_watched_program_ends_when_whoever_watches_may_not_go_on(tmp_path):
+    mark = tmp_path / "pid"
+
+    def check():
+        if mark.exists():
+            raise errors.Cancelled
+
+    script = f"import os, pathlib, time; pathlib.Path({str(mark)!r}).write_text(str(os.getpid())); time.sleep(600)"
+    with pytest.raises(errors.Cancelled):
+        command.run_watched(_python(script), check=check, between=0.05)
+
+
+def test_what_a_watched_program_fails_with_is_told():
+    with pytest.raises(errors.StepFailed) as caught:
+        command.run_watched(_python("import sys; sys.exit('the cause')"), check=lambda: None)
+    assert "the cause" in caught.value.detail
+    with pytest.raises(errors.Unavailable):
+        command.run_watched(["/nonexistent/program"], check=lambda: None)

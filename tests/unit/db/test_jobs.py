@@ -53,6 +53,19 @@ class TestClaims:
             with pytest.raises(errors.Conflict):
                 rows.jobs.create(full)
 
+    def test_a_job_that_is_bound_to_a_host_is_gone_on_with_there_alone(self, database):
+        _queue(database, make.job())
+        given = {"owner": "me", "provider_ids": [make.job().provider_id], "lease_ms": 1000}
+        with database.write() as rows:
+            job = rows.jobs.claim(**given, host="here")
+            rows.jobs.bind(job, "here")
+            rows.jobs.bind(job, "here")
+            rows.jobs.release(job)
+            assert rows.jobs.claim(**given, host="there") is None
+            assert rows.jobs.claim(**given, host="here").fence == job.fence + 1
+            with pytest.raises(errors.LeaseLost):
+                rows.jobs.bind(job, "there")
+
     def test_a_worker_that_does_some_operations_takes_no_others(self, database):
         _queue(database, make.job(operation="restore"))
         given = {"owner": "me", "provider_ids": [make.job().provider_id], "host": "here", "lease_ms": 1000}
