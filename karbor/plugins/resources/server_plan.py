@@ -65,22 +65,26 @@ def root_volume(old: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 
 def _volumes(work: Work, old: Mapping[str, Any]) -> list[HeatResource]:
-    """Those that the checkpoint holds are attached; others stay with whoever has them now."""
+    """Those that the checkpoint holds are attached; others stay with whoever has them now. One comes after the other:
+    Nova takes the device only for a wish, and names them in the order in which they come."""
     held = {child.id for key, child in work.children if key.type == VOLUME}
     root = root_volume(old)
+    ordered = sorted(old["volumes"], key=lambda one: (not one["device"], len(one["device"]), one["device"]))
+    attached = [one for one in ordered if one is not root and one["volume_id"] in held]
+    names = [f"{work.key.id}:{one['volume_id']}" for one in attached]
     return [
         HeatResource(
-            f"{work.key.id}:{one['volume_id']}",
+            names[place],
             "OS::Cinder::VolumeAttachment",
             {
                 "instance_uuid": reference(work.key.id),
                 "volume_id": reference(one["volume_id"]),
                 **({"mountpoint": one["device"]} if one["device"] else {}),
             },
+            depends_on=names[:place][-1:],
             shown=False,
         )
-        for one in old["volumes"]
-        if one is not root and one["volume_id"] in held
+        for place, one in enumerate(attached)
     ]
 
 

@@ -105,9 +105,11 @@ def test_a_server_of_an_image_boots_from_its_own_root_disk(world):
 
 def test_its_volumes_are_attached_where_they_were(world):
     found = world.restored(world.protected())
-    attached = [found[f"{world.server['id']}:{one['id']}"]["properties"] for one in world.volumes]
+    names = [f"{world.server['id']}:{one['id']}" for one in world.volumes]
+    attached = [found[name]["properties"] for name in names]
     assert [one["mountpoint"] for one in attached] == ["/dev/vdb", "/dev/vdc"]
     assert all(list(one["instance_uuid"]) == ["get_resource"] for one in attached)
+    assert "depends_on" not in found[names[0]] and len(found[names[1]]["depends_on"]) == 1, "one after the other"
 
 
 def test_a_server_of_a_volume_boots_from_that_volume():
