@@ -6,6 +6,7 @@ nobody a way to do that from elsewhere. Every disk says when it was taken (``tak
 not taken within the hold, and shows no certain instant.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from karbor.plugins.resources.cloudtypes import IMAGE, VOLUME
 from karbor.sdk.environment import Environment
 from karbor.sdk.protection import Work
 
+LOG = logging.getLogger(__name__)
 DRIVER = "libvirt"
 #: Cinder tells whole seconds on some back ends: so far apart two snapshots may seem that were taken at once.
 _TICK = 1.0
@@ -70,6 +72,10 @@ def let_go(environment: Environment, work: Work) -> dict[str, Any]:
         if required and not held:
             raise errors.CaptureLost(f"The server {work.resource.name} was not frozen until all was taken.", detail=why)
     found = _instant(work, held=held, seconds=seconds, why=why)
+    LOG.info(
+        "server taken server=%s consistency=%s skew=%s frozen=%s cause=%s",
+        work.key.id, found.consistency, found.skew, found.held, found.why,
+    )  # fmt: skip
     if required and found.why:
         raise _not_frozen(work, found.why)
     return found.to_dict()
