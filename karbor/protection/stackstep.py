@@ -146,10 +146,15 @@ class StackStep:
         self._put(container, f"{name}{suffix}", template.to_yaml().encode())
 
     def _reporter(self, template: Template) -> Report:
+        before: dict[str, BuiltResource] = {}
+
         def report(now: Sequence[BuiltResource]) -> None:
             for one in now:
                 part = template.names.get(one.name)
                 state = one.status.split("_", 1)[-1]
+                if before.get(one.name) == one:
+                    continue
+                before[one.name] = one
                 if part is not None and part.shown and one.physical_id and state in _SHOWN:
                     reason = plain(one.reason) if state == "FAILED" else ""
                     self._show(part.type, one.physical_id, _SHOWN[state], reason)

@@ -85,6 +85,12 @@ def test_only_what_users_know_is_shown():
     assert world.shown[-1] == ("OS::Nova::Server", found["new_ids"]["s"], "available", "")
 
 
+def test_each_change_is_shown_once():
+    world = World()
+    world.build(SERVER, VOLUME, PORT)
+    assert len(world.shown) == len(set(world.shown))
+
+
 def test_a_restore_that_leaves_nothing_to_heat_makes_no_stack():
     world = World()
     assert world.build(VOLUME) == {}
