@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What can be protected here, and what depends on what, in the live inventory?"""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from karbor.model import errors, graph
@@ -128,8 +128,7 @@ class ProtectableRegistry:
         choices = [Choice.from_dict(entry) for entry in plan.get("selection") or ()]
         found = Chosen()
         found.add(self.find(project_id, named), NAMED)
-        for choice in choices:
-            fitting = self._plugin_to_choose(choice.type).select(project_id, choice, limit=self._max_chosen)
+        for choice, fitting in self._selected(project_id, choices):
             found.add(fitting, choice.reason)
             if not fitting:
                 found.empty.append(choice.in_words())
@@ -144,6 +143,13 @@ class ProtectableRegistry:
                 next_action="give what shall be protected that name, tag or metadata, or change the plan",
             )
         return found
+
+    def _selected(self, project_id: str, choices: Sequence[Choice]) -> Iterator[tuple[Choice, Sequence[Resource]]]:
+        """Each choice with what it fits; one look through the resources of a type, however many choices there are."""
+        for type_ in dict.fromkeys(choice.type for choice in choices):
+            own = [choice for choice in choices if choice.type == type_]
+            fitting = self._plugin_to_choose(type_).select_each(project_id, own, limit=self._max_chosen)
+            yield from zip(own, fitting, strict=True)
 
     def require_choosable(self, choice: Choice) -> None:
         """Raise InvalidInput or NotSupported where nothing can be chosen so here. Asks nobody."""

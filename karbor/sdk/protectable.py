@@ -4,12 +4,11 @@
 import abc
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from karbor.model import errors
 from karbor.model.resource import Resource
-from karbor.model.selection import NAME, Choice, Traits
+from karbor.model.selection import NAME, Choice, Pattern, Traits
 from karbor.sdk.environment import Environment
 from karbor.sdk.options import Options
 
@@ -96,19 +95,28 @@ class Protectable(abc.ABC):
             after = page[-1].id
 
     def select(self, project_id: str, choice: Choice, *, limit: int) -> Sequence[Resource]:
-        """The resources that ``choice`` fits now. Not to be overridden.
+        """The resources that ``choice`` fits now; see ``select_each``."""
+        return self.select_each(project_id, [choice], limit=limit)[0]
 
-        Raises InvalidInput where it goes by what such resources do not have, and where it fits more than ``limit``.
+    def select_each(self, project_id: str, choices: Sequence[Choice], *, limit: int) -> Sequence[Sequence[Resource]]:
+        """For each of ``choices`` the resources that it fits now; all are looked through once. Not to be overridden.
+
+        Raises InvalidInput where a choice goes by what such resources do not have, or fits more than ``limit``.
         """
-        self.require_choosable(choice)
-        fitting = (found.resource for found in self.traits(project_id, choice) if choice.fits(found))
-        chosen = list(islice(fitting, limit + 1))
-        if len(chosen) > limit:
-            raise errors.InvalidInput(
-                f"More than {limit} resources are chosen by: {choice.in_words()}.",
-                next_action="choose fewer, or let the operator raise max_chosen",
-            )
-        return chosen
+        for choice in choices:
+            self.require_choosable(choice)
+        asked = choices[0] if len(choices) == 1 else Choice(self.resource_type, Pattern(name="*"))
+        found: list[list[Resource]] = [[] for _ in choices]
+        for traits in self.traits(project_id, asked):
+            for choice, chosen in zip(choices, found, strict=True):
+                if choice.fits(traits):
+                    chosen.append(traits.resource)
+                if len(chosen) > limit:
+                    raise errors.InvalidInput(
+                        f"More than {limit} resources are chosen by: {choice.in_words()}.",
+                        next_action="choose fewer, or let the operator raise max_chosen",
+                    )
+        return found
 
     def require_choosable(self, choice: Choice) -> None:
         """Raise InvalidInput where a plan cannot choose such resources so. Asks nobody."""

@@ -283,6 +283,17 @@ def test_choosing_costs_one_question_for_each_page(memory, asked):
     assert memory.calls["compute", "GET", "/servers/detail"] == 2
 
 
+def test_many_choices_of_a_type_cost_one_look_through_it(memory):
+    for number in range(4):
+        _add(memory, SERVER, "alpha", f"s{number}", tags=[f"t{number}"])
+    registry, cloud = _seen(memory)
+    choices = [{"type": SERVER, "tags": [f"t{number}"]} for number in range(5)]
+    chosen = registry.choose(cloud.project_id, {"resources": [], "selection": choices})
+    assert {one.name: reasons for one, reasons in chosen.resources} == {f"s{n}": [f"tag=t{n}"] for n in range(4)}
+    assert chosen.empty == [f"{SERVER} with tag=t4"]
+    assert memory.calls["compute", "GET", "/servers/detail"] == 1
+
+
 def test_what_a_job_made_for_a_while_is_never_found(memory):
     passing = {"karbor": "passing", "karbor_job": "j"}
     _add(memory, VOLUME, "alpha", "copy", metadata=passing)
