@@ -78,6 +78,11 @@ def test_a_restore_sees_what_its_children_became(control, domain):
     assert _work(control, domain, DOMAIN, results=results).child_results == {VDA: {"path": "/a"}}
 
 
+def test_a_parent_sees_what_the_phases_of_its_children_returned(control, domain):
+    results = {"Disk#vda@d:prepare_finish": {"taken_at": "now"}, "Domain#d:prepare_begin": {"frozen": True}}
+    assert _work(control, domain, DOMAIN, results=results).child_phases[VDA] == {"prepare_finish": {"taken_at": "now"}}
+
+
 def test_a_stream_is_stored_and_comes_back_for_whoever_restores(control, domain):
     content = bytes(range(256)) * 1000
     info = _work(control, domain, VDA).streams.write("disk", BytesStream(content))
