@@ -2,15 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is there a way to the data of a bank without Karbor? Lists, checks and restores checkpoints of a bank directory.
 
-Needs Python 3.11, zstandard, cryptography and the file of the master key; written from doc/source/reference/format.rst
-and sharing no code with Karbor. Reads damaged banks too: what cannot be read is reported, stays a hole in the output,
-and is marked in OUTPUT.map (a map file of GNU ddrescue).
+Needs Python 3.11, zstandard, cryptography and the master key; made from doc/source/reference/format.rst alone. Reads
+damaged banks too: what is lost is reported, stays a hole in the output, and is marked in OUTPUT.map (GNU ddrescue).
+Ends with 0: all is whole; 1: something is lost, as reported; 2: nothing could be done.
 
     karbor-read.py --bank DIR --key FILE list                       every checkpoint, and streams of no checkpoint
     karbor-read.py --bank DIR --key FILE check [ID]                 read everything, write nothing
     karbor-read.py --bank DIR --key FILE restore ID DIRECTORY       a checkpoint, or a stream by its id
-
-Ends with 0: all is whole; 1: something is lost, as reported; 2: nothing could be done.
 """
 
 import argparse
@@ -148,7 +146,7 @@ class Domain:
     def __init__(self, root, masters):
         self.root = root
         document = unwrapped(root.parent.parent, f"d/{root.name}/key/", masters)
-        self.label, self.places = document["label"], None
+        self.label = document["label"]
         self.pack_key = derive(bytes.fromhex(document["key"]), b"karbor 1 packs")
         self.object_key = derive(bytes.fromhex(document["key"]), b"karbor 1 objects")
         self.cipher = functools.lru_cache(1024)(lambda pack: AESGCM(derive(self.pack_key, b"karbor 1 pack", pack)))
@@ -173,6 +171,7 @@ class Domain:
             try:
                 document = json.loads(self.sealed(f"record/checkpoint/{path.name}"))
                 named.update(id_ for resource in document.get("resources", ()) for id_ in resource["streams"].values())
+                gone -= {path.name} if path.name in gone and self.locked(path.name) else set()
             except Lost as fault:
                 document = {"lost": str(fault)}
             if wanted in (None, path.name) and path.name not in gone and not document.get("void"):
@@ -181,35 +180,40 @@ class Domain:
             if path.name == wanted or (wanted is None and path.name not in named):
                 yield path.name, {"resources": [{"key": "stream", "streams": {path.name: path.name}}], "alone": True}
 
-    def learn(self):
+    def locked(self, name):
+        """Whether the tombstone of a checkpoint does not count: who may delete what had locks closes them first."""
+        holds = [f"hold/{path.name}" for path in self.root.glob(f"hold/checkpoint.{name}.*")]
+        found = [json.loads(self.sealed(place)) for place in (f"gone/record/checkpoint/{name}", *holds)]
+        return bool(holds) and not any(one.get("void") or one.get("event") == "close" for one in found)
+
+    @functools.cached_property
+    def places(self):
         """Where chunks lie, as index objects and packs that none lists tell; on disk, for there may be very many."""
-        if self.places is not None:
-            return
-        self.places = sqlite3.connect("")
+        places = sqlite3.connect("")
         columns = "id, pack, flags, offset, stored, size, PRIMARY KEY (id, pack)"
-        self.places.execute(f"CREATE TABLE place ({columns}) WITHOUT ROWID")
+        places.execute(f"CREATE TABLE place ({columns}) WITHOUT ROWID")
         known = set()
         for path in listed(self.root / "index"):
             try:
                 numbers = Numbers(self.sealed(f"index/{path.name}"), f"index/{path.name}")
                 if numbers.number() != 1:
                     raise Lost(f"index/{path.name} is of a version that this program does not know")
-                known.update(self._add(numbers.take(16), numbers) for _ in range(numbers.number()))
+                known.update(self._add(places, numbers.take(16), numbers) for _ in range(numbers.number()))
             except Lost as fault:
                 print(f"damaged, but packs may tell the same: {fault}")
         names = (path.name for shelf in listed(self.root / "pack") for path in listed(shelf))
         there = {bytes.fromhex(name) for name in names if re.fullmatch("[0-9a-f]{32}", name)}
         for pack in sorted(there - known):
             try:
-                self._add(pack, self._directory(pack))
+                self._add(places, pack, self._directory(pack))
             except (Lost, OSError) as fault:
                 print(f"nobody knows what lies in a pack: {fault}")
-        for pack in sorted(known - there):
-            print(f"missing: pack {pack.hex()}")
+        print(*(f"missing: pack {pack.hex()}\n" for pack in sorted(known - there)), sep="", end="")
+        return places
 
-    def _add(self, pack, numbers):
+    def _add(self, places, pack, numbers):
         rows = ((row[0], pack, *row[1:]) for row in numbers.chunks())
-        self.places.executemany("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?, ?, ?)", rows)
+        places.executemany("INSERT OR IGNORE INTO place VALUES (?, ?, ?, ?, ?, ?)", rows)
         return pack
 
     def _directory(self, pack):
@@ -220,14 +224,13 @@ class Domain:
         wanted = struct.pack(">8sHHI16s16s", b"KARBPACK", 1, 1, 0, bytes(16), pack)
         if mark != b"KARBPEND" or head != wanted or length > size - HEADER - TRAILER:
             raise Lost(f"{name} is damaged, or of a version that this program does not know")
-        sealed = content(path, size - TRAILER - length, length)
-        return Numbers(opened(self.cipher(pack), bytes(12), sealed, head, name), name)
+        tail = content(path, size - TRAILER - length, length)
+        return Numbers(opened(self.cipher(pack), bytes(12), tail, head, name), name)
 
     def _chunk(self, chunk_id):
         """The plain bytes of a chunk, from the first of its copies that opens."""
         reasons = []
-        places = self.places.execute("SELECT * FROM place WHERE id = ?", (chunk_id,)).fetchall()
-        for _, pack, flags, offset, stored, size in places:
+        for _, pack, flags, offset, stored, size in self.places.execute("SELECT * FROM place WHERE id=?", (chunk_id,)):
             what = f"chunk {chunk_id.hex()} in pack {pack.hex()}"
             try:
                 sealed = content(self.root / "pack" / pack.hex()[:2] / pack.hex(), offset, stored)
@@ -243,7 +246,6 @@ class Stream:
     """One stream of a domain. ``lost`` are ranges that could not be read: [offset, length, reason]."""
 
     def __init__(self, domain, stream_id):
-        domain.learn()
         root = json.loads(domain.sealed(f"stream/{stream_id}"))
         if (root["version"], root["leaf"], root["fanout"]) != (1, LEAF_SPAN, 1 << FANOUT_BITS):
             raise Lost(f"stream {stream_id} is of a version that this program does not know")
@@ -381,16 +383,14 @@ def main():
     parser.add_argument("--key", required=True, action="append", help="file of a master key; may be repeated")
     parser.add_argument("--resource", help="only this resource of the checkpoint")
     parser.add_argument("--stream", help="only streams of this name")
-    parser.set_defaults(id=None)
     verbs = parser.add_subparsers(dest="verb", required=True)
-    verbs.add_parser("list")
+    verbs.add_parser("list").set_defaults(id=None)
     verbs.add_parser("check").add_argument("id", nargs="?")
     restore = verbs.add_parser("restore")
     restore.add_argument("id")
     restore.add_argument("directory", help="made where it is missing; nothing in it is overwritten")
-    given = parser.parse_args()
     try:
-        return 0 if run(given) else 1
+        return 0 if run(parser.parse_args()) else 1
     except (OSError, ValueError) as fault:
         print(f"karbor-read: {fault}", file=sys.stderr)
         return 2

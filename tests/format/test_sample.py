@@ -111,6 +111,25 @@ def test_what_clean_up_left_is_read_from_the_description_alone(tmp_path, index_i
         assert done.content("disk") == data
 
 
+def test_a_tombstone_on_a_locked_checkpoint_does_not_count(tmp_path):
+    """Whoever deletes a checkpoint closes its locks first; a tombstone beside locks that are open is somebody's."""
+    bank = FilesystemBank(FilesystemBank.Settings(file_system_bank_path=str(tmp_path / "bank")))
+    bank.initialise()
+    vault = open_vault(bank, tmp_path / "cache")
+    domain = vault.domain("project")
+    for name in ("kept", "lifted"):
+        domain.put_record("checkpoint", name, {"version": 1, "resources": [], "plan": {"name": name}})
+        domain.lock_record("checkpoint", name, "hold", reason="a trial")
+    domain.lock_record("checkpoint", "lifted", "release")
+    records = domain._for_writing().records
+    records._bury("record/checkpoint/kept", {})  # what somebody with the keys of the service can do
+    domain.delete_record("checkpoint", "lifted")
+    vault.close()
+    text = Tool(tmp_path / "bank", KEY.secret, tmp_path).run("list").text
+    assert "kept" in text
+    assert "lifted" not in text
+
+
 def test_a_copy_is_read_from_the_description_alone(sample, tmp_path):
     bank = FilesystemBank(FilesystemBank.Settings(file_system_bank_path=str(tmp_path / "other")))
     bank.initialise()
