@@ -49,8 +49,13 @@ class RebuiltTemplate(Template):
 
 
 def brought_back(origin: Origin, ids: Collection[str]) -> list[Member]:
-    """The members of a stack that have one of these ids."""
-    return [one for one in origin.members if one.id in ids]
+    """The members of a stack that have one of these ids, and whose data or place it can take up again: an image that a
+    stack had fetched is restored outside of it."""
+    return [one for one in origin.members if one.id in ids and _can_be_of(one.type)]
+
+
+def _can_be_of(type_: str) -> bool:
+    return type_ == SERVER or type_ in _SOURCES or type_.startswith("OS::Neutron::")
 
 
 def refusals(origin: Origin, ids: Collection[str], given: Mapping[str, Any]) -> list[errors.KarborError]:
@@ -107,7 +112,7 @@ def rebuilt(
     ``parts``: what the plug-ins gave for its members, by original id. ``values``: the new id of everything that is
     there already, by its original id. Raises InvalidInput where data is to come from something that is not.
     """
-    members = {one.name: one for one in origin.members if one.id in parts and not one.nested}
+    members = {one.name: one for one in brought_back(origin, parts) if not one.nested}
     own = {one.id for one in members.values()}
     outside = {old: new for old, new in values.items() if old not in own}
     document = _with_new_ids(dict(origin.template), outside)

@@ -12,7 +12,7 @@ from karbor.common.waiting import wait_for
 from karbor.heat.building import Report
 from karbor.heat.division import Division, Part, divided
 from karbor.heat.options import StackOptions
-from karbor.heat.original import RebuiltTemplate, brought_back, linked, rebuilt, refusals
+from karbor.heat.original import VOLUME, RebuiltTemplate, brought_back, linked, rebuilt, refusals
 from karbor.heat.origins import Origin, origins
 from karbor.heat.serverkinds import Volume
 from karbor.heat.stack import StackBuilder
@@ -166,8 +166,13 @@ class Originals:
     def drop_copies(self, own: Mapping[str, Part]) -> Collection[str]:
         """Remove the restored volumes that members were made of: they have their data. Their ids."""
         kind = Volume(self._cloud, self._restore_id)
-        copies = {part.value for part in own.values() if isinstance(part, HeatParameter)}
+        volumes = {one.id for origin in self.origins for one in origin.members if one.type == VOLUME}
+        copies = {part.value for id_, part in own.items() if id_ in volumes and isinstance(part, HeatParameter)}
         for id_ in sorted(copies):
+            found = kind.look(id_)
+            if found is not None and not any(name.startswith("karbor") for name in found["metadata"]):
+                copies.discard(id_)  # no restore made it
+                continue
 
             def is_gone(id_: str = id_) -> bool | None:
                 return kind.remove(id_) or None

@@ -129,7 +129,7 @@ def test_a_stack_of_a_user_is_made_again_with_the_restored_data(stack):
     assert "hunter2" not in json.dumps(kept.to_dict())
     origin = Origin.from_dict(json.loads(json.dumps(kept.to_dict())))
     StackBuilder(HeatStacks(cloud), Clock(), lambda: None).remove(name, Template(""))
-    body = {"volume": {"size": 1, "name": f"{name}-restored"}}
+    body = {"volume": {"size": 1, "name": f"{name}-restored", "metadata": {"karbor": "restored"}}}
     restored = cloud.block_storage.post("/volumes", json=body).json()["volume"]["id"]
     cloud.wait(
         lambda: cloud.block_storage.get(f"/volumes/{restored}").json()["volume"],

@@ -3,7 +3,7 @@
 
 import pytest
 
-from karbor.heat.original import linked, rebuilt, refusals
+from karbor.heat.original import brought_back, linked, rebuilt, refusals
 from karbor.heat.origins import Member, Origin
 from karbor.model import errors
 from karbor.sdk.template import HeatParameter, HeatResource, reference
@@ -101,6 +101,15 @@ def test_data_from_what_is_not_there_is_refused():
     part = HeatResource("s", SERVER, {"image": reference("image@s")})
     with pytest.raises(errors.InvalidInput, match="image@s"):
         one({"type": SERVER, "properties": {}}, part)
+
+
+def test_an_image_of_a_stack_is_left_to_it():
+    resource = {"type": "OS::Glance::WebImage", "properties": {"location": "http://there"}}
+    origin = stack({"it": resource}, {"it": ("i", "OS::Glance::WebImage")}, parameters={"used": "i"})
+    assert brought_back(origin, {"i"}) == []
+    found = rebuilt(origin, {}, {"i": "new"}, {})
+    assert found.document["resources"] == {"it": resource}
+    assert found.launch["parameters"] == {"used": "new"}
 
 
 def test_the_kept_stack_is_not_changed():

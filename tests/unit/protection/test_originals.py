@@ -50,7 +50,7 @@ class World:
                         origins(self.cloud, {made["web"]}, networks=False)]  # fmt: skip
         for kind in ("stack", "server", "port", "network", "subnet"):
             self.memory.things[kind].clear()
-        copy = self.memory.volumes.add("alpha", "restored", b"precious")["id"]
+        copy = self.memory.volumes.add("alpha", "restored", b"precious", metadata={"karbor": "restored"})["id"]
         hand = self.memory.volumes.add("alpha", "by hand")["id"]
         self.ids = {**made, "copy": copy, "hand": hand}
         self.before = self.things()
@@ -188,6 +188,12 @@ def test_another_stack_of_the_name_is_left_alone():
     world.remove()
     assert world.stacks.find(f"shop-{RESTORE}") is None
     assert world.stacks.find("shop").status == "CREATE_COMPLETE"
+
+
+def test_a_volume_that_no_restore_made_is_never_removed(world):
+    world.memory.things["volume"][world.ids["copy"]]["metadata"] = {}
+    world.build()
+    assert world.ids["copy"] in world.memory.things["volume"]
 
 
 def graph_of(*resources):
