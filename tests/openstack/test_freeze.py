@@ -1,0 +1,272 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Do all disks of a server on a real cloud show one instant while it writes to them, and does it always go on?
+
+A writer in the guest appends a number to a file on each disk in turn, and waits until it is on the disk. So at every
+instant the files are as long as each other, or one longer in the order of the writing.
+"""
+
+import os
+import subprocess
+import time
+import uuid
+from pathlib import Path
+
+import pytest
+from keystoneauth1.identity import V3Password
+from keystoneauth1.session import Session
+
+from karbor.common.loading import plugin_class
+from tests.openstack.application import (
+    SECONDS,
+    remove_server,
+    remove_stack,
+    remove_volume,
+    wait_server,
+    wait_volume,
+)
+from tests.openstack.guest import Guest
+from tests.support.rest import PAUSE
+from tests.support.service import Embedded
+
+_REGISTER = Path(__file__).parents[2] / "tools" / "ministack" / "lib" / "register.py"
+PROVIDER = "6c1a0d5e-3b0f-4a52-9a0e-1d1e0b7c2a03"
+SERVER = "OS::Nova::Server"
+PLACES = ("/data", "/mnt/vdb", "/mnt/vdc")
+_URI = "qemu+unix:///system?socket={}/run/libvirt/libvirt-sock".format(
+    os.environ.get("MINISTACK_DIR", "/var/lib/ministack")
+)
+_SETTINGS = """[DEFAULT]
+auth_strategy = keystone
+report_interval = 2
+[jobs]
+lease = 10
+poll = 1
+[clients]
+cloud_resources = true
+region_name = {region}
+[libvirt]
+hold_seconds = 120
+[keystone_authtoken]
+auth_type = password
+auth_url = {url}
+www_authenticate_uri = {url}
+username = karbor
+password = {password}
+project_name = service
+user_domain_name = Default
+project_domain_name = Default
+"""
+_PROVIDER = """[provider]
+name = frozen
+id = {id}
+plugin = karbor-server-protection-plugin
+plugin = karbor-image-protection-plugin
+plugin = karbor-volume-snapshot-plugin
+bank = karbor-fs-bank-plugin
+enabled = True
+[file_system_bank_plugin]
+file_system_bank_path = {root}/bank
+"""
+_WRITER = """
+touch /tmp/stop; sleep 2; rm -f /tmp/stop; for p in {places}; do mkdir -p $p; : > $p/numbers; done; sync
+(n=0; while [ ! -e /tmp/stop ]; do n=$((n+1)); for p in {places}; do echo $n >> $p/numbers; done; done) \\
+>/dev/null 2>&1 </dev/null & echo begun
+"""
+
+
+class Ground:
+    """A server of an image with two volumes, and a worker of ours on its compute host."""
+
+    def __init__(self, tenant, root):
+        self.cloud, self.admin, self.name = tenant("demo"), tenant("admin"), f"freeze-{uuid.uuid4().hex[:6]}"
+        self.root, self.volumes, self.servers, self.images, self.checkpoints = root, [], [], [], []
+        self.service = self._service()
+
+    def _service(self):
+        url, password = os.environ["OS_AUTH_URL"], os.environ["OS_PASSWORD"]
+        region = os.environ.get("OS_REGION_NAME", "RegionOne")
+        register = ["/usr/bin/python3", str(_REGISTER), "service", password, region, "karbor"]
+        subprocess.run(register, check=True, timeout=300)
+        settings = _SETTINGS.format(url=url, password=password, region=region)
+        found = Embedded(self.root / "karbor", libvirt_uri=_URI, settings=settings)
+        (self.root / "karbor" / "providers.d").mkdir(parents=True)
+        provider = _PROVIDER.format(id=PROVIDER, root=self.root)
+        (self.root / "karbor" / "providers.d" / "frozen.conf").write_text(provider)
+        bank_class = plugin_class("karbor.protections", "karbor-fs-bank-plugin")
+        (self.root / "bank").mkdir()
+        bank_class(bank_class.Settings(file_system_bank_path=str(self.root / "bank"))).initialise()
+        return found
+
+    def served(self):
+        """A client of the service, which is started where it does not run."""
+        process = self.service.process
+        if process is None or process.poll() is not None:
+            self._start()
+        return self.service.rest
+
+    def _start(self):
+        self.service.start(seconds=300)
+        login = V3Password(
+            os.environ["OS_AUTH_URL"],
+            username="demo",
+            password=os.environ["OS_PASSWORD"],
+            project_name="demo",
+            user_domain_name="Default",
+            project_domain_name="Default",
+        )
+        rest = self.service.rest
+        rest.url = rest.url.rsplit("/", 1)[0] + f"/{self.cloud.project_id}"
+        rest.headers["X-Auth-Token"] = login.get_token(Session())
+        rest.wait_for(lambda: rest.get(f"/providers/{PROVIDER}")["provider"]["available"], SECONDS)
+
+    def make(self):
+        image = self._named("image", "/images", "images", "ministack-fast")
+        net = self._named("network", "/networks", "networks", "private")
+        flavor = self._named("compute", "/flavors", "flavors", "m1.micro")
+        for number in (1, 2):
+            body = {"volume": {"size": 1, "name": f"{self.name}-{number}"}}
+            made = self.cloud.block_storage.post("/volumes", json=body).json()["volume"]["id"]
+            self.volumes.append(made)
+        body = {"name": self.name, "flavorRef": flavor, "networks": [{"uuid": net}], "imageRef": image}
+        self.servers.append(self.cloud.compute.post("/servers", json={"server": body}).json()["server"]["id"])
+        wait_server(self.cloud, self.server, "ACTIVE")
+        for volume, device in zip(self.volumes, ("vdb", "vdc"), strict=True):
+            wait_volume(self.cloud, volume, "available")
+            attachment = {"volumeAttachment": {"volumeId": volume, "device": f"/dev/{device}"}}
+            self.cloud.compute.post(f"/servers/{self.server}/os-volume_attachments", json=attachment)
+            wait_volume(self.cloud, volume, "in-use")
+        self.guest.wait_until_up()
+        for device in ("vdb", "vdc"):
+            self.guest.format(device)
+        return self
+
+    @property
+    def server(self):
+        return self.servers[0]
+
+    @property
+    def guest(self):
+        return Guest(self.admin, self.server)
+
+    def reboot_hard(self):
+        """Nova destroys the domain, undefines it and makes it anew."""
+        self.cloud.compute.post(f"/servers/{self.server}/action", json={"reboot": {"type": "HARD"}})
+        wait_server(self.cloud, self.server, "ACTIVE")
+        self.guest.wait_until_up(PLACES[1:])
+
+    def write(self):
+        """Let the writer begin."""
+        self.guest.run(_WRITER.format(places=" ".join(PLACES)))
+
+    def held(self):
+        """Whether a guest is frozen just now."""
+        return bool(list(self.root.rglob("karbor-*.held")))
+
+    def plan(self, rest, **server):
+        resource = {"id": self.server, "type": SERVER, "name": self.name}
+        return rest.plan(PROVIDER, [resource], {SERVER: server, "OS::Glance::Image": {"root_disk": "host"}})
+
+    def restored(self):
+        """The guest that a stack has made."""
+        (found,) = [
+            one["id"]
+            for one in self.cloud.compute.get("/servers").json()["servers"]
+            if one["name"] == self.name and one["id"] != self.server
+        ]
+        return Guest(self.admin, found)
+
+    def stacks(self):
+        """Names of stacks with a server of ours."""
+        found = []
+        for one in self.cloud.orchestration.get("/stacks").json()["stacks"]:
+            path = f"/stacks/{one['stack_name']}/{one['id']}/resources"
+            parts = self.cloud.orchestration.get(path).json()["resources"]
+            ids = {part["physical_resource_id"] for part in parts}
+            servers = self.cloud.compute.get("/servers").json()["servers"]
+            if any(server["id"] in ids and server["name"] == self.name for server in servers):
+                found.append(one["stack_name"])
+        return found
+
+    def checkpoints_in_libvirt(self):
+        words = ["virsh", "-q", "-c", _URI, "checkpoint-list", self.guest.domain, "--name"]
+        return subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+
+    def remove(self):
+        for stack in self.stacks():
+            remove_stack(self.cloud, stack)
+        for server in self.servers:
+            remove_server(self.cloud, server)
+        for image in self.images:
+            self.cloud.image.delete(f"/images/{image}")
+        rest = self.served()
+        for checkpoint in self.checkpoints:
+            path = f"/providers/{PROVIDER}/checkpoints/{checkpoint}"
+            rest.send("DELETE", path)
+            rest.wait(path, "checkpoint", ("deleted", "error-deleting"), SECONDS)
+        self.service.kill()
+        for volume in self.volumes:
+            remove_volume(self.cloud, volume)
+
+    def _named(self, service, path, key, name):
+        (found,) = [one for one in getattr(self.cloud, service).get(path).json()[key] if one["name"] == name]
+        return found["id"]
+
+
+@pytest.fixture(scope="module")
+def ground(tenant, tmp_path_factory):
+    found = Ground(tenant, tmp_path_factory.mktemp("freeze"))
+    try:
+        yield found.make()
+    finally:
+        found.remove()
+
+
+def numbers(guest):
+    """The numbers in the file on each disk, in the order of the writing."""
+    return [guest.run(f"cat {place}/numbers").splitlines() for place in PLACES]
+
+
+def test_a_guest_whose_worker_is_killed_while_it_is_frozen_goes_on(ground):
+    rest = ground.served()
+    ground.write()
+    plan = ground.plan(rest, quiesce="try")
+    ground.checkpoints.append(rest.start_checkpoint(plan))
+    deadline = time.monotonic() + SECONDS
+    while not ground.held():
+        assert time.monotonic() < deadline, ground.service.log()[-3000:]
+        PAUSE.wait(0.01)
+    ground.service.kill()
+    seen = [ground.guest.run("tail -n 1 /data/numbers") for _ in range(2)]  # a frozen guest answers nobody
+    assert int(seen[0]) < int(seen[1])
+
+    rest = ground.served()
+    assert not ground.held()
+    found = rest.checkpoint(plan, ground.checkpoints[-1], seconds=SECONDS)
+    assert found["status"] == "available", found
+    ground.guest.run("true")
+
+
+def test_all_disks_of_a_restored_server_show_one_instant(ground):
+    rest = ground.served()
+    ground.write()
+    plan = ground.plan(rest, quiesce="required")
+    first = rest.protect(plan, SECONDS)
+    ground.reboot_hard()
+    ground.write()
+    second = rest.protect(plan, SECONDS)
+    ground.checkpoints += [first["id"], second["id"]]
+    assert [one["consistency"] for one in (first, second)] == ["filesystem", "filesystem"]
+    assert second["mode"] == "incremental" and second["sizes"]["read"] < second["sizes"]["logical"] / 50
+    assert ground.checkpoints_in_libvirt() == []
+    remove_server(ground.cloud, ground.server)
+
+    restored = rest.restore(second, {}, SECONDS)
+    assert restored["status"] == "success", restored
+    made = (key.split("#") for key in restored["resources_status"])
+    ground.images += [id_ for type_, id_ in made if type_ == "OS::Glance::Image"]
+    guest = ground.restored()
+    guest.wait_until_up(PLACES[1:])
+    files = numbers(guest)
+    assert all(lines == [str(number + 1) for number in range(len(lines))] for lines in files)
+    root, vdb, vdc = map(len, files)
+    assert root >= vdb >= vdc >= root - 1 > 0, (root, vdb, vdc)
