@@ -108,6 +108,8 @@ def _entered(call: Call) -> Entered | None:
             raise errors.InvalidInput("restore_target names another cloud: restore_auth must say how to log in there.")
         return None
     login = Login.parse(url, auth)
+    if _is_ours(call, login) and login.region not in ("", call.services.conf[GROUP].region_name):
+        raise errors.InvalidInput("restore_auth: region_name chooses in other clouds, and not in this one.")
     if login.kind == TOKEN and not ours:
         raise errors.InvalidInput("restore_auth: a token of this cloud is of no use in another one.")
     if not _is_ours(call, login):

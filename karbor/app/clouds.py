@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Does this process look into a cloud, and how is it reached?"""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from oslo_config import cfg
 
-from karbor.clients.elsewhere import Elsewhere, Login
+from karbor.clients.elsewhere import Elsewhere, Login, normal
 from karbor.clients.identity import Identity
 from karbor.clients.openstack import Cloud, CloudSettings
 from karbor.clients.sealedlogins import LoginSeal
@@ -27,15 +28,20 @@ def open_clouds(conf: cfg.ConfigOpts) -> Clouds | None:
     timeout = float(own.request_timeout)
     retries = Policy(attempts=own.attempts, backoff=own.retry_delay, deadline=timeout * own.attempts)
     settings = CloudSettings(own.region_name, own.interface, timeout, retries)
-    return Clouds(Identity(conf), settings, _logins(conf) if own.login_key_file else None)
+    identity = Identity(conf)
+    return Clouds(identity, settings, _logins(conf, identity) if own.login_key_file else None)
 
 
-def _logins(conf: cfg.ConfigOpts) -> Logins:
-    elsewhere, path = Elsewhere(conf), Path(conf[GROUP].login_key_file)
+def _logins(conf: cfg.ConfigOpts, identity: Identity) -> Logins:
+    elsewhere, own = Elsewhere(conf), conf[GROUP]
 
-    def log_in(purpose: str, sealed: str) -> tuple[Any, str]:
-        login = Login.from_dict(LoginSeal.load(path).open(purpose, sealed))
-        return elsewhere.session(login), login.region
+    def log_in(purpose: str, sealed: str) -> tuple[Any, Mapping[str, Any]]:
+        login = Login.from_dict(LoginSeal.load(Path(own.login_key_file)).open(purpose, sealed))
+        session = elsewhere.session(login)
+        if login.url == normal(identity.url()):
+            return session, {"region": login.region or own.region_name}
+        # What of another cloud is internal can mostly not be reached from here.
+        return session, {"region": login.region, "interface": "public"}
 
     return log_in
 

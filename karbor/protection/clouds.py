@@ -3,7 +3,7 @@
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 KEPT = 64  # clouds of trusts whose connections are kept; the one that was not used for longest is let go
 
 
-#: The session, and the region that is wanted, of a login that was sealed for a purpose.
-Logins = Callable[[str, str], tuple[Any, str]]
+#: The session of a login that was sealed for a purpose, and what of CloudSettings is different there.
+Logins = Callable[[str, str], tuple[Any, Mapping[str, Any]]]
 
 
 class Clouds:
@@ -71,9 +71,9 @@ class Clouds:
 
         def open_once() -> Cloud:
             if not opened:
-                session, region = self._logins(purpose, sealed)
-                # Another cloud has regions, and versions of its services, of its own.
-                opened.append(Cloud(session, replace(self._settings, region=region)))
+                session, other = self._logins(purpose, sealed)
+                # Another cloud has versions of its services of its own.
+                opened.append(Cloud(session, replace(self._settings, **other)))
             return opened[0]
 
         return open_once
@@ -82,7 +82,7 @@ class Clouds:
         return Cloud(session, self._settings, discovery_cache=self._discovered)
 
 
-def _nobody(_purpose: str, _sealed: str) -> tuple[Any, str]:
+def _nobody(_purpose: str, _sealed: str) -> tuple[Any, Mapping[str, Any]]:
     raise errors.NotSupported(
         "This worker cannot log in at other clouds.",
         next_action="let the operator set login_key_file in [clients] for karbor-protection, too",

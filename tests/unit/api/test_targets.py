@@ -126,6 +126,9 @@ class TestInThisCloud:
         caller.refused(400, auth={"project_name": "other"}, parameters={"OS::Nova::Server": {"strange": 1}})
         assert ours.trusts == {}
 
+    def test_a_region_is_not_chosen_by_users(self, caller):
+        assert "region_name" in caller.refused(400, auth={"project_name": "other", "region_name": "west"})
+
     def test_a_project_without_a_role_is_refused(self, caller, ours):
         assert "was refused" in caller.refused(400, auth={"project_name": "beta"})
         assert ours.trusts == {}

@@ -40,3 +40,16 @@ def test_without_the_setting_nobody_logs_in_elsewhere(keystone, tmp_path):
 
 def test_without_clouds_there_are_none():
     assert open_clouds(make_conf()) is None
+
+
+@pytest.mark.parametrize(("there", "wanted"), [(False, ("west", "internal")), (True, ("", "public"))])
+def test_only_of_this_cloud_are_inner_addresses_and_its_region_used(keystone, tmp_path, there, wanted):
+    key = tmp_path / "login.key"
+    LoginSeal.create(key)
+    url = "http://there.invalid/v3" if there else keystone.url
+    sealed = LoginSeal.load(key).seal(
+        "r", {"url": url, "kind": "password", "given": {"username": "u", "password": "p"}}
+    )
+    more = f"login_key_file = {key}\nregion_name = west\ninterface = internal\n"
+    cloud = open_clouds(conf(keystone, tmp_path, more)).of_login("r", sealed)()
+    assert (cloud._settings.region, cloud._settings.interface) == wanted

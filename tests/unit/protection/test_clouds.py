@@ -87,7 +87,7 @@ def test_a_sealed_login_is_opened_for_its_purpose_when_it_is_needed_and_once(log
 
     def log_in(purpose, sealed):
         asked.append((purpose, sealed))
-        return logins.memory.session("far"), "RegionOne"
+        return logins.memory.session("far"), {"region": "RegionOne"}
 
     clouds = Clouds(logins, CloudSettings(region="of ours"), log_in)
     opened = clouds.of_login("restore-1", "sealed")
