@@ -31,8 +31,8 @@ OPTS: list[cfg.Opt] = [
         "trust_roles",
         default=["member", "reader"],
         help="Roles that a user hands on to Karbor by a trust, for schedules and for work in the cloud: those of this "
-        "list that the user has. The fewest that the services used ask for, with the roles that those imply: Heat hands on "
-        "all that it sees.",
+        "list that the user has. The fewest that the services used ask for, with the roles that those imply: Heat "
+        "hands on all that it sees.",
     ),
     cfg.ListOpt(
         "restore_targets",
