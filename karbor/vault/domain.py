@@ -176,8 +176,9 @@ class Domain(Locking):
     def read_back(self, infos: Iterable[Written], advance: Advance) -> None:
         """Prove from the bank that these streams are there and whole.
 
-        Reads every pack that these writes made and names every chunk anew; of older packs it asks whether they are
-        there, and reads those that nobody has proven yet. Parts that a stream has in common with its base were proven
+        Reads every pack that these writes made and names every chunk anew. Those that this process read since they were
+        put need not be read again, once; they must be there. So must older packs, and those that nobody has proven yet
+        are read. Parts that a stream has in common with its base were proven
         with the base and are not followed.
         ``advance`` is told the bytes read: about ``bytes_stored`` of all infos. Raises IntegrityError, BankUnavailable.
         """

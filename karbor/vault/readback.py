@@ -28,7 +28,8 @@ class Written(Protocol):
 
 
 class ReadBack:
-    """One proof. Reads every new pack from the bank, opens and names every chunk anew. Older packs must be there, and
+    """One proof. Reads every new pack from the bank, opens and names every chunk anew; those of which that was done
+    while the stream was written must still be there (``karbor/vault/proof.py``). Older packs must be there, too, and
     those that nobody ever read back are read now.
 
     What the base has at the same place is not followed: it was proven with the base, and the base stands.
