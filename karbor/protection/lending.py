@@ -6,6 +6,7 @@ operator, and not to a row: whoever began it looks after it, and ends it.
 """
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,6 +23,7 @@ from karbor.protection.exportprocess import ExportProcess
 from karbor.protection.exports import arguments_of, place_from
 from karbor.sdk.lending import Lent
 
+LOG = logging.getLogger(__name__)
 _LASTS = timedelta(days=30)  # whoever needs it longer has it begun anew
 _SERVE_SECONDS = 120.0
 
@@ -111,6 +113,15 @@ class Lender:
         """What a job lends for one resource; the same whenever it is asked for. Nothing is begun yet."""
         digest = hashlib.sha256(owner.text.encode()).hexdigest()[:8]
         return LentStreams(self._home / f"{job_id}-{digest}", loan, self._settings, clock=self._clock, check=check)
+
+    def sweep(self, is_live: Callable[[str], bool]) -> None:
+        """End what is still lent for jobs that have ended: whoever should have done so died before."""
+        for directory in sorted(self._home.glob("*")):
+            if not is_live(directory.name.rpartition("-")[0]):
+                process = ExportProcess(directory)
+                process.stop(self._clock)
+                process.remove()
+                LOG.info("lent for a job that has ended, removed directory=%s", directory)
 
 
 def lender_from(conf: cfg.ConfigOpts, clock: Clock) -> Lender:

@@ -42,6 +42,8 @@ class Watcher:
             rows.services.heartbeat(binary=self._binary, host=self._environment.host)
         for provider in self._parts.providers:
             self._describe(provider)
+        if self._parts.lender is not None:
+            self._parts.lender.sweep(self._is_live)
 
     def _loop(self) -> None:
         while not self._stop.wait(self._interval):
@@ -76,6 +78,13 @@ class Watcher:
                 self._unrecovered.discard(name)
             except errors.KarborError as fault:
                 LOG.warning("hypervisor not usable hypervisor=%s %s", name, fault.operator_text())
+
+    def _is_live(self, job_id: str) -> bool:
+        with self._parts.database.read() as rows:
+            try:
+                return rows.jobs.get(job_id).state in ("queued", "running")
+            except errors.NotFound:
+                return False
 
     def _is_wanted(self, scope: str, token: str) -> bool:
         """Whether a job will come back for the capture of checkpoint ``token``."""

@@ -65,6 +65,16 @@ def test_streams_are_read_as_they_are_by_whoever_finds_the_socket(house):
     assert list((house.root / "lent").iterdir()) == []
 
 
+def test_what_is_lent_for_a_job_that_has_ended_is_swept_away(house):
+    lent = lend(house)
+    lent.keep_up()
+    lender = Lender("here", house.root / "lent", [], Clock())
+    lender.sweep(lambda job_id: job_id == "job")
+    assert read(lent, KEYS[0]) == CONTENT[KEYS[0]]
+    lender.sweep(lambda _job_id: False)
+    assert list((house.root / "lent").iterdir()) == []
+
+
 def test_one_alone_has_the_empty_name(house):
     lent = lend(house, KEYS[:1])
     with contextlib.closing(_Ended(lent)):
