@@ -88,8 +88,8 @@ class Subnet(NetworkKind):
     renamed: ClassVar[Mapping[str, str]] = {"network": "network_id"}
 
     def body(self, properties: Item) -> dict[str, Any]:
-        """No gateway is an empty text in a template."""
-        found = super().body(properties)
+        """No gateway is an empty text in a template; what says nothing else is of IPv4 there."""
+        found = {"ip_version": 4, **super().body(properties)}
         return {**found, "gateway_ip": found["gateway_ip"] or None} if "gateway_ip" in found else found
 
 
