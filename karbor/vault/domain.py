@@ -178,8 +178,7 @@ class Domain(Locking):
 
         Reads every pack that these writes made and names every chunk anew. Those that this process read since they were
         put need not be read again, once; they must be there. So must older packs, and those that nobody has proven yet
-        are read. Parts that a stream has in common with its base were proven
-        with the base and are not followed.
+        are read. Parts that a stream has in common with its base were proven with the base and are not followed.
         ``advance`` is told the bytes read: about ``bytes_stored`` of all infos. Raises IntegrityError, BankUnavailable.
         """
         wanted = list(infos)
