@@ -25,6 +25,7 @@ PATIENCE = 3600.0
 _FOREVER = 3650 * 24 * 3600.0
 _RUNS = "The guest runs. Until all of its disks are here, it needs the checkpoint; what it lacks is copied."
 _WAITS = "The guest was started, and now waits for the checkpoint"
+_STANDS = "All of its disks are here. The guest stands still; the restore ends when it runs again, or is off."
 RISK = "Until the restore has ended well, cancelling it removes the guest, with all that it has written since."
 
 
@@ -79,6 +80,11 @@ class InstantRestore:
         except errors.Unavailable as fault:
             trouble = fault
         self._count(pulls)
+        if pulls and all(pull.independent for pull in pulls):
+            return True
+        if self._done == self._sizes and trouble is None:
+            self._tell(_STANDS)  # for as long as somebody likes
+            return None
         still = self._clock.monotonic() - self._moved
         if trouble is not None:
             self._tell(f"{_WAITS}: {trouble.message}")
@@ -91,7 +97,7 @@ class InstantRestore:
                 detail=why,
                 next_action="verify the checkpoint, and look at the bank",
             )
-        return True if pulls and all(pull.independent for pull in pulls) else None
+        return None
 
     def _serve(self) -> None:
         self._lent.keep_up()

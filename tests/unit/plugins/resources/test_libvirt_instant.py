@@ -77,6 +77,20 @@ def test_a_copy_that_stands_still_for_too_long_fails_with_a_reason(cycle):
         restore._look()
 
 
+def test_a_guest_that_somebody_has_paused_is_waited_for_however_long_that_takes(cycle):
+    work, decided = prepared(cycle)
+
+    class Paused(InstantRestore):
+        def _count(self, pulls):
+            self._done = dict(self._sizes)
+
+    restore = Paused(cycle.driver, work, _new(decided), SIZES, patience=0)
+    restore._lent.keep_up()
+    cycle.driver.begin_instant("<domain>web</domain>", _new(decided), "/nothing", {"vda": "a", "vdb": "b"})
+    assert restore._look() is None
+    assert "stands still" in work.told[-1][2]
+
+
 def test_nothing_is_left_of_one_that_was_cancelled(cycle):
     before = dict(cycle.driver.files)
     cycle.restore(cycle.protect("cp-1"), restore_name="copy", instant=True, abandon=True)
