@@ -72,9 +72,15 @@ def _trigger(body, number):
 
 
 def _plan(body, number):
-    """There is one published policy."""
+    """There is one published policy. A plan names something, or chooses of one type by something."""
     if body.get("policy"):
         body["policy"] = SHARED["policy_id"]
+    for choice in body.get("selection", ()):
+        choice["type"] = RESOURCE["type"]
+        if not any(choice.get(name) for name in ("tags", "metadata", "name")):
+            choice["name"] = "*"
+    if "provider_id" in body and not body.get("selection"):
+        body["resources"] = [RESOURCE]
 
 
 def _policy(body, number):
