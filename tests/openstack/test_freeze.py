@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Do all disks of a server on a real cloud show one instant while it writes to them, and does it always go on?
 
-A writer in the guest appends a number to a file on each disk in turn, and waits until it is on the disk. So at every
-instant the files are as long as each other, or one longer in the order of the writing.
+A writer in the guest appends a number to a file on each disk in turn, and leaves it to the freeze to bring that to the
+disks. So at every instant the files are as long as each other, or one longer in the order of the writing.
 """
 
 import os
