@@ -14,7 +14,8 @@ from tests.openstack.conftest import BACKUPS, DATA
 from tests.openstack.user import User
 from tests.support.networking import Networking
 
-TOKEN_SECONDS = 25
+#: keystoneauth takes no token that is good for less than two minutes: it asks for another one after ten seconds.
+TOKEN_SECONDS = 130
 
 
 class Ground:
@@ -129,14 +130,14 @@ def test_a_stack_whose_engine_is_killed_is_told_and_taken_back(ground):
     ground.user.delete(BACKUPS, checkpoint)
 
 
-def test_a_job_outlives_its_tokens(ground):
+def test_a_job_goes_on_with_new_tokens(ground):
     before = inventory(ground.cloud)
     plan = ground.plan(DATA)
     outage.restart("keystone", MINISTACK_TOKEN_SECONDS=str(TOKEN_SECONDS))
     try:
         begun = time.monotonic()
         checkpoint = ground.user.protect(DATA, plan)
-        assert time.monotonic() - begun > TOKEN_SECONDS
+        assert time.monotonic() - begun > 10
     finally:
         outage.restart("keystone")
     assert not ground.made_since(before)
