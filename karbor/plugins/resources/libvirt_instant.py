@@ -65,6 +65,9 @@ class InstantRestore:
         wait_for(self._look, clock=self._clock, seconds=_FOREVER, check=work.check, first=0.2, longest=1.0)
         for path in self._paths.values():
             work.tell(DISK, path, "", ready=True)
+        state = self._driver.domain(new_id).state
+        if state != "running":
+            LOG.warning("guest of an instant restore does not run at its end domain=%s state=%s", new_id, state)
         self._lent.end()
         return new_id
 
