@@ -100,7 +100,8 @@ def test_a_guest_runs_at_once_and_its_restore_survives_the_death_of_worker_and_l
     trial.service.start()
     restore = trial.ended(path)
     assert restore["status"] == "success", restore["resources_reason"]
-    assert restore["progress"]["bytes_done"] == restore["progress"]["bytes_total"] == 18 * MIB
+    progress = restore["progress"]  # of the last worker, which may have found nothing left to copy
+    assert progress["bytes_done"] == progress["bytes_total"] and progress["bytes_total"] in (0, 18 * MIB)
     assert restore["resources_status"][f"Libvirt::Domain#{guest}"] == "available"
     assert (trial.host.qemu("one"), trial.lent()) == (pid, [])
     for target, expected in trial.machine.content.items():
