@@ -68,7 +68,7 @@ enabled = True
 file_system_bank_path = {root}/bank
 """
 _WRITER = """
-touch /tmp/stop; sleep 2; rm -f /tmp/stop; for p in {places}; do mkdir -p $p; : > $p/numbers; done; sync
+touch /tmp/stop; sleep 2; rm -f /tmp/stop; for p in {places}; do mkdir -p $p; : > $p/numbers; echo $p > $p/place; done; sync
 (n=0; while [ ! -e /tmp/stop ]; do n=$((n+1)); for p in {places}; do echo $n >> $p/numbers; done; done) \\
 >/dev/null 2>&1 </dev/null & echo begun
 """
@@ -222,8 +222,10 @@ def ground(tenant, tmp_path_factory):
 
 
 def numbers(guest):
-    """The numbers in the file on each disk, in the order of the writing."""
-    return [guest.run(f"cat {place}/numbers").splitlines() for place in PLACES]
+    """The numbers in the file on each disk, in the order of the writing: by hard reboots and restores a disk may get
+    another device, so each says where it was."""
+    found = {guest.run(f"cat {place}/place").strip(): guest.run(f"cat {place}/numbers") for place in PLACES}
+    return [found[place].splitlines() for place in PLACES]
 
 
 def test_a_guest_whose_worker_is_killed_while_it_is_frozen_goes_on(ground):
