@@ -68,7 +68,8 @@ enabled = True
 file_system_bank_path = {root}/bank
 """
 _WRITER = """
-touch /tmp/stop; sleep 2; rm -f /tmp/stop; for p in {places}; do mkdir -p $p; : > $p/numbers; echo $p > $p/place; done; sync
+touch /tmp/stop; sleep 2; rm -f /tmp/stop
+for p in {places}; do mkdir -p $p; : > $p/numbers; echo $p > $p/place; done; sync
 (n=0; while [ ! -e /tmp/stop ]; do n=$((n+1)); for p in {places}; do echo $n >> $p/numbers; done; done) \\
 >/dev/null 2>&1 </dev/null & echo begun
 """
