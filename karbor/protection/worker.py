@@ -31,6 +31,7 @@ class Worker:
         self._owner, self._host = owner, host
         self._lock = threading.Lock()
         self._running: dict[str, tuple[Attempt, threading.Thread]] = {}
+        self._taking = threading.Lock()  # held while a job is claimed and noted
         self._wake = threading.Event()
         self._stopping = threading.Event()
         self._stopped = threading.Event()
@@ -51,6 +52,8 @@ class Worker:
         """Take no more jobs; let running steps end for ``grace`` seconds; give the rest back to be gone on with."""
         self._stopping.set()
         self._wake.set()
+        if self._taking.acquire(timeout=grace + 10):  # what is being taken just now is then among the running
+            self._taking.release()
         for attempt, _thread in self._jobs():
             attempt.control.suspend()
         deadline = self._parts.clock.monotonic() + grace
@@ -79,6 +82,10 @@ class Worker:
             self._wake.wait(self._settings.poll)
 
     def _take(self) -> bool:
+        with self._taking:
+            return not self._stopping.is_set() and self._take_one()
+
+    def _take_one(self) -> bool:
         with self._parts.database.write() as rows:
             job = rows.jobs.claim(
                 owner=self._owner,
