@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Does whoever may read a file of a checkpoint get exactly what is asked for, and nobody more than the operator allows?"""
+"""Does whoever may read a file of a checkpoint get exactly what is asked for, and no more than the operator allows?"""
 
 import hashlib
 import random
