@@ -186,7 +186,8 @@ def protected(house):
     return checkpoint
 
 
-def test_a_lost_application_comes_back_with_every_disk(house):
+def _comes_back(house):
+    """The application that was lost, with every disk."""
     checkpoint = protected(house)
     house.disaster()
     restore = house.restore_as_tenant(checkpoint.id)
@@ -195,18 +196,14 @@ def test_a_lost_application_comes_back_with_every_disk(house):
     shown = {key.split("#")[0] for key in restore.resources_status}
     assert shown >= {SERVER, "OS::Cinder::Volume", "OS::Glance::Image"}
     assert set(restore.resources_status.values()) == {"available"}
+
+
+def test_a_lost_application_comes_back_with_every_disk(house):
+    _comes_back(house)
 
 
 def test_a_lost_application_comes_back_where_there_is_no_heat(house_without_heat):
-    house = house_without_heat
-    checkpoint = protected(house)
-    house.disaster()
-    restore = house.restore_as_tenant(checkpoint.id)
-    assert restore.status == "success", restore.resources_reason
-    assert house.disks() == AS_IT_WAS
-    shown = {key.split("#")[0] for key in restore.resources_status}
-    assert shown >= {SERVER, "OS::Cinder::Volume", "OS::Glance::Image"}
-    assert set(restore.resources_status.values()) == {"available"}
+    _comes_back(house_without_heat)
 
 
 def test_without_heat_a_restore_that_cannot_be_built_is_explained_and_undone(house_without_heat):

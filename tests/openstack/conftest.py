@@ -2,15 +2,14 @@
 """Where is the real cloud, and how does Karbor run beside it? As tools/run_tests.sh openstack and ministack set it."""
 
 import os
-import subprocess
 import uuid
-from pathlib import Path
 
 import pytest
 from keystoneauth1.identity import V3Password
 from keystoneauth1.session import Session
 
 from karbor.clients.openstack import Cloud, CloudSettings
+from tests.openstack import account
 from tests.support import servers
 from tests.support.daemons import Installation
 from tests.support.karborclient import Clients, Command
@@ -18,26 +17,10 @@ from tests.support.karborclient import Clients, Command
 pytestmark = pytest.mark.openstack
 #: Backups in Cinder; all data in a bank in Swift.
 BACKUPS, DATA = "6c1a0d5e-3b0f-4a52-9a0e-1d1e0b7c2a01", "6c1a0d5e-3b0f-4a52-9a0e-1d1e0b7c2a02"
-_REGISTER = Path(__file__).parents[2] / "tools" / "ministack" / "lib" / "register.py"
-_SETTINGS = """[DEFAULT]
-auth_strategy = keystone
-report_interval = 2
-[jobs]
+_QUICK = """[jobs]
 lease = 20
 poll = 1
 grace = 5
-[clients]
-cloud_resources = true
-region_name = {region}
-[keystone_authtoken]
-auth_type = password
-auth_url = {url}
-www_authenticate_uri = {url}
-username = karbor
-password = {password}
-project_name = service
-user_domain_name = Default
-project_domain_name = Default
 """
 _PROVIDER = """[provider]
 name = {name}
@@ -93,9 +76,7 @@ def tenant():
 def installation(tmp_path_factory):
     """The three daemons with both providers, known to the Keystone of the cloud."""
     url, password = os.environ["OS_AUTH_URL"], os.environ["OS_PASSWORD"]
-    region = os.environ.get("OS_REGION_NAME", "RegionOne")
-    register = ["/usr/bin/python3", str(_REGISTER), "service", password, region, "karbor"]
-    subprocess.run(register, check=True, timeout=300)
+    account.register()
     providers = {
         id_: _PROVIDER.format(
             name=name, id=id_, volumes=volumes, url=url, password=password, container=f"bank-{uuid.uuid4().hex[:8]}"
@@ -105,12 +86,11 @@ def installation(tmp_path_factory):
             (DATA, "data", "karbor-volume-glance-plugin"),
         )
     }
-    settings = _SETTINGS.format(url=url, password=password, region=region)
+    settings = _QUICK + account.settings()
     with servers.rabbitmq_server() as broker, servers.mariadb_server() as database:
         root = tmp_path_factory.mktemp("service") / "karbor"
         running = Installation(root, broker=broker.url, database=database.url, settings=settings, providers=providers)
-        address = f"{running.url}/v1/%(project_id)s"
-        subprocess.run([*register, "data-protect", "karbor", address], check=True, timeout=300)
+        account.register(running.url)
         yield running
         running.close()
 

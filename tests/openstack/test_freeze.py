@@ -9,13 +9,13 @@ import os
 import subprocess
 import time
 import uuid
-from pathlib import Path
 
 import pytest
 from keystoneauth1.identity import V3Password
 from keystoneauth1.session import Session
 
 from karbor.common.loading import plugin_class
+from tests.openstack import account
 from tests.openstack.application import (
     SECONDS,
     remove_server,
@@ -28,33 +28,17 @@ from tests.openstack.guest import Guest
 from tests.support.rest import PAUSE
 from tests.support.service import Embedded
 
-_REGISTER = Path(__file__).parents[2] / "tools" / "ministack" / "lib" / "register.py"
 PROVIDER = "6c1a0d5e-3b0f-4a52-9a0e-1d1e0b7c2a03"
 SERVER = "OS::Nova::Server"
 PLACES = ("/data", "/mnt/vdb", "/mnt/vdc")
 _URI = "qemu+unix:///system?socket={}/run/libvirt/libvirt-sock".format(
     os.environ.get("MINISTACK_DIR", "/var/lib/ministack")
 )
-_SETTINGS = """[DEFAULT]
-auth_strategy = keystone
-report_interval = 2
-[jobs]
+_SETTINGS = """[jobs]
 lease = 10
 poll = 1
-[clients]
-cloud_resources = true
-region_name = {region}
 [libvirt]
 hold_seconds = 120
-[keystone_authtoken]
-auth_type = password
-auth_url = {url}
-www_authenticate_uri = {url}
-username = karbor
-password = {password}
-project_name = service
-user_domain_name = Default
-project_domain_name = Default
 """
 _PROVIDER = """[provider]
 name = frozen
@@ -84,12 +68,8 @@ class Ground:
         self.service = self._service()
 
     def _service(self):
-        url, password = os.environ["OS_AUTH_URL"], os.environ["OS_PASSWORD"]
-        region = os.environ.get("OS_REGION_NAME", "RegionOne")
-        register = ["/usr/bin/python3", str(_REGISTER), "service", password, region, "karbor"]
-        subprocess.run(register, check=True, timeout=300)
-        settings = _SETTINGS.format(url=url, password=password, region=region)
-        found = Embedded(self.root / "karbor", libvirt_uri=_URI, settings=settings)
+        account.register()
+        found = Embedded(self.root / "karbor", libvirt_uri=_URI, settings=_SETTINGS + account.settings())
         (self.root / "karbor" / "providers.d").mkdir(parents=True)
         provider = _PROVIDER.format(id=PROVIDER, root=self.root)
         (self.root / "karbor" / "providers.d" / "frozen.conf").write_text(provider)
