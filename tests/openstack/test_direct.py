@@ -80,7 +80,7 @@ def test_what_is_built_without_heat_is_built_once_and_removed_completely(tenant)
 
     def die(name):
         reached.append(name)
-        if len(reached) % 9 == 0:
+        if len(reached) in (4, 13, 25):
             raise Killed(name)
 
     faultpoints.arm(die)
@@ -95,7 +95,7 @@ def test_what_is_built_without_heat_is_built_once_and_removed_completely(tenant)
                 except Killed:
                     deaths += 1
             faultpoints.disarm()
-            assert deaths > 2
+            assert deaths == 3
             assert build() == ids
             made = set(marked(cloud)) - set(before)
             assert len(made) == 7  # the interface is a port of its own
