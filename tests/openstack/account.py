@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which account does our service have at the Keystone of the cloud, and how do its settings lead there?"""
+"""Which accounts are there at the Keystone of the cloud, and how do the settings of our service lead there?"""
 
 import os
 import subprocess
 from pathlib import Path
+
+from keystoneauth1.identity import V3Password
 
 _REGISTER = Path(__file__).parents[2] / "tools" / "ministack" / "lib" / "register.py"
 _SETTINGS = """[DEFAULT]
@@ -22,6 +24,18 @@ project_name = service
 user_domain_name = Default
 project_domain_name = Default
 """
+
+
+def login(name):
+    """How a user logs in to the project of the same name."""
+    return V3Password(
+        os.environ["OS_AUTH_URL"],
+        username=name,
+        password=os.environ["OS_PASSWORD"],
+        project_name=name,
+        user_domain_name="Default",
+        project_domain_name="Default",
+    )
 
 
 def register(address=""):

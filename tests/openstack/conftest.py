@@ -5,7 +5,6 @@ import os
 import uuid
 
 import pytest
-from keystoneauth1.identity import V3Password
 from keystoneauth1.session import Session
 
 from karbor.clients.openstack import Cloud, CloudSettings
@@ -59,15 +58,7 @@ def tenant():
     """Opens the cloud as a user sees it in the project of the same name."""
 
     def open_cloud(name):
-        auth = V3Password(
-            os.environ["OS_AUTH_URL"],
-            username=name,
-            password=os.environ["OS_PASSWORD"],
-            project_name=name,
-            user_domain_name="Default",
-            project_domain_name="Default",
-        )
-        return Cloud(Session(auth=auth), CloudSettings(region=os.environ.get("OS_REGION_NAME", "")))
+        return Cloud(Session(auth=account.login(name)), CloudSettings(region=os.environ.get("OS_REGION_NAME", "")))
 
     return open_cloud
 

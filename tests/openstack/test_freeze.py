@@ -11,7 +11,6 @@ import time
 import uuid
 
 import pytest
-from keystoneauth1.identity import V3Password
 from keystoneauth1.session import Session
 
 from karbor.common.loading import plugin_class
@@ -87,17 +86,9 @@ class Ground:
 
     def _start(self):
         self.service.start(seconds=300)
-        login = V3Password(
-            os.environ["OS_AUTH_URL"],
-            username="demo",
-            password=os.environ["OS_PASSWORD"],
-            project_name="demo",
-            user_domain_name="Default",
-            project_domain_name="Default",
-        )
         rest = self.service.rest
         rest.url = rest.url.rsplit("/", 1)[0] + f"/{self.cloud.project_id}"
-        rest.headers["X-Auth-Token"] = login.get_token(Session())
+        rest.headers["X-Auth-Token"] = account.login("demo").get_token(Session())
         rest.wait_for(lambda: rest.get(f"/providers/{PROVIDER}")["provider"]["available"], SECONDS)
 
     def make(self):
