@@ -5,9 +5,7 @@ from karbor.common import threaded  # noqa: F401  isort: skip - must come before
 
 import logging
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from importlib import metadata
 
@@ -16,7 +14,7 @@ from oslo_log import log
 
 from karbor import conf as settings
 from karbor.app import roles, wiring
-from karbor.common import memory
+from karbor.common import memory, stopping
 from karbor.model import errors
 
 LOG = logging.getLogger(__name__)
@@ -42,22 +40,20 @@ def serve(
 ) -> int:
     """Start the roles and serve until SIGTERM or SIGINT. Returns the exit code."""
     memory.give_back_early()
-    asked = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
-    try:
-        application = wiring.build(conf, played)
-        application.shared.database.upgrade()
-        application.start()
-        memory.settle()
-    except errors.KarborError as fault:
-        print(f"karbor cannot start: {fault.operator_text()}", file=sys.stderr)  # noqa: T201
-        LOG.error("cannot start %s", fault.operator_text())
-        return 1
-    announce(application)
-    asked.wait()
-    LOG.info("stopping")
-    application.stop()
+    with stopping.told_to_end() as wait:
+        try:
+            application = wiring.build(conf, played)
+            application.shared.database.upgrade()
+            application.start()
+            memory.settle()
+        except errors.KarborError as fault:
+            print(f"karbor cannot start: {fault.operator_text()}", file=sys.stderr)  # noqa: T201
+            LOG.error("cannot start %s", fault.operator_text())
+            return 1
+        announce(application)
+        wait(None)
+        LOG.info("stopping")
+        application.stop()
     return 0
 
 

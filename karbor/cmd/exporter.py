@@ -8,10 +8,8 @@ whoever else lives. It knows neither the database nor the message broker, and so
 import argparse
 import contextlib
 import logging
-import signal
 import sys
-import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +17,7 @@ from oslo_config import cfg
 
 from karbor import conf as settings
 from karbor.app.vaults import open_providers
-from karbor.common import memory
+from karbor.common import memory, stopping
 from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.model.checkpoint import RECORD
@@ -38,17 +36,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     process = ExportProcess(given.directory)
     try:
-        with process.own(Clock()):
-            return _serve(process, given)
+        with process.own(Clock()), stopping.told_to_end() as wait:
+            return _serve(process, given, wait)
     except errors.Conflict as fault:
         LOG.warning("not needed %s", fault.operator_text())
         return 1
 
 
-def _serve(process: ExportProcess, given: argparse.Namespace) -> int:
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+def _serve(process: ExportProcess, given: argparse.Namespace, wait: Callable[[float], bool]) -> int:
     clock, conf = Clock(), _settings(given)
     memory.give_back_early()
     try:
@@ -61,7 +56,7 @@ def _serve(process: ExportProcess, given: argparse.Namespace) -> int:
                 process.tell({"streams": [entry._asdict() for entry in served]})
                 LOG.info("serving checkpoint=%s streams=%s until=%s", given.checkpoint, len(served), given.until)
                 with KeyWatch(providers, interval=conf.vault.key_check_interval):
-                    told = ended.wait(max(0.0, given.until - clock.now().timestamp()))
+                    told = wait(max(0.0, given.until - clock.now().timestamp()))
                 LOG.info("ended %s", "as told" if told else "after its time")
     except errors.KarborError as fault:
         LOG.error("cannot serve checkpoint=%s %s", given.checkpoint, fault.operator_text())

@@ -4,14 +4,13 @@
 import argparse
 import contextlib
 import json
-import signal
 import tempfile
-import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from karbor.app import roles, wiring
+from karbor.common import stopping
 from karbor.protection import export
 from karbor.protection.keywatch import KeyWatch
 
@@ -33,9 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def serve(application: wiring.Application, given: argparse.Namespace) -> Any:
     """Serve until SIGTERM, SIGINT or the timeout. What is served is printed as soon as it is."""
-    ended = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: ended.set())
+    with stopping.told_to_end() as wait:
+        return {"ended": "as told" if _serve(application, given, wait) else "after its time"}
+
+
+def _serve(application: wiring.Application, given: argparse.Namespace, wait: Callable[[float | None], bool]) -> bool:
     environment = roles.make_environment(application.shared)
     providers = roles.make_providers(application.shared, environment)
     domain, record = export.find(application.shared.database, providers, given.checkpoint)
@@ -44,8 +45,7 @@ def serve(application: wiring.Application, given: argparse.Namespace) -> Any:
         for entry in served:
             _show(entry.to_dict(), as_json=given.json)
         with KeyWatch(providers, interval=application.shared.conf.vault.key_check_interval):
-            told = ended.wait(given.timeout)
-    return {"ended": "as told" if told else "after its time"}
+            return wait(given.timeout)
 
 
 @contextlib.contextmanager
