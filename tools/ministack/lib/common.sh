@@ -7,7 +7,7 @@ REGION=RegionOne
 declare -A PORT=( [mysql]=23306 [rabbit]=25672 [rabbitdist]=25673 [epmd]=24369 [memcached]=21211
   [keystone]=25000 [glance]=29292 [cinder]=28776 [swift]=28080 [account]=26202 [container]=26201
   [object]=26200 [placement]=28778 [nova]=28774 [neutron]=29696 [heat]=28004 [heatcfn]=28000
-  [cephmon]=26789 )
+  [cephmon]=26789 [manila]=28786 )
 export LC_ALL=C.UTF-8 PYTHONWARNINGS=ignore DEBIAN_FRONTEND=noninteractive
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin   # Debian's python3, whatever else is installed
 unset ${!OS_*} PYTHONPATH 2>/dev/null || true

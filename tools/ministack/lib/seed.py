@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tests expect to find, created once as admin.
 
-seed.py types NAME... | network | flavors | image DISK VMLINUZ INITRD
+seed.py types NAME... | sharetypes NAME... | network | flavors | image DISK VMLINUZ INITRD
 """
 
 import sys
@@ -16,6 +16,15 @@ def types():
     known = {t.name for t in cloud.block_storage.types()}
     for name in set(rest) - known:
         cloud.block_storage.create_type(name=name, extra_specs={"volume_backend_name": name})
+
+
+def sharetypes():
+    api = cloud.session.get_endpoint(service_type="sharev2")
+    version = {"X-OpenStack-Manila-API-Version": "2.51"}
+    for name in rest:
+        extra = {"driver_handles_share_servers": "False", "share_backend_name": name, "snapshot_support": "True",
+                 "create_share_from_snapshot_support": "True"}  # fmt: skip
+        cloud.session.post(f"{api}/types", headers=version, json={"share_type": {"name": name, "extra_specs": extra}})
 
 
 def network():
@@ -63,4 +72,4 @@ def image():
     )
 
 
-{"types": types, "network": network, "flavors": flavors, "image": image}[what]()
+{"types": types, "sharetypes": sharetypes, "network": network, "flavors": flavors, "image": image}[what]()
