@@ -12,6 +12,7 @@ from karbor.model import errors
 from karbor.model.lock import LOCK, Lock
 from karbor.sdk.streams import Advance, Source, StreamInfo
 from karbor.vault import format
+from karbor.vault.borrowing import Borrowed
 from karbor.vault.check import Check
 from karbor.vault.cleanup import CleanUp, Report, Settings, is_due
 from karbor.vault.copy import Pair, StreamCopy
@@ -26,6 +27,9 @@ from karbor.vault.root import Origin, StreamRoot
 from karbor.vault.session import TICK, Session
 from karbor.vault.store import ChunkStore
 from karbor.vault.writer import StreamWriter
+
+#: Whoever writes has a lease, or works for somebody who has.
+Holding = Lease | Borrowed
 
 
 class Domain(Locking):
@@ -51,6 +55,16 @@ class Domain(Locking):
         opened.store.follow()
         return lease
 
+    def borrow(self, job: str, *, fence: int) -> Borrowed:
+        """Begin to write for a job that another worker has, under the lease that it holds.
+
+        Raises WriteLeaseLost where it holds none, LeaseLost where there is a later claim.
+        """
+        opened = self._for_writing()
+        lease = Borrowed(opened.leases, job, fence=fence)
+        opened.store.follow()
+        return lease
+
     def end_lease(self, job: str, record: tuple[str, str]) -> None:
         """The job ended without a commit: give its record up and remove its lease, where it has one."""
         opened = self._for_reading()
@@ -73,7 +87,7 @@ class Domain(Locking):
         return work.estimate() if dry_run else work.run()
 
     def write_stream(
-        self, source: Source, *, base_id: str | None = None, advance: Advance, lease: Lease | None = None
+        self, source: Source, *, base_id: str | None = None, advance: Advance, lease: Holding | None = None
     ) -> StreamInfo:
         """Store ``source``; durable when this returns (packs, index, then the root).
 
@@ -156,7 +170,7 @@ class Domain(Locking):
         stored = session.stored + len(data)
         return StreamInfo(stream_id, root.size, bytes_read, stored, tuple(session.index_names))
 
-    def has_stream(self, stream_id: str, *, lease: Lease | None = None) -> bool:
+    def has_stream(self, stream_id: str, *, lease: Holding | None = None) -> bool:
         """Whether the stream can be opened and can be a base for the holder of the lease."""
         opened = self._for_reading()
         if opened is None or _unfit(opened.store, stream_id, lease):
@@ -231,7 +245,7 @@ class Domain(Locking):
         record_id: str,
         document: Mapping[str, Any],
         *,
-        lease: Lease | None = None,
+        lease: Holding | None = None,
         lock: tuple[str, datetime] | None = None,
     ) -> None:
         """Store a sealed JSON document once. The same again is no error; another one, or one that was deleted or given
@@ -273,7 +287,7 @@ def _root(store: ChunkStore, stream_id: str) -> StreamRoot:
     return StreamRoot.from_dict(store.codec.open_document(name, store.bank.get(store.prefix + name)), name=name)
 
 
-def _leased(advance: Advance, lease: Lease | None) -> tuple[Advance, Callable[[], None]]:
+def _leased(advance: Advance, lease: Holding | None) -> tuple[Advance, Callable[[], None]]:
     """``advance`` that also keeps the lease, and what to call before a commit."""
     if lease is None:
         return advance, lambda: None
@@ -285,7 +299,7 @@ def _leased(advance: Advance, lease: Lease | None) -> tuple[Advance, Callable[[]
     return keep, lease.confirm
 
 
-def _unfit(store: ChunkStore, stream_id: str, lease: Lease | None) -> bool:
+def _unfit(store: ChunkStore, stream_id: str, lease: Holding | None) -> bool:
     """Whether clean-up may delete the stream before the holder of the lease is done with it."""
     lists = store.index.condemning(stream_id)
     return bool(lists if lease is None else lists & lease.heeds)

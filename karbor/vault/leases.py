@@ -87,7 +87,7 @@ class Leases:
         where there is a later claim.
         """
         self._require_open(record)
-        seen = frozenset(self._lists.ids())
+        seen = self.list_ids()
         begun, number = self.clock.now(), 0
         earlier = self._newest(job)
         if earlier is not None:
@@ -98,7 +98,7 @@ class Leases:
             number = earlier.number + 1 if earlier.fence == fence else 0
         lease = Lease(self, Held(job, fence, number, begun, begun, record, seen))
         lease.renew()
-        lease.heeds = frozenset(self._lists.ids())
+        lease.heeds = self.list_ids()
         self._require_open(record)  # whoever gave the job up before it saw the new lease had the last word
         return lease
 
@@ -153,6 +153,18 @@ class Leases:
         given_up = self.records.give_up(*record)
         self.remove(job)
         return not given_up
+
+    def of(self, job: str) -> Held | None:
+        """The lease of a job: that of the latest claim, at its last renewal; None where it has none."""
+        return self._newest(job)
+
+    def list_ids(self) -> frozenset[str]:
+        """The condemned lists that there are now."""
+        return frozenset(self._lists.ids())
+
+    def has_list(self, list_id: str) -> bool:
+        """Whether a condemned list is there, also where lists of the bank do not show it yet."""
+        return self._lists.there(list_id)
 
     def of_job(self, job: str) -> Iterator[str]:
         """Names of the lease objects of a job, the earliest first."""
