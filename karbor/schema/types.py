@@ -101,6 +101,10 @@ PROGRESS: Schema = {
 }
 
 
+#: Marks, in the schema of what a plug-in saves, the values that users are told.
+TOLD = "x-told"
+
+
 def an_object(properties: dict[str, Schema], *, required: tuple[str, ...] | None = None) -> Schema:
     """A closed object; every property is required unless ``required`` names fewer."""
     wanted = list(properties) if required is None else list(required)

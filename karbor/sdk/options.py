@@ -19,6 +19,7 @@ from typing import Any, Literal, Self
 from oslo_config import cfg
 
 from karbor.model import errors
+from karbor.schema.types import TOLD
 
 _MISSING = object()
 _LARGEST = 10**300  # an integer of a request that is larger would not fit a float
@@ -35,6 +36,7 @@ class Option:
     maximum: int | None = None
     unit: str = ""
     secret: bool = False
+    told: bool = False  # in what is saved of a resource: shown to whoever may see the checkpoint
     multiple: bool = False
     section: str = ""  # of a settings file, where it is not that of the plug-in
     name: str = ""
@@ -61,6 +63,8 @@ class Option:
             found["maximum"] = self.maximum
         if not self.required and self.default is not None:
             found["default"] = self.default
+        if self.told:
+            found[TOLD] = True
         return found
 
     def accept(self, value: Any) -> Any:
@@ -102,11 +106,13 @@ def option(
     maximum: int | None = None,
     unit: str = "",
     secret: bool = False,
+    told: bool = False,
     section: str = "",
 ) -> Any:
     """Declare an option. ``required()`` says that there is no default; ``section``, that it stands in that section of
-    a settings file, whatever the plug-in."""
-    return Option(help, default, minimum, maximum, unit, secret, section=section)
+    a settings file, whatever the plug-in. ``told``, of an option of ``Saved``: users see its value in the checkpoint,
+    so it holds nothing but what they may know, and is short."""
+    return Option(help, default, minimum, maximum, unit, secret, told, section=section)
 
 
 def required(help: str, **rest: Any) -> Any:  # noqa: A002

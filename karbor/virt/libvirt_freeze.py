@@ -106,7 +106,8 @@ def _armed(stack: ExitStack, domain: libvirt.virDomain, policy: FreezePolicy, fr
     try:
         return stack.enter_context(ThawWatchdog(policy.uri, domain.UUIDString(), policy.seconds))
     except errors.Unavailable as fault:
-        freeze.reason = f"the watchdog that would thaw it is not ready: {fault.operator_text()}"
+        LOG.warning("no watchdog domain=%s %s", domain.UUIDString(), fault.operator_text())
+        freeze.reason = f"the watchdog that would thaw it is not ready: {fault.message}"
         if policy.quiesce == "required":
             raise _not_frozen(freeze.reason) from fault
         return None

@@ -3,7 +3,7 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -122,11 +122,13 @@ class Checkpoint(Node):
 
     @operation("provider:checkpoint_get", response=CHECKPOINT.show, errors=(400, 404))
     def get(self, call: Call) -> Answer:
-        """Show a checkpoint, with its progress while it is being made."""
+        """Show a checkpoint, with its progress while it is being made and what was saved of each resource after it."""
         with call.services.database.read() as rows:
             checkpoint = _get(rows, call)
-        call.allow(project_id=checkpoint.project_id)
-        return _shown(call, checkpoint)
+            call.allow(project_id=checkpoint.project_id)
+            provider = rows.providers.get(checkpoint.provider_id)
+            resources = views.saved(checkpoint, provider, rows.checkpoints.resources(checkpoint.id))
+        return _shown(call, checkpoint, resources)
 
     @operation(
         "provider:checkpoint_update",
@@ -203,8 +205,8 @@ def _get(rows: Transaction, call: Call, *, lock: bool = False) -> Value:
     return rows.checkpoints.get(call.path["checkpoint_id"], project_id=call.scope, provider_id=provider.id, lock=lock)
 
 
-def _shown(call: Call, checkpoint: Value) -> dict[str, Any]:
-    return {"checkpoint": views.checkpoint(checkpoint, call)}
+def _shown(call: Call, checkpoint: Value, resources: Sequence[Mapping[str, Any]] = ()) -> dict[str, Any]:
+    return {"checkpoint": views.checkpoint(checkpoint, call, resources)}
 
 
 class Checkpoints(Node):

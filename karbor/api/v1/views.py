@@ -2,7 +2,7 @@
 """How are values of the model written in answers?"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -11,14 +11,16 @@ from karbor.common import jsontext
 from karbor.common.clock import iso
 from karbor.model import graph as graphs
 from karbor.model.alarm import NONE, PlanAlarm
-from karbor.model.checkpoint import Checkpoint
+from karbor.model.checkpoint import Checkpoint, SavedResource
 from karbor.model.export import Export
 from karbor.model.plan import Plan, PlanSummary
 from karbor.model.provider import ProviderInfo
+from karbor.model.resource import ResourceKey
 from karbor.model.restore import Restore, without_secrets
 from karbor.model.scheduled_run import ScheduledRun
 from karbor.model.verification import Verification
 from karbor.schema.nouns.provider import SCHEMAS
+from karbor.schema.types import TOLD
 
 #: Fields of a plan that change without anybody changing the plan.
 VOLATILE = ("summary", "links")
@@ -97,8 +99,9 @@ def provider(value: ProviderInfo, call: Call) -> dict[str, Any]:
     }
 
 
-def checkpoint(value: Checkpoint, call: Call) -> dict[str, Any]:
-    """A checkpoint as it is shown. Graph and extra info are JSON texts: old clients parse them."""
+def checkpoint(value: Checkpoint, call: Call, resources: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
+    """A checkpoint as it is shown, with ``resources`` (see ``saved``) or without. Graph and extra info are JSON texts:
+    old clients parse them."""
     home = f"/providers/{value.provider_id}"
     return {
         "id": value.id,
@@ -107,6 +110,7 @@ def checkpoint(value: Checkpoint, call: Call) -> dict[str, Any]:
         "protection_plan": dict(value.plan),
         "chosen": dict(value.chosen) if value.chosen else None,
         "resource_graph": _graph(value.graph),
+        "resources": list(resources) if resources is not None else None,
         "extra_info": json.dumps(dict(value.extra_info)) if value.extra_info else None,
         "created_at": moment(value.created_at),
         "updated_at": moment(value.updated_at),
@@ -128,6 +132,30 @@ def checkpoint(value: Checkpoint, call: Call) -> dict[str, Any]:
         "reason": value.reason.to_dict() if value.reason else None,
         "links": links(call, f"{home}/checkpoints/{value.id}", provider=home, plan=f"/plans/{value.plan_id}"),
     }
+
+
+def saved(value: Checkpoint, provider: ProviderInfo, entries: Sequence[SavedResource]) -> list[dict[str, Any]]:
+    """What was saved of the resources of a checkpoint, each as it is shown. Of the plug-in's own values these are told
+    that it declares so."""
+    declared = provider.schemas.get("saved_info_schema") or {}
+    names = {node["key"]: node["resource"]["name"] for node in (value.graph or {}).get("nodes", ())}
+    found = []
+    for entry in entries:
+        key = ResourceKey.parse(entry.key)
+        properties = (declared.get(key.type) or {}).get("properties") or {}
+        found.append(
+            {
+                "type": key.type,
+                "id": key.id,
+                "parent_id": key.parent_id or None,
+                "name": names.get(entry.key, ""),
+                "consistency": entry.consistency,
+                "mode": entry.mode,
+                "base_id": entry.base_id,
+                "told": {n: entry.saved[n] for n, shape in properties.items() if shape.get(TOLD) and n in entry.saved},
+            }
+        )
+    return found
 
 
 def _graph(graph: Mapping[str, Any] | None) -> str:

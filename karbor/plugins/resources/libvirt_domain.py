@@ -109,9 +109,9 @@ class DomainProtection(Protection):
 
         definition: str = required("Definition of the domain (XML).")
         name: str = required("Name of the domain.")
-        method: str = required("How it was captured: bitmap, snapshot or offline.")
+        method: str = required("How it was captured: bitmap, snapshot or offline.", told=True)
         disks: str = required("What was captured of each disk (JSON list).")
-        not_frozen: str = option("", "Why the guest was not frozen.")
+        not_frozen: str = option("", "Why the guest was not frozen.", told=True)
 
     def prepare_begin(self, work: Work) -> Mapping[str, Any]:
         """Freeze the view of all disks that are not left out."""

@@ -14,14 +14,13 @@ from typing import Any
 
 from karbor.model import errors
 from karbor.plugins.resources.cloudtypes import IMAGE, VOLUME
+from karbor.plugins.resources.host_disks import DRIVER, NOT_HERE, ephemeral_of
 from karbor.sdk.environment import Environment
 from karbor.sdk.protection import Work
 
 LOG = logging.getLogger(__name__)
-DRIVER = "libvirt"
 #: Cinder tells whole seconds on some back ends: so far apart two snapshots may seem that were taken at once.
 _TICK = 1.0
-NOT_HERE = "no worker of this service on its compute host has this job"
 
 
 @dataclass(frozen=True)
@@ -52,7 +51,8 @@ def hold(environment: Environment, work: Work) -> dict[str, Any]:
         except errors.ResourceNotFound:
             pass  # it runs elsewhere
         except errors.KarborError as fault:
-            reason = f"the hypervisor could not freeze it: {fault.operator_text()}"
+            LOG.warning("server not frozen server=%s %s", work.key.id, fault.operator_text())
+            reason = f"the hypervisor could not freeze it: {fault.message}"
     if work.options.quiesce == "required" and not held:
         raise _not_frozen(work, reason)
     return {"held": held, "reason": reason}
@@ -91,7 +91,8 @@ def _thaw(environment: Environment, work: Work) -> tuple[bool, float, str]:
     try:
         found = environment.hypervisor(DRIVER).thaw(work.key.id, work.checkpoint_id)
     except errors.KarborError as fault:  # the watchdog thaws it; another worker may have frozen it
-        return False, 0.0, f"it could not be thawed by this worker: {fault.operator_text()}"
+        LOG.warning("server not thawed server=%s %s", work.key.id, fault.operator_text())
+        return False, 0.0, f"it could not be thawed by this worker: {fault.message}"
     return found.held, found.seconds, found.reason
 
 
@@ -109,6 +110,9 @@ def _instant(work: Work, *, held: bool, seconds: float, why: str) -> Instant:
 def _taken(work: Work) -> tuple[Sequence[float], Sequence[str]]:
     """When each disk was taken (seconds), and the names of those that do not say."""
     taken, loose = [], []
+    view = work.results["prepare_begin"].get("view") or {}
+    if view and ephemeral_of(view):
+        taken.append(datetime.fromisoformat(view["taken_at"]).timestamp())
     for key, child in work.children:
         if key.type not in (VOLUME, IMAGE):
             continue

@@ -47,6 +47,27 @@ _REASON = {
     "examples": [None],
 }
 _MAYBE_ID: Schema = {"type": ["string", "null"], "format": "uuid"}
+_SAVED = an_object(
+    {
+        "type": {"type": "string", "description": "Resource type.", "examples": ["OS::Nova::Server"]},
+        "id": {"type": "string", "description": "Id of the resource.", "examples": [UUID["examples"][0]]},
+        "parent_id": {
+            "type": ["string", "null"],
+            "description": "The resource that its data belongs to: the server of a root disk.",
+            "examples": [None],
+        },
+        "name": {"type": "string", "description": "Name of the resource then.", "examples": ["web"]},
+        "consistency": {"type": "string", "enum": [*CONSISTENCY], "description": "What was reached."},
+        "mode": {"type": "string", "description": "Whether all of it or only changes were read.", "examples": ["full"]},
+        "base_id": {**_MAYBE_ID, "description": "The checkpoint that this increment was read against."},
+        "told": {
+            "type": "object",
+            "additionalProperties": LEAF,
+            "description": "What its plug-in tells besides: what its `saved_info_schema` marks with `x-told`.",
+            "examples": [{"skew": 0.4, "frozen": 1.2, "not_frozen": ""}],
+        },
+    }
+)
 
 CHECKPOINT = Noun(
     "checkpoint",
@@ -63,6 +84,10 @@ CHECKPOINT = Noun(
         "resource_graph": Field(
             {"type": "string", "examples": ['[{"0x0": ["Libvirt::Domain", "9a1b6c1e", "web1", null]}, []]']},
             "JSON text: nodes by number, then who stands above whom.",
+        ),
+        "resources": Field(
+            {"type": ["array", "null"], "items": _SAVED, "examples": [None]},
+            "What was saved of each resource, once it is available; null in lists and in the answer to a lock.",
         ),
         "extra_info": Field(
             {"type": ["string", "null"], "examples": ['{"created_by": "manual"}']}, "JSON text of an object."

@@ -5,11 +5,14 @@ import json
 
 import pytest
 
-from karbor.model.checkpoint import Reason, Sizes
+from karbor.model.checkpoint import Reason, SavedResource, Sizes
 from karbor.model.graph import Node, ResourceGraph
 from karbor.model.operation import Job
 from karbor.model.progress import Progress
 from karbor.model.resource import Resource, ResourceKey
+from karbor.plugins.resources.server_protection import ServerProtection
+from karbor.schema.types import TOLD
+from karbor.sdk.options import Options, option
 from tests.functional.api.test_plans import schedule
 from tests.support.api import COST, OTHER_PROJECT, PROVIDER, SERVER, VOLUME, provider_info
 
@@ -344,3 +347,42 @@ def test_what_was_used_and_chosen_is_shown_with_the_checkpoint(api):
     shown = api.checkpoint(chosen=chosen, cost=[COST])
     assert (shown["chosen"], shown["cost"]) == (chosen, [COST])
     assert (api.checkpoint()["chosen"], api.checkpoint()["cost"]) == (None, [])
+
+
+def test_users_are_told_of_each_resource_what_its_plug_in_declares_so_and_nothing_else(api):
+    class Saved(Options):
+        secret_place: str = option("", "Where it lies.")
+        skew: float = option(0.0, "How far its disks are apart.", unit="s", told=True)
+        later: str = option("", "Nobody wrote this when the checkpoint was made.", told=True)
+
+    checkpoint = api.checkpoint()
+    server, disk = ResourceKey("OS::Nova::Server", SERVER), ResourceKey("Libvirt::Domain", VOLUME, SERVER)
+    api.set_provider(schemas={**provider_info().schemas, "saved_info_schema": {server.type: Saved.schema()}})
+    nodes = (Node(disk, Resource(disk.type, disk.id, "disk", per_parent=True)),)
+    graph = ResourceGraph((*nodes, Node(server, Resource(server.type, server.id, "web"), (disk,))))
+    told = {"secret_place": "/srv/x", "skew": 0.25}
+    with api.database.write() as rows:
+        rows.checkpoints.update(checkpoint["id"], graph=graph.to_dict())
+        kept = [
+            SavedResource(disk.text, "p", {"skew": 1.0}, {"data": "1"}, base_id=PROVIDER, mode="incremental"),
+            SavedResource(server.text, "p", told, {}, consistency="filesystem"),
+        ]
+        rows.checkpoints.save_resources(checkpoint["id"], kept)
+    shown = api.get(f"{PATH}/{checkpoint['id']}")["checkpoint"]["resources"]
+    assert shown == [
+        {
+            "type": disk.type, "id": VOLUME, "parent_id": SERVER, "name": "disk", "consistency": "crash",
+            "mode": "incremental", "base_id": PROVIDER, "told": {},
+        },
+        {
+            "type": server.type, "id": SERVER, "parent_id": None, "name": "web", "consistency": "filesystem",
+            "mode": "full", "base_id": None, "told": {"skew": 0.25},
+        },
+    ]  # fmt: skip
+    assert [entry["resources"] for entry in api.get(PATH)["checkpoints"]] == [None]
+
+
+def test_what_is_known_of_the_instant_of_a_server_is_told():
+    saved = ServerProtection.Saved.schema()["properties"]
+    assert {"skew", "frozen", "not_frozen"} <= {name for name, shape in saved.items() if shape.get(TOLD)}
+    assert not saved["server"].get(TOLD)

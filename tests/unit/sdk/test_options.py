@@ -182,3 +182,12 @@ def test_settings_files_get_the_same_options():
     assert opts["mode"].type.choices.keys() == {"full", "incremental"}
     assert opts["password"].secret and not opts["name"].secret
     assert (opts["depth"].default, opts["depth"].help) == (3, "How deep. (in levels)")
+
+
+def test_what_users_are_told_is_marked_in_the_schema():
+    class Saved(Options):
+        kept: str = option("", "Where it is.")
+        skew: float = option(0.0, "How far apart.", told=True)
+
+    marked = {name: shape.get("x-told", False) for name, shape in Saved.schema()["properties"].items()}
+    assert marked == {"kept": False, "skew": True}
