@@ -53,9 +53,11 @@ class ServerProtection(Protection):
         """What the checkpoint keeps of a server."""
 
         server: str = required("What another server like it needs (JSON).")
-        skew: float = option(0.0, "Time between the first and the last of its disks, by what the cloud says.", unit="s")
-        frozen: float = option(0.0, "How long its guest was frozen.", unit="s")
-        not_frozen: str = option("", "Why its disks do not show it frozen at one instant; empty: they do.")
+        skew: float = option(
+            0.0, "Time between the first and the last of its disks, by what the cloud says.", unit="s", told=True
+        )
+        frozen: float = option(0.0, "How long its guest was frozen.", unit="s", told=True)
+        not_frozen: str = option("", "Why its disks do not show it frozen at one instant; empty: they do.", told=True)
 
     def prepare_begin(self, work: Work) -> Mapping[str, Any]:
         """Look at everything, refuse what could not come back, and freeze it."""
