@@ -23,6 +23,7 @@ from karbor.db.checkpoints import Checkpoints
 from karbor.db.events import Events
 from karbor.db.exports import Exports
 from karbor.db.fires import Fires
+from karbor.db.host_steps import HostSteps
 from karbor.db.jobs import Jobs
 from karbor.db.operation_logs import OperationLogs
 from karbor.db.plans import Plans
@@ -60,6 +61,7 @@ class Transaction:
         self.exports = Exports(connection, clock, self.changes)
         self.providers = Providers(connection, clock, self.changes)
         self.jobs = Jobs(connection, clock, self.changes)
+        self.host_steps = HostSteps(connection, clock, self.changes)
         self.operation_logs = OperationLogs(connection, clock, self.changes)
         self.services = Services(connection, clock, self.changes)
         self.triggers = Triggers(connection, clock, self.changes)

@@ -239,6 +239,28 @@ JOBS = table(
     sa.Index("jobs_state_operation", "state", "operation"),
 )
 
+#: What a job needs done by the worker of another host, until that one has answered and the job has seen it.
+HOST_STEPS = table(
+    "host_steps",
+    sa.Column("id", identifier(), primary_key=True),
+    sa.Column("job_id", identifier(), sa.ForeignKey("jobs.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("fence", sa.BigInteger, nullable=False),
+    sa.Column("host", text(255), nullable=False),
+    sa.Column("phase", text(32), nullable=False),
+    sa.Column("resource", long_text(), nullable=False),
+    sa.Column("state", text(32), nullable=False),
+    json_column("results"),
+    sa.Column("answer", Json),
+    sa.Column("fault", Json),
+    sa.Column("progress", Json),
+    sa.Column("owner", text(255)),
+    sa.Column("lease_until_ms", sa.BigInteger, nullable=False),
+    sa.Column("stopping", sa.Boolean, nullable=False),
+    *times(),
+    sa.Index("host_steps_host", "host", "state", "created_at", "id"),
+    sa.Index("host_steps_job", "job_id"),
+)
+
 OPERATION_LOGS = table(
     "operation_logs",
     sa.Column("id", identifier(), primary_key=True),

@@ -23,6 +23,7 @@
         HypervisorUnavailable
         KeyUnavailable                 the key that opens this data is missing
           KeyDestroyed          409  it was destroyed on purpose, for good
+          KeyManagerUnavailable        who keeps it does not answer just now
       IntegrityError              500  stored bytes are not what was stored
         WrittenBadly                   what was just written is not in the bank as it was; a new attempt may succeed
       StepFailed                  500  one step of a flow failed; carries resource, step, cause, next action
@@ -34,6 +35,8 @@
 Each class says whether trying again may help (``permanent``) and the code that the API shows. ``message`` is for users
 and never holds internals; ``detail`` is for operators (logs) and says cause and next action.
 """
+
+from collections.abc import Mapping
 
 
 class KarborError(Exception):
@@ -193,6 +196,12 @@ class KeyDestroyed(KeyUnavailable):
     code, status = "key_destroyed", 409
 
 
+class KeyManagerUnavailable(KeyUnavailable):
+    """The key manager that keeps the master key cannot be reached."""
+
+    code, permanent = "key_manager_unavailable", False
+
+
 class IntegrityError(KarborError):
     """Stored data is damaged: what was read is not what was written."""
 
@@ -233,3 +242,18 @@ class ConfigurationError(KarborError):
     """The configuration does not allow this service to work."""
 
     code = "configuration"
+
+
+def to_dict(fault: BaseException) -> dict[str, str]:
+    """A fault as plain JSON, for the other processes of the service. What is not ours is told as an internal fault."""
+    if not isinstance(fault, KarborError):
+        return {"kind": KarborError.__name__, "message": "An internal fault.", "detail": repr(fault), "next_action": ""}
+    told = {"message": fault.message, "detail": fault.detail, "next_action": fault.next_action}
+    return {"kind": type(fault).__name__, **told}
+
+
+def from_dict(data: Mapping[str, str]) -> KarborError:
+    """The inverse of ``to_dict``; a kind that this release does not know is a KarborError."""
+    found = globals().get(data["kind"])
+    kind = found if isinstance(found, type) and issubclass(found, KarborError) else KarborError
+    return kind(data["message"], detail=data["detail"], next_action=data["next_action"])

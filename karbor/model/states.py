@@ -90,6 +90,17 @@ JOB = _table(
     },
 )
 
+HOST_STEP = _table(
+    "host step",
+    "asked",
+    {
+        "asked": ("running",),
+        "running": ("asked", "done", "failed"),  # asked: the worker of that host was stopped; it, or the next, goes on
+        "done": (),
+        "failed": (),
+    },
+)
+
 SCHEDULED_RUN = _table(
     "scheduled run",
     "waiting",
@@ -104,4 +115,4 @@ SCHEDULED_RUN = _table(
     also_initial=frozenset({"missed"}),
 )
 
-ALL = (PLAN, CHECKPOINT, RESTORE, VERIFICATION, EXPORT, JOB, SCHEDULED_RUN)
+ALL = (PLAN, CHECKPOINT, RESTORE, VERIFICATION, EXPORT, JOB, HOST_STEP, SCHEDULED_RUN)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 from karbor.model.checkpoint import Checkpoint, SavedResource
 from karbor.model.export import Export
+from karbor.model.host_step import HostStep
 from karbor.model.operation import Job, OperationLog
 from karbor.model.plan import Plan
 from karbor.model.resource import Resource
@@ -77,6 +78,11 @@ def scheduled_operation(id="operation-1", **given):
 
 def job(id="job-1", **given):
     return Job(id, **{"operation": "protect", "project_id": PROJECT, "provider_id": PROVIDER, **given})
+
+
+def host_step(id="step-1", **given):
+    values = {"job_id": "job-1", "fence": 1, "host": "there", "phase": "protect", "resource": "Sample::File#1"}
+    return HostStep(id, **{**values, **given})
 
 
 def log(id="job-1", **given):

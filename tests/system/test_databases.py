@@ -20,6 +20,7 @@ from tests.unit.db.test_events import TestOnce  # noqa: F401
 from tests.unit.db.test_figures import TestFigures  # noqa: F401
 from tests.unit.db.test_fires import TestBroken, TestClaim, TestDue, TestNextOfPlans  # noqa: F401
 from tests.unit.db.test_flowstore import TestDrop, TestFence, TestResume, executor, job  # noqa: F401
+from tests.unit.db.test_host_steps import TestHostSteps, claimed  # noqa: F401
 from tests.unit.db.test_jobs import (  # noqa: F401
     TestCancel,
     TestClaims,

@@ -2,6 +2,7 @@
 """Does every error tell users and operators what it means, as the tree at the top of the module draws it?"""
 
 import inspect
+import json
 import pickle
 import re
 
@@ -9,7 +10,7 @@ import pytest
 
 from karbor.model import errors
 
-CLASSES = [found for _name, found in inspect.getmembers(errors, inspect.isclass)]
+CLASSES = [found for _name, found in inspect.getmembers(errors, inspect.isclass) if found.__module__ == errors.__name__]
 each = pytest.mark.parametrize("error", CLASSES, ids=lambda error: error.__name__)
 
 
@@ -73,3 +74,20 @@ def test_waiting_may_help_where_the_fault_may_pass_and_only_there():
         "LeaseLost",
         "WrittenBadly",
     }
+
+
+@each
+def test_an_error_comes_back_from_json_with_all_it_says(error):
+    fault = error("what", detail="why", next_action="then")
+    again = errors.from_dict(json.loads(json.dumps(errors.to_dict(fault))))
+    assert type(again) is error and again.operator_text() == fault.operator_text()
+
+
+def test_a_fault_that_is_not_ours_shows_nothing_to_users():
+    told = errors.from_dict(errors.to_dict(ValueError("inside")))
+    assert type(told) is errors.KarborError and "inside" not in told.message and "inside" in told.detail
+
+
+def test_an_error_that_is_not_known_here_is_an_error_all_the_same():
+    told = {"kind": "Mapping", "message": "what", "detail": "", "next_action": ""}
+    assert type(errors.from_dict(told)) is errors.KarborError

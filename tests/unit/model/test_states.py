@@ -50,6 +50,7 @@ ARROWS = {
         ("running", "done"),
         ("running", "failed"),
     },
+    "host step": {("asked", "running"), ("running", "asked"), ("running", "done"), ("running", "failed")},
     "scheduled run": {
         ("waiting", "running"),
         ("waiting", "missed"),
@@ -67,6 +68,7 @@ FINAL = {
     "verification": {"success", "fail"},
     "export": {"closed", "error"},
     "job": {"done", "failed"},
+    "host step": {"done", "failed"},
     "scheduled run": {"success", "failed", "missed", "skipped"},
 }
 PAIRS = [(table, old, new) for table in states.ALL for old, new in itertools.product(sorted(table.states), repeat=2)]
