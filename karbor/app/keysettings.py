@@ -23,7 +23,8 @@ def key_source(conf: cfg.ConfigOpts) -> KeySource:
         return KeySource(own.master_key_source, own.master_key_file, tuple(own.other_master_key_files))
     if not own.master_key_id:
         raise errors.ConfigurationError("The master key is to come from a key manager, and master_key_id is not set.")
-    return KeySource(CASTELLAN, own.master_key_id, tuple(own.other_master_key_ids), Path(own.castellan_config))
+    others, settings = tuple(own.other_master_key_ids), Path(own.castellan_config)
+    return KeySource(CASTELLAN, own.master_key_id, others, settings, seconds=own.key_manager_timeout)
 
 
 def key_loader(conf: cfg.ConfigOpts) -> Callable[[], Wrapping | Sealers]:

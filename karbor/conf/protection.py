@@ -95,6 +95,12 @@ VAULT_OPTS: list[cfg.Opt] = [
         help="Settings file of castellan, with its sections key_manager, barbican or vault.",
     ),
     cfg.IntOpt(
+        "key_manager_timeout",
+        default=20,
+        min=1,
+        help="Seconds that the key manager gets to give one key, with the login to Keystone where it wants one.",
+    ),
+    cfg.IntOpt(
         "key_check_interval",
         default=60,
         min=1,

@@ -7,6 +7,7 @@ from karbor.model import errors
 _ADVICE: tuple[tuple[type[errors.KarborError], str], ...] = (
     (errors.BankFull, "give the bank more room, or delete checkpoints and clean the bank up; then try again"),
     (errors.KeyDestroyed, "use a copy in a bank where the key of the project still is, if there is one"),
+    (errors.KeyManagerUnavailable, "let the operator look at the key manager and at the way to it; then try again"),
     (errors.KeyUnavailable, "let the operator put the master key file of this installation back in its place"),
     (errors.BankUnavailable, "let the operator look at the bank and at the way to it; then try again"),
     (errors.HypervisorUnavailable, "let the operator look at the hypervisor; then try again"),

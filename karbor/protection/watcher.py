@@ -69,6 +69,8 @@ class Watcher:
                     reason = "The bank is not the one that this provider used before."
                     LOG.error("bank changed provider=%s was=%s is=%s", provider.id, known, identity)
             rows.providers.set_available(provider.id, available=not reason, reason=reason)
+            # Once more: a bank or a key manager that does not answer takes long for each provider.
+            rows.services.heartbeat(binary=self._binary, host=self._environment.host)
 
     def _recover(self) -> None:
         for name in sorted(self._unrecovered):

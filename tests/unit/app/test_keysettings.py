@@ -31,8 +31,9 @@ def test_files_are_the_default():
 def test_a_key_manager_needs_an_id():
     with pytest.raises(errors.ConfigurationError):
         key_source(conf(master_key_source="castellan"))
-    found = key_source(conf(master_key_source="castellan", master_key_id="1", castellan_config="/c"))
-    assert found == KeySource("castellan", "1", (), Path("/c"))
+    given = {"master_key_source": "castellan", "master_key_id": "1", "castellan_config": "/c"}
+    assert key_source(conf(**given)) == KeySource("castellan", "1", (), Path("/c"))
+    assert key_source(conf(**given, key_manager_timeout=3)).seconds == 3
 
 
 def test_a_worker_with_sealer_files_has_no_master_key(tmp_path):

@@ -70,6 +70,7 @@ def test_waiting_may_help_where_the_fault_may_pass_and_only_there():
         "BankUnavailable",
         "WriteLeaseLost",
         "HypervisorUnavailable",
+        "KeyManagerUnavailable",
         "CaptureLost",
         "LeaseLost",
         "WrittenBadly",
