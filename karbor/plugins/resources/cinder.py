@@ -23,10 +23,12 @@ Item = Mapping[str, Any]
 
 class Cinder:
     """Cinder as one step of a work sees it. Methods that begin with ``made_`` may be called again: they return what is
-    there already; those that remove accept what is gone."""
+    there already; those that remove accept what is gone. ``part`` names what this is about where a job makes several
+    things of one kind for its resource."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, *, part: str = "") -> None:
         self._work = work
+        self._part = part
         self._cloud = work.cloud
         self._api = work.cloud.block_storage
 
@@ -187,7 +189,8 @@ class Cinder:
         return None
 
     def _marks(self, purpose: str) -> dict[str, str]:
-        return marks_of(self._work, purpose)
+        marks = marks_of(self._work, purpose)
+        return {**marks, "karbor_part": self._part} if self._part else marks
 
     def _ready(self, kind: str, single: str, id_: str, what: str, seconds: float) -> Item:
         def look() -> Item:

@@ -61,10 +61,11 @@ class ImageSource:
 
 
 class Glance:
-    """Glance as one step of a work sees it; see karbor.plugins.resources.cinder for what is promised."""
+    """Glance as one step of a work sees it; see karbor.plugins.resources.cinder for what is promised, and ``part``."""
 
-    def __init__(self, work: Work) -> None:
+    def __init__(self, work: Work, *, part: str = "") -> None:
         self._work = work
+        self._part = f"-{part}" if part else ""
         self._cloud = work.cloud
         self._api = work.cloud.image
 
@@ -92,7 +93,8 @@ class Glance:
 
     def name(self, purpose: str) -> str:
         """The name of what this job makes for that purpose: by it, it is found again."""
-        return f"karbor-{purpose}-{self._work.operation_id}-{self._work.key.parent_id or self._work.key.id}"
+        key = self._work.key
+        return f"karbor-{purpose}-{self._work.operation_id}-{key.parent_id or key.id}{self._part}"
 
     def uploaded(self, purpose: str, reader: StreamReader, kept: Mapping[str, Any]) -> Item:
         """An image of this job with the data of ``reader``, active. One that an earlier try did not fill is removed.

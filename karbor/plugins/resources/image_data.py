@@ -2,7 +2,7 @@
 """How are images of Glance, and root disks of servers that boot from one, kept in the vault?
 
 Below a server the data is not that of the image, but of the server's own root disk, which began as a copy of it. A
-worker on the compute host reads it there, as it is while the server is frozen (karbor.plugins.resources.root_disk).
+worker on the compute host reads it there, as it is while the server is frozen (karbor.plugins.resources.host_disks).
 Elsewhere Nova is asked for a passing image of the disk; it copies the disk in its own time, so nobody can say which
 instant that shows.
 """
@@ -16,7 +16,7 @@ from karbor.model.checkpoint import SavedResource
 from karbor.model.cost import Use
 from karbor.model.mapping import NAMES
 from karbor.model.resource import Resource
-from karbor.plugins.resources import leavings, root_disk
+from karbor.plugins.resources import host_disks, leavings
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Item, saved_of
 from karbor.plugins.resources.cloudtypes import IMAGE, SERVER
 from karbor.plugins.resources.clouduses import image_uses
@@ -78,10 +78,10 @@ class ImageDataProtection(Protection):
         return image_uses(int(resource.extra_info.get("disk") or 0) << 10)
 
     def prepare_finish(self, work: Work) -> Mapping[str, Any] | None:
-        """Below a server: make the view of its root disk while it holds still; or begin the passing image."""
+        """Below a server: see whether its view shows the root disk; or begin the passing image."""
         if not _of_server(work):
             return None
-        begun, why = self._begin_on_host(work)
+        begun, why = _seen_on_host(work)
         if begun is not None:
             return begun
         if work.options.root_disk == "host":
@@ -98,20 +98,10 @@ class ImageDataProtection(Protection):
             return {"image_id": str(answer.json()["image_id"]), "why_glance": why}
         return {"image_id": found["id"], "why_glance": why}
 
-    def _begin_on_host(self, work: Work) -> tuple[dict[str, Any] | None, str]:
-        if work.options.root_disk == "glance":
-            return None, "the plan asks for it"
-        try:
-            image = Glance(work).image(work.key.id)
-        except errors.NotFound:
-            return None, "the image it was made of is gone, and Nova alone knows its properties"
-        begun, why = root_disk.begin(self.environment, work)
-        return ({**begun, "image": kept_of(image)} if begun is not None else None), why
-
     def protect(self, work: Work) -> Protected:
         """Read it; an image that an earlier checkpoint has is not read again, for images never change."""
         glance, begun = Glance(work), work.results.get("prepare_finish")
-        if begun and "capture" in begun:
+        if begun and "target" in begun:
             return self._protect_on_host(work, begun)
         image = glance.active(begun["image_id"] if begun else work.key.id)
         base = None if begun else _same(work, image)
@@ -131,27 +121,17 @@ class ImageDataProtection(Protection):
 
     def complete(self, work: Work) -> None:
         """What passed is of no use any more."""
-        begun = work.results.get("prepare_finish") or {}
-        if "capture" in begun:
-            root_disk.end(self.environment, begun)
-        else:
+        if "target" not in (work.results.get("prepare_finish") or {}):
             self.abandon(work)
-
-    def committed(self, work: Work) -> None:
-        """From now on increments of a root disk refer to this checkpoint."""
-        if "capture" in (work.results.get("prepare_finish") or {}):
-            root_disk.keep(self.environment, work)
 
     def abandon(self, work: Work) -> None:
         if _of_server(work):
-            try:
-                root_disk.discard(self.environment, work)
-            finally:
-                Glance(work).remove_own(PASSING)
+            Glance(work).remove_own(PASSING)
 
     def _protect_on_host(self, work: Work, begun: Mapping[str, Any]) -> Protected:
         """The disk as the server sees it becomes an image like the one that the server was made of."""
-        disk = root_disk.read(self.environment, work, begun, STREAM)
+        view = work.parent_results["prepare_begin"]["view"]
+        disk = host_disks.read(self.environment, work, view, host_disks.ROOT, STREAM)
         least = max(int(begun["image"].get("min_disk") or 0), -(-disk.size // _GIB))
         image = {**begun["image"], "disk_format": "raw", "container_format": "bare", "min_disk": least}
         saved = {
@@ -241,6 +221,19 @@ def root_disk_id(image_id: str, server_id: str) -> str:
 
 def _of_server(work: Work) -> bool:
     return work.parent is not None and work.parent.type == SERVER and bool(work.key.parent_id)
+
+
+def _seen_on_host(work: Work) -> tuple[dict[str, Any] | None, str]:
+    if work.options.root_disk == "glance":
+        return None, "the plan asks for it"
+    found, why = host_disks.root_of_parent(work)
+    if found is None:
+        return None, why
+    try:
+        image = Glance(work).image(work.key.id)
+    except errors.NotFound:
+        return None, "the image it was made of is gone, and Nova alone knows its properties"
+    return {**found, "image": kept_of(image)}, ""
 
 
 def _same(work: Work, image: Item) -> str | None:

@@ -111,8 +111,9 @@ def _taken(work: Work) -> tuple[Sequence[float], Sequence[str]]:
     """When each disk was taken (seconds), and the names of those that do not say."""
     taken, loose = [], []
     view = work.results["prepare_begin"].get("view") or {}
-    if view and ephemeral_of(view):
-        taken.append(datetime.fromisoformat(view["taken_at"]).timestamp())
+    seen = _moment(view) if view and ephemeral_of(view) else None
+    if seen is not None:
+        taken.append(seen)
     for key, child in work.children:
         if key.type not in (VOLUME, IMAGE):
             continue

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from karbor.plugins.resources.cloudtypes import SERVER, VOLUME
+from karbor.plugins.resources.ephemeral import volume_of
 from karbor.plugins.resources.image_data import root_disk_id
 from karbor.sdk.protection import Work
 from karbor.sdk.template import HeatResource, reference
@@ -15,7 +16,7 @@ def parts(work: Work, old: Mapping[str, Any], decided: Mapping[str, Any]) -> Seq
     """The server, its ports, its volumes and its floating addresses. ``decided`` is what ``restore_prepare`` chose."""
     ports = _ports(work, decided)
     server = HeatResource(work.key.id, SERVER, _server(work, old, decided))
-    return [*ports, server, *_volumes(work, old), *_floating(decided)]
+    return [*ports, server, *_volumes(work, old, decided), *_floating(decided)]
 
 
 def _server(work: Work, old: Mapping[str, Any], decided: Mapping[str, Any]) -> dict[str, Any]:
@@ -64,27 +65,29 @@ def root_volume(old: Mapping[str, Any]) -> Mapping[str, Any] | None:
     return found
 
 
-def _volumes(work: Work, old: Mapping[str, Any]) -> list[HeatResource]:
-    """Those that the checkpoint holds are attached; others stay with whoever has them now. One comes after the other:
-    Nova takes the device only for a wish, and names them in the order in which they come."""
+def _volumes(work: Work, old: Mapping[str, Any], decided: Mapping[str, Any]) -> list[HeatResource]:
+    """Those that the checkpoint holds are attached, and behind them those with what was on ephemeral disks; others stay
+    with whoever has them now. One comes after the other: Nova takes the device only for a wish, and names them in the
+    order in which they come."""
     held = {child.id for key, child in work.children if key.type == VOLUME}
     root = root_volume(old)
     ordered = sorted(old["volumes"], key=lambda one: (not one["device"], len(one["device"]), one["device"]))
-    attached = [one for one in ordered if one is not root and one["volume_id"] in held]
-    names = [f"{work.key.id}:{one['volume_id']}" for one in attached]
+    attached = [(one["volume_id"], one["device"]) for one in ordered if one is not root and one["volume_id"] in held]
+    attached += [(volume_of(work, disk), "") for disk in decided.get("ephemeral", ())]
+    names = [f"{work.key.id}:{volume_id}" for volume_id, _device in attached]
     return [
         HeatResource(
             names[place],
             "OS::Cinder::VolumeAttachment",
             {
                 "instance_uuid": reference(work.key.id),
-                "volume_id": reference(one["volume_id"]),
-                **({"mountpoint": one["device"]} if one["device"] else {}),
+                "volume_id": reference(volume_id),
+                **({"mountpoint": device} if device else {}),
             },
             depends_on=names[:place][-1:],
             shown=False,
         )
-        for place, one in enumerate(attached)
+        for place, (volume_id, device) in enumerate(attached)
     ]
 
 

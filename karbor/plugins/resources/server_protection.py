@@ -1,25 +1,31 @@
 # SPDX-License-Identifier: Apache-2.0
 """How is a server of Nova kept, and handed to Heat to be built again?
 
-Its disks are resources below it, with plug-ins of their own. What is kept of the server itself is everything that its
-tenant can see and set: flavor, devices, ports with their addresses, groups, metadata.
+Its disks are resources below it, with plug-ins of their own, but for ephemeral disks, which no service of a cloud
+knows. Of the server itself is kept what is on these, and everything that its tenant can see and set: flavor, devices,
+ports with their addresses, groups, metadata.
 """
 
-import ipaddress
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 from karbor.model import errors
 from karbor.model.checkpoint import SavedResource
-from karbor.plugins.resources import server_freeze
+from karbor.plugins.resources import ephemeral, host_disks, leavings, server_freeze
 from karbor.plugins.resources.cinder import saved_of
-from karbor.plugins.resources.cloudtypes import IMAGE, NETWORK, SERVER, VOLUME
+from karbor.plugins.resources.cloudtypes import IMAGE, SERVER, VOLUME
 from karbor.plugins.resources.nova import Nova, described, fitting_flavor
+from karbor.plugins.resources.server_addresses import decide_ports, free_floating
 from karbor.plugins.resources.server_plan import parts, root_volume, user_data_text
+from karbor.sdk.made import Made
 from karbor.sdk.mapping import OldNames
 from karbor.sdk.options import Options, option, required
 from karbor.sdk.protection import Protected, Protection, Restored, RestorePlan, Work
+
+if TYPE_CHECKING:
+    from karbor.clients.openstack import Cloud
 
 
 class ServerProtection(Protection):
@@ -37,6 +43,11 @@ class ServerProtection(Protection):
             "Freeze the file systems in the guest while the snapshots of its disks are taken: insist, go on without, "
             "or do not. It takes a worker on the compute host of the server.",
         )
+        ephemeral_disks: Literal["required", "try", "no"] = option(
+            "try",
+            "Keep what is on its ephemeral disks: insist, go on without and say so, or leave them out. It takes a "
+            "worker on the compute host of the server. Swap is never kept.",
+        )
 
     class Restore(Options):
         """Parameters of a restore. The names are those of the old service."""
@@ -48,6 +59,11 @@ class ServerProtection(Protection):
             "try",
             "try: the old fixed addresses where nothing has them now; keep: those, or no restore; new: any.",
         )
+        ephemeral_disks: Literal["auto", "volume", "blank"] = option(
+            "auto",
+            "volume: what was on its ephemeral disks comes back on new volumes that are attached to it; blank: it does "
+            "not; auto: on volumes where the cloud has some. The ephemeral disks of a new server are always empty.",
+        )
 
     class Saved(Options):
         """What the checkpoint keeps of a server."""
@@ -58,9 +74,12 @@ class ServerProtection(Protection):
         )
         frozen: float = option(0.0, "How long its guest was frozen.", unit="s", told=True)
         not_frozen: str = option("", "Why its disks do not show it frozen at one instant; empty: they do.", told=True)
+        ephemeral: str = option("[]", "What was read of each ephemeral disk (JSON list).")
+        not_kept: str = option("", "What of its ephemeral disks is not kept, and why; empty: nothing.", told=True)
+        tracked: str = option("[]", "Disks of which the next checkpoint can tell what changed (JSON list).")
 
     def prepare_begin(self, work: Work) -> Mapping[str, Any]:
-        """Look at everything, refuse what could not come back, and freeze it."""
+        """Look at everything, refuse what could not come back, freeze it, and make the view of its host's disks."""
         found = described(Nova(work), work.key.id)
         held = {key.type for key, _child in work.children}
         if found["image_id"] and IMAGE not in held:
@@ -73,26 +92,54 @@ class ServerProtection(Protection):
                 f"The volume that {work.resource.name} boots from would not be kept: the provider protects no volumes.",
                 next_action="let the operator add a plug-in for volumes to the provider",
             )
-        return {"server": found, "freeze": server_freeze.hold(self.environment, work)}
+        freeze, wanted = server_freeze.hold(self.environment, work), work.options.ephemeral_disks != "no"
+        view = host_disks.begin(self.environment, work, root=bool(found["image_id"]), ephemeral=wanted)
+        not_kept = ephemeral.not_kept(found, view, wanted=wanted)
+        if not_kept and work.options.ephemeral_disks == "required":
+            raise errors.StepFailed(
+                f"The plan requires the ephemeral disks of {work.resource.name}. {not_kept}",
+                next_action="let a worker with the libvirt driver run on its compute host, or set ephemeral_disks to "
+                "try",
+            )
+        return {"server": found, "freeze": freeze, "view": view, "not_kept": not_kept}
 
     def prepare_finish(self, work: Work) -> Mapping[str, Any]:
-        """All its disks are taken: thaw it, and see what they show."""
-        return server_freeze.let_go(self.environment, work)
+        """All its disks are taken: thaw it, and see what they show. A view that nobody will read goes at once."""
+        instant = server_freeze.let_go(self.environment, work)
+        view = work.results["prepare_begin"]["view"]
+        is_read = bool(host_disks.ephemeral_of(view)) or host_disks.is_read_by_children(work)
+        if "capture" in view and not is_read:
+            host_disks.discard(self.environment, work)
+        return {**instant, "view_read": is_read}
 
     def protect(self, work: Work) -> Protected:
-        """All that is known was seen before."""
-        found, instant = work.results["prepare_begin"]["server"], work.results["prepare_finish"]
+        """Read the ephemeral disks; all else that is known was seen before."""
+        begun, instant = work.results["prepare_begin"], work.results["prepare_finish"]
+        read = ephemeral.protect(self.environment, work, _view(work))
         saved = {
-            "server": json.dumps(found, sort_keys=True),
+            **read.saved,
+            "server": json.dumps(begun["server"], sort_keys=True),
             "skew": instant["skew"],
             "frozen": instant["held"],
             "not_frozen": instant["not_frozen"],
+            "not_kept": begun["not_kept"],
         }
-        return Protected(saved, consistency=instant["consistency"])
+        return replace(read, saved=saved, consistency=instant["consistency"])
+
+    def complete(self, work: Work) -> None:
+        """Everything was read from the view."""
+        host_disks.end(self.environment, _view(work))
+
+    def committed(self, work: Work) -> None:
+        """From now on increments refer to this checkpoint."""
+        host_disks.keep(self.environment, work, _view(work))
 
     def abandon(self, work: Work) -> None:
-        """Whatever failed, the guest goes on."""
-        server_freeze.thaw(self.environment, work)
+        """Whatever failed, the guest goes on, and nothing is left on its host."""
+        try:
+            server_freeze.thaw(self.environment, work)
+        finally:
+            host_disks.discard(self.environment, work)
 
     def restore_prepare(self, work: Work) -> Mapping[str, Any]:
         """Decide about flavor, key pair and addresses. Raises InvalidInput, Conflict where that cannot be."""
@@ -102,9 +149,21 @@ class ServerProtection(Protection):
         return decided
 
     def restore(self, work: Work) -> Restored:
-        """Leave it to Heat."""
-        old = json.loads(saved_of(work)["server"])
-        return Restored("", {}, parts(work, old, work.results["restore_prepare"]))
+        """Leave it to Heat, but for the volumes with what was on ephemeral disks."""
+        old, decided = json.loads(saved_of(work)["server"]), work.results["restore_prepare"]
+        volumes = ephemeral.restore(work, decided.get("ephemeral", ()))
+        return Restored("", {}, [*parts(work, old, decided), *volumes])
+
+    def restore_abandon(self, work: Work) -> None:
+        """Remove those volumes."""
+        ephemeral.remove(work)
+
+    def made_by_jobs(self, cloud: "Cloud") -> Iterable[Made]:
+        """Images that pass, by their marks."""
+        return leavings.of_glance(cloud)
+
+    def remove_made(self, cloud: "Cloud", made: Made) -> None:
+        leavings.remove(cloud, made)
 
     def old_names(self, saved: SavedResource) -> OldNames:
         """Those of the networks and security groups of its ports; checkpoints of earlier releases do not hold them."""
@@ -112,17 +171,24 @@ class ServerProtection(Protection):
         return found
 
     def restore_plan(self, work: Work) -> RestorePlan:
-        """A new server, and what would not be as it was."""
+        """A new server, volumes for what was on ephemeral disks, and what would not be as it was."""
         decided, conflicts, warnings = _decide(work)
-        place = decided.get("flavor_name", "")
+        place, volumes = decided.get("flavor_name", ""), decided["ephemeral"]
         old = json.loads(saved_of(work)["server"])
         return RestorePlan(
-            [{"name": decided["name"], "place": place}],
+            [{"name": decided["name"], "place": place}, *({"name": one["volume_name"]} for one in volumes)],
+            bytes=sum(int(one["size"]) << 30 for one in volumes),
             conflicts=conflicts,
             warnings=warnings,
             decided=decided,
-            template=() if conflicts else parts(work, old, decided),
+            template=() if conflicts else [*parts(work, old, decided), *ephemeral.parameters(work, volumes)],
         )
+
+
+def _view(work: Work) -> Mapping[str, Any]:
+    """The view of the disks on the host, as far as anybody reads it."""
+    begun: Mapping[str, Any] = work.results["prepare_begin"]
+    return begun["view"] if work.results["prepare_finish"]["view_read"] else host_disks.NOTHING
 
 
 def _decide(work: Work) -> tuple[dict[str, Any], Sequence[errors.KarborError], Sequence[str]]:
@@ -160,87 +226,13 @@ def _decide(work: Work) -> tuple[dict[str, Any], Sequence[errors.KarborError], S
     held = {child.id for key, child in work.children if key.type == VOLUME}
     missing = [one["volume_id"] for one in old["volumes"] if one["volume_id"] not in held]
     warnings += [f"The volume {id_} is not in the checkpoint and will not be attached." for id_ in missing]
-    decided["ports"], told_ports = _decide_ports(work, old)
+    decided["ports"], told_ports = decide_ports(work, old)
     if options.addresses == "keep" and told_ports:
         conflicts.append(errors.Conflict(told_ports[0], next_action="free the address, or let addresses be new"))
     warnings += told_ports
-    decided["floating"] = _free_floating(work, old, decided["ports"])
-    return decided, conflicts, warnings
-
-
-def _decide_ports(work: Work, old: Mapping[str, Any]) -> tuple[list[dict[str, Any]], list[str]]:
-    """The ports to make: their fixed addresses are those that can be had again; what cannot be is told."""
-    options = work.options
-    if options.restore_net_id:
-        first = old["ports"][0] if old["ports"] else {"id": "0", "name": "", "security_groups": []}
-        port = {
-            "allowed_address_pairs": [],
-            "port_security_enabled": True,
-            "vnic_type": "normal",
-            **first,
-            "network_id": options.restore_net_id,
-            "fixed_ips": [],
-        }
-        return [port], []
-    found, told = [], []
-    networks = {one["id"]: one for one in work.cloud.network.get("/networks").json()["networks"]}
-    for port in old["ports"]:
-        wanted = list(port["fixed_ips"]) if options.addresses != "new" else []
-        network = networks.get(work.mapped("network", port["network_id"]))
-        if wanted and network is not None and network["project_id"] != work.cloud.project_id:
-            told.append(f"Only its owner may choose addresses in the network {network['name']}: the server gets any.")
-            wanted = []
-        elif wanted and network is not None and network["id"] != port["network_id"] and NETWORK not in work.types:
-            wanted, lost = _moved(work, network, wanted)
-            told += lost
-        if wanted and network is not None:  # a network that is gone comes back with nothing in it
-            used = _used(work, network["id"], [one["ip_address"] for one in wanted])
-            told += [f"The address {address} is in use: the server gets another one." for address in sorted(used)]
-            wanted = [one for one in wanted if one["ip_address"] not in used]
-        found.append({**port, "fixed_ips": wanted})
-    return found, told
-
-
-def _moved(
-    work: Work, network: Mapping[str, Any], wanted: Sequence[Mapping[str, Any]]
-) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """The same addresses in the subnets of a network that stands in for the old one, where the mapping does not name
-    these; what none of them holds is told."""
-    subnets = work.cloud.network.get("/subnets", params={"network_id": network["id"]}).json()["subnets"]
-    found, told = [], []
-    for one in wanted:
-        address = ipaddress.ip_address(one["ip_address"])
-        if work.mapped("subnet", one["subnet_id"]) != one["subnet_id"]:
-            found.append(one)
-            continue
-        holding = [subnet["id"] for subnet in subnets if address in ipaddress.ip_network(subnet["cidr"])]
-        if holding:
-            found.append({**one, "subnet_id": holding[0]})
-        else:
-            told.append(f"The network {network['name']} has no subnet with {address}: the server gets another address.")
-    return found, told
-
-
-def _used(work: Work, network_id: str, addresses: Sequence[str]) -> set[str]:
-    """Those addresses that a port of the network has, as far as the tenant may see."""
-    ports = work.cloud.network.get("/ports", params={"network_id": network_id}).json()["ports"]
-    return {one["ip_address"] for port in ports for one in port["fixed_ips"]} & set(addresses)
-
-
-def _free_floating(
-    work: Work, old: Mapping[str, Any], ports: Sequence[Mapping[str, Any]]
-) -> Sequence[Mapping[str, Any]]:
-    """Floating addresses of the old server that the project still has and nothing uses, or that come back with it."""
-    if not old["floating"] or work.options.restore_net_id:
-        return []
-    wanted = [one for one in old["floating"] if any(port["id"] == one["port_id"] for port in ports)]
-    known = {one["id"]: one for one in work.cloud.network.get("/floatingips").json()["floatingips"]} if wanted else {}
-    found = []
-    for one in wanted:
-        free = one["id"] in known and not known[one["id"]].get("port_id")
-        if free or (one["id"] not in known and NETWORK in work.types):
-            found.append({**one, "port": f"{work.key.id}:{one['port_id']}"})
-    return found
+    decided["floating"] = free_floating(work, old, decided["ports"])
+    decided["ephemeral"], scarce, told_disks = ephemeral.decide(work, decided["name"])
+    return decided, [*conflicts, *scarce], [*warnings, *told_disks]
 
 
 def _has_group(work: Work, group_id: str) -> bool:
