@@ -17,10 +17,11 @@ from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.operation import Job
 from karbor.model.repeat import Repeat
+from karbor.model.restore import without_secrets
 
 LOG = logging.getLogger(__name__)
 KEPT = timedelta(hours=24)
-#: Never even hashed: a login may be guessed from its hash.
+#: Never even hashed, as secret parameters are not: a password may be guessed from its hash.
 _SECRET = ("restore_auth",)
 
 Made = tuple[Mapping[str, Any], Sequence[Job]]
@@ -81,4 +82,6 @@ def _path(call: Call) -> str:
 
 def _hash(call: Call) -> str:
     body = {name: value for name, value in (call.body or {}).items() if name not in _SECRET}
+    if isinstance(body.get("parameters"), dict):
+        body["parameters"] = without_secrets({key: given or {} for key, given in body["parameters"].items()})
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()

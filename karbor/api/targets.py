@@ -8,10 +8,9 @@ nobody can make a trust for us, so the login itself is kept, sealed, until the r
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from karbor.api import trusts
+from karbor.api import sealing, trusts
 from karbor.api.call import Call, canonical
 from karbor.api.trusts import Permission
 from karbor.clients.elsewhere import CREDENTIAL, TOKEN, Entered, Login, normal
@@ -131,10 +130,4 @@ def _is_ours(call: Call, login: Login) -> bool:
 
 
 def _seal(call: Call) -> LoginSeal:
-    path = call.services.conf[GROUP].login_key_file
-    if not path:
-        raise errors.InvalidInput(
-            "This login would have to be kept until the restore ends, and the operator has provided no key for that.",
-            next_action="let the operator set login_key_file in [clients]",
-        )
-    return LoginSeal.load(Path(path))
+    return sealing.seal_for(call, "This login")

@@ -29,7 +29,13 @@ def open_clouds(conf: cfg.ConfigOpts) -> Clouds | None:
     retries = Policy(attempts=own.attempts, backoff=own.retry_delay, deadline=timeout * own.attempts)
     settings = CloudSettings(own.region_name, own.interface, timeout, retries)
     identity = Identity(conf)
-    return Clouds(identity, settings, _logins(conf, identity) if own.login_key_file else None)
+    if not own.login_key_file:
+        return Clouds(identity, settings)
+
+    def secrets(purpose: str, sealed: str) -> Mapping[str, Any]:
+        return LoginSeal.load(Path(own.login_key_file)).open(purpose, sealed)
+
+    return Clouds(identity, settings, _logins(conf, identity), secrets)
 
 
 def _logins(conf: cfg.ConfigOpts, identity: Identity) -> Logins:

@@ -67,7 +67,7 @@ class LoginSeal:
             found = {}
         if found.get("purpose") != purpose:
             raise errors.KeyUnavailable(
-                "The login for the target cannot be opened here.",
+                "What was sealed for this restore cannot be opened here.",
                 next_action=f"give karbor-api and karbor-protection the same {_SETTING}",
             )
         login: dict[str, Any] = found["login"]

@@ -44,8 +44,8 @@ OPTS: list[cfg.Opt] = [
         "login_key_file",
         default="",
         help="File with the keys (one in each line, the first seals) under which the logins of restores into other "
-        "clouds are kept until these end. The same for karbor-api and karbor-protection; karbor-manage key login makes "
-        "one. Empty: such restores are refused.",
+        "clouds, and the hidden parameters of users' stacks, are kept until these end. The same for karbor-api and "
+        "karbor-protection; karbor-manage key login makes one. Empty: such restores are refused.",
     ),
     cfg.IntOpt(
         "trust_sweep_interval",

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What is the bringing back of a checkpoint?"""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -34,12 +34,19 @@ SECRET_OPTIONS = {"OS::Heat::Stack": ("stack_parameters",)}
 HIDDEN = "***"
 
 
-def without_secrets(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The parameters of a restore with ``***`` in the place of what is secret."""
+def changed_secrets(
+    parameters: Mapping[str, Mapping[str, Any]], change: Callable[[Any], Any]
+) -> dict[str, dict[str, Any]]:
+    """The parameters of a restore, with what ``change`` makes of each secret that is there."""
     return {
         key: {
-            name: HIDDEN if value and name in SECRET_OPTIONS.get(key.partition("#")[0], ()) else value
+            name: change(value) if value and name in SECRET_OPTIONS.get(key.partition("#")[0], ()) else value
             for name, value in options.items()
         }
         for key, options in parameters.items()
     }
+
+
+def without_secrets(parameters: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """The parameters of a restore with ``***`` in the place of what is secret."""
+    return changed_secrets(parameters, lambda _value: HIDDEN)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 KEPT = 64  # clouds of trusts whose connections are kept; the one that was not used for longest is let go
 
 
+#: What was sealed for a purpose, and is no login.
+Secrets = Callable[[str, str], Mapping[str, Any]]
 #: The session of a login that was sealed for a purpose, and what of CloudSettings is different there.
 Logins = Callable[[str, str], tuple[Any, Mapping[str, Any]]]
 
@@ -25,9 +27,15 @@ Logins = Callable[[str, str], tuple[Any, Mapping[str, Any]]]
 class Clouds:
     """Opens clouds. Thread-safe. What the services say of their versions is asked for once for all of them."""
 
-    def __init__(self, identity: "Identity", settings: CloudSettings, logins: Logins | None = None) -> None:
+    def __init__(
+        self,
+        identity: "Identity",
+        settings: CloudSettings,
+        logins: Logins | None = None,
+        secrets: Secrets | None = None,
+    ) -> None:
         self._identity = identity
-        self._logins = logins or _nobody
+        self._logins, self._secrets = logins or _nobody, secrets or _no_key
         self._settings = settings
         self._discovered: dict[str, Any] = {}
         self._lock = threading.Lock()  # guards _trusts
@@ -78,12 +86,21 @@ class Clouds:
 
         return open_once
 
+    def opened(self, purpose: str, sealed: str) -> Mapping[str, Any]:
+        """What somebody gave for work in a cloud, sealed for this ``purpose``. Raises KeyUnavailable where it cannot be
+        opened, NotSupported where nobody can here."""
+        return self._secrets(purpose, sealed)
+
     def _cloud(self, session: Any) -> Cloud:
         return Cloud(session, self._settings, discovery_cache=self._discovered)
 
 
+_TOO = "let the operator set login_key_file in [clients] for karbor-protection, too"
+
+
 def _nobody(_purpose: str, _sealed: str) -> tuple[Any, Mapping[str, Any]]:
-    raise errors.NotSupported(
-        "This worker cannot log in at other clouds.",
-        next_action="let the operator set login_key_file in [clients] for karbor-protection, too",
-    )
+    raise errors.NotSupported("This worker cannot log in at other clouds.", next_action=_TOO)
+
+
+def _no_key(_purpose: str, _sealed: str) -> Mapping[str, Any]:
+    raise errors.NotSupported("This worker cannot open what was sealed for this restore.", next_action=_TOO)

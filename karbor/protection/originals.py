@@ -2,12 +2,14 @@
 """Which stacks of the user does a restore make again, under which names, and how are they taken back?"""
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from karbor.clients.heat import HeatStacks
-from karbor.clients.stacks import StackState
+from karbor.clients.stacks import BuiltResource, StackState
 from karbor.common.clock import Clock
+from karbor.common.redact import Redactor
 from karbor.common.waiting import wait_for
 from karbor.heat.building import Report
 from karbor.heat.division import Division, Part, divided
@@ -136,8 +138,19 @@ class Originals:
         return rebuilt(origin, own, values, self._given.get(origin.name, {}))
 
     def build(self, origin: Origin, template: RebuiltTemplate, *, report: Report) -> Mapping[str, str]:
-        """Have one made; the new ids of its members by original id. May be called again."""
-        made = self._builder.build(self.name(origin), template, report=report, timeout_minutes=self._timeout)
+        """Have one made; the new ids of its members by original id. May be called again. What Heat says of it is told
+        without the values of hidden parameters."""
+        hidden = Redactor(_leaves([self._given.get(origin.name, {}).get(name) for name in origin.hidden]))
+
+        def told(now: Sequence[BuiltResource]) -> None:
+            report([replace(one, reason=hidden.text(one.reason)) for one in now])
+
+        try:
+            made = self._builder.build(self.name(origin), template, report=told, timeout_minutes=self._timeout)
+        except errors.KarborError as fault:
+            fault.message, fault.detail = hidden.text(fault.message), hidden.text(fault.detail)
+            fault.args = (fault.message,)
+            raise fault from None
         return {part.original_id: made[name] for name, part in template.names.items() if made.get(name)}
 
     def known(self) -> Mapping[str, str]:
@@ -190,3 +203,14 @@ class Originals:
                     next_action=f"remove {id_} by hand",
                 )
         return copies
+
+
+def _leaves(value: Any) -> Iterable[str]:
+    """Every text in a value of JSON, numbers as they are written."""
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    if isinstance(value, list):
+        for one in value:
+            yield from _leaves(one)
+    elif value is not None:
+        yield str(value)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from karbor.clients.sealedparameters import opened
 from karbor.db.database import Transaction
 from karbor.heat.options import STACK_TYPE, StackOptions
 from karbor.model import errors
@@ -43,7 +44,7 @@ class RestoreOperation(Operation):
         with self.parts.database.read() as rows:
             restore = rows.restores.get(self.restore_id, project_id=None)
             self._open_target = self._target(restore, rows.restores.login(self.restore_id))
-        self.parameters = restore.parameters
+        self.parameters = self._opened(restore)
         self._record = require_record(self.domain, self.checkpoint_id)
         self.graph = scoped(ResourceGraph.from_dict(self._record.graph), restore.parameters)
         self._names = names_in(self.provider, self._record)
@@ -57,6 +58,11 @@ class RestoreOperation(Operation):
         if restore.restore_target and not self.job.trust_id:  # never into another cloud than the one that was named
             raise errors.KeyUnavailable("This worker does not know how to log in at the target of the restore.")
         return None
+
+    def _opened(self, restore: Restore) -> Mapping[str, Mapping[str, Any]]:
+        """Its parameters as the user gave them, in memory only."""
+        clouds = self.parts.clouds
+        return opened(restore.parameters, restore.id, clouds.opened) if clouds is not None else restore.parameters
 
     def cloud_opener(self, check: Callable[[], None]) -> "Callable[[], Cloud] | None":
         opener = self._open_target

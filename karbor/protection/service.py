@@ -6,6 +6,7 @@ from typing import Any
 
 from karbor.clients.openstack import Cloud
 from karbor.clients.sealedlogins import DRY_RUN
+from karbor.clients.sealedparameters import opened
 from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.model.resource import Resource
@@ -108,6 +109,8 @@ class ProtectionService(interface.Protection):
         target: Mapping[str, Any] | None,
     ) -> Mapping[str, Any]:
         provider = self._provider(provider_id)
+        if self._clouds is not None:
+            parameters = opened(parameters, DRY_RUN, self._clouds.opened)
         return restoreplan.plan_restore(
             provider,
             project_id=project_id,

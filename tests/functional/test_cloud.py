@@ -11,8 +11,11 @@ from datetime import UTC, datetime
 
 import pytest
 import yaml
+from cryptography.fernet import Fernet
 
 from karbor.clients.openstack import CloudSettings
+from karbor.clients.sealedlogins import LoginSeal
+from karbor.clients.sealedparameters import sealed
 from karbor.common.clock import Clock
 from karbor.common.retrying import Policy
 from karbor.db.database import Database
@@ -78,7 +81,9 @@ class CloudHouse(House):
         found = [p(p.Settings(), environment) for p in (ServerProtectable, ImageProtectable, VolumeProtectable)]
         self.database = Database(f"sqlite:///{root}/db.sqlite", clock=clock)
         self.database.upgrade()
-        clouds = Clouds(TrustsOfMemory(self.cloud), CloudSettings(retries=Policy(attempts=5, backoff=0.05)))
+        settings = CloudSettings(retries=Policy(attempts=5, backoff=0.05))
+        self.seal = LoginSeal([Fernet.generate_key()])
+        clouds = Clouds(TrustsOfMemory(self.cloud), settings, secrets=self.seal.open)
         self._parts = Parts(self.database, OneProvider(provider), ProtectableRegistry(found), clock, clouds)
         self.executor = ThreadPoolExecutor(2)
         self.open()
@@ -124,8 +129,10 @@ class CloudHouse(House):
         return job_id
 
     def restore_as_tenant(self, checkpoint_id, parameters=None):
-        """Have it restored; the row as it ended."""
-        restore = Restore(str(uuid.uuid4()), self.project, PROVIDER, checkpoint_id, parameters=parameters or {})
+        """Have it restored; the row as it ended. Secrets among the parameters are sealed, as the API does."""
+        id_ = str(uuid.uuid4())
+        given = sealed(parameters or {}, id_, self.seal)
+        restore = Restore(id_, self.project, PROVIDER, checkpoint_id, parameters=given)
         self.ask("restore", checkpoint_id=checkpoint_id, restore=restore)
         with self.database.read() as rows:
             return rows.restores.get(restore.id)

@@ -12,8 +12,10 @@ from karbor.plugins.resources.volume_snapshot import VolumeSnapshotProtection
 from karbor.protection.restoreplan import plan_restore
 from tests.functional.test_cloud import AS_IT_WAS, CloudHouse, protected
 from tests.functional.test_operations import PROVIDER
+from tests.support.markers import dump, found
 
 PASSWORD = "correct horse"
+SECRET = "hunter-Kd8Zx3Vb6Nq1"  # in no checkpoint
 BOOT = {"boot_index": 0, "delete_on_termination": False}
 TEMPLATE = {
     "heat_template_version": "2018-08-31",
@@ -145,6 +147,29 @@ def test_an_application_of_a_stack_comes_back_as_a_stack(house):
     assert set(restore.resources_status.values()) == {"available"}
     assert PASSWORD not in json.dumps(dict(restore.parameters))
     assert left <= shown and not (shown & (set(house.servers) | volumes))
+
+
+def test_hidden_parameters_are_read_by_the_worker_alone_while_it_works_and_by_nobody_after(vault_house, caplog):
+    house = vault_house
+    caplog.set_level("DEBUG")
+    checkpoint = protected(house)
+    house.disaster()
+    seen = []
+
+    class Faults(dict):
+        """Looked at for each resource while a stack is built."""
+
+        def __contains__(self, name):
+            seen.append(dump(house.database.engine))
+            return super().__contains__(name)
+
+    house.cloud.orchestration.faults = Faults(back=f"Parameter 'password' is invalid: {SECRET} is too long")
+    restore = house.rebuild(checkpoint, stack_parameters=json.dumps({"shop": {"password": SECRET}}))
+    assert restore.status == "fail" and "is invalid: ***" in json.dumps(dict(restore.resources_reason))
+    seen.append(dump(house.database.engine))
+    assert len(seen) > 1 and all(found(text, [SECRET]) == [] for text in seen)
+    assert b"sealed:" in seen[0] and b"sealed:" not in seen[-1]
+    assert SECRET not in caplog.text
 
 
 def test_deleting_the_stack_takes_all_of_it_away(vault_house):

@@ -5,11 +5,12 @@ import uuid
 from collections.abc import Iterable
 
 from karbor.api import cancel as cancelling
-from karbor.api import paging, parameters, repeats, targets, work
+from karbor.api import paging, parameters, repeats, sealing, targets, work
 from karbor.api.call import Call, canonical
 from karbor.api.node import Item, Node
 from karbor.api.operation import Answer, operation
 from karbor.api.v1 import views
+from karbor.clients.sealedlogins import DRY_RUN
 from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.checkpoint import Checkpoint
@@ -105,7 +106,7 @@ class Restores(Node):
                     project_id=checkpoint.project_id,
                     provider_id=checkpoint.provider_id,
                     checkpoint_id=checkpoint.id,
-                    parameters=given,
+                    parameters=sealing.sealed(call, given, ids[0]),
                     restore_target=passage.target,
                 )
             )
@@ -157,7 +158,7 @@ def _plan(call: Call, given: parameters.Parameters) -> Answer:
             project_id=checkpoint.project_id,
             provider_id=checkpoint.provider_id,
             checkpoint_id=checkpoint.id,
-            parameters=given,
+            parameters=sealing.sealed(call, given, DRY_RUN),
             target=target,
         )
     return {"restore_plan": {"checkpoint_id": checkpoint.id, "provider_id": checkpoint.provider_id, **found}}

@@ -53,3 +53,13 @@ def test_only_of_this_cloud_are_inner_addresses_and_its_region_used(keystone, tm
     more = f"login_key_file = {key}\nregion_name = west\ninterface = internal\n"
     cloud = open_clouds(conf(keystone, tmp_path, more)).of_login("r", sealed)()
     assert (cloud._settings.region, cloud._settings.interface) == wanted
+
+
+def test_parameters_that_were_sealed_are_opened_with_the_same_key(keystone, tmp_path):
+    key = tmp_path / "login.key"
+    LoginSeal.create(key)
+    sealed = LoginSeal.load(key).seal("parameters of 1", {"value": "x"})
+    clouds = open_clouds(conf(keystone, tmp_path, f"login_key_file = {key}\n"))
+    assert clouds.opened("parameters of 1", sealed) == {"value": "x"}
+    with pytest.raises(errors.KeyUnavailable):
+        clouds.opened("parameters of 2", sealed)

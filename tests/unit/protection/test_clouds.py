@@ -109,3 +109,10 @@ def test_a_token_is_another_one_for_a_while():
     with context.with_token("other"):
         assert get_current().auth_token == "other"
     assert get_current().auth_token == "mine"
+
+
+def test_what_was_sealed_beside_a_login_is_opened_where_somebody_has_the_key(clouds, logins):
+    with pytest.raises(errors.NotSupported, match="cannot open"):
+        clouds.opened("parameters of 1", "sealed")
+    with_key = Clouds(logins, CloudSettings(), secrets=lambda purpose, sealed: {"value": (purpose, sealed)})
+    assert with_key.opened("parameters of 1", "sealed") == {"value": ("parameters of 1", "sealed")}

@@ -223,3 +223,12 @@ def test_without_heat_no_stack_can_be_made_again():
     own = Originals(memory.open("alpha"), world.origins, options, RESTORE, memory.clock, lambda: None)
     ((origin, refusal),) = own.refusals(graph_of(Resource(SERVER, world.ids["web"], "web")))
     assert origin.name == "shop" and "no Heat" in refusal.message
+
+
+def test_what_heat_says_is_told_without_hidden_values(world):
+    world.memory.orchestration.faults["web"] = "Parameter 'key' is invalid: 'given' is too short (given)"
+    with pytest.raises(errors.StepFailed) as failed:
+        world.build()
+    told = failed.value.operator_text()
+    assert "is invalid: '***' is too short" in told and "given" not in told
+    assert failed.value.__cause__ is None
