@@ -1,17 +1,28 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Are servers frozen over all their snapshots, by a worker on their host, and always thawed again?
+"""Are servers frozen over all their snapshots, by a worker on their host, and always thawed again? Do their disks on
+that host come back?
 
 Real database, vault, worker and plug-ins; the cloud and the hypervisor are the ones in memory.
 """
 
+import json
+from contextlib import contextmanager
+
 import pytest
 
+from karbor.model import errors
 from karbor.model.checkpoint import RECORD, CheckpointRecord
 from karbor.plugins.resources.volume_snapshot import VolumeSnapshotProtection
 from karbor.sdk.testing.memory_hypervisor import MemoryDomain, MemoryHypervisor
 from tests.functional.test_cloud import SERVER, CloudHouse
 
 ROOT = b"root of web, as its host has it".ljust(8192, b"\0")
+#: Ephemeral disks, by the name of the server.
+SCRATCH = {name: f"scratch of {name}".encode().ljust(16384, b"\0") for name in ("web", "database")}
+AS_IT_WAS = {
+    "web": [ROOT, b"data of pages", SCRATCH["web"]],
+    "database": [b"data of root", b"data of tables", SCRATCH["database"]],
+}
 
 
 class Impatient(MemoryHypervisor):
@@ -23,15 +34,35 @@ class Impatient(MemoryHypervisor):
         return found
 
 
-class HostHouse(CloudHouse):
-    """The worker is on the compute host of the servers."""
+class Forgetful(MemoryHypervisor):
+    """Loses the first view that somebody reads, as when a guest is stopped."""
 
-    def __init__(self, root, driver):
-        super().__init__(root, VolumeSnapshotProtection, hypervisors={"libvirt": driver})
+    lost = 0
+
+    @contextmanager
+    def source(self, capture, target, *, full=False):
+        if not self.lost:
+            self.lost += 1
+            raise errors.CaptureLost
+        with super().source(capture, target, full=full) as found:
+            yield found
+
+
+class HostHouse(CloudHouse):
+    """The worker is on the compute host of the servers, of which each has an ephemeral disk."""
+
+    def __init__(self, root, driver, **given):
+        super().__init__(root, VolumeSnapshotProtection, hypervisors={"libvirt": driver}, **given)
         self.driver = driver
         web, database = self.servers
-        driver.add(MemoryDomain("web", {"vda": f"/instances/{web}/disk"}, web), {"vda": ROOT})
-        driver.add(MemoryDomain("database", {}, database), {})
+        for id_, name, drives in ((web, "web", {"vda": ROOT}), (database, "database", {})):
+            self.cloud.things["server"][id_]["flavor"]["ephemeral"] = 1
+            paths = {**dict.fromkeys(drives, f"/instances/{id_}/disk"), "vdb": self.scratch(id_)}
+            driver.add(MemoryDomain(name, paths, id_), {**drives, "vdb": SCRATCH[name]})
+
+    def scratch(self, server):
+        """The image of the ephemeral disk of a server."""
+        return f"/instances/{server}/disk.eph0"
 
     def saved(self, checkpoint):
         """What the record in the bank keeps of each server, by name."""
@@ -56,12 +87,63 @@ def test_servers_are_frozen_over_all_their_snapshots(house):
     assert all(one.saved["frozen"] > 0 and one.saved["not_frozen"] == "" for one in saved.values())
 
 
-def test_the_root_disk_comes_back_as_the_host_had_it(house):
-    checkpoint = house.checkpoint()
+def _comes_back(house, checkpoint):
     house.disaster()
     restore = house.restore_as_tenant(checkpoint.id)
     assert restore.status == "success", restore.resources_reason
-    assert house.disks()["web"] == [ROOT, b"data of pages"]
+    assert house.disks() == AS_IT_WAS
+    return restore
+
+
+def test_root_and_ephemeral_disks_come_back_as_the_host_had_them(house):
+    restore = _comes_back(house, house.checkpoint())
+    volumes = [key for key in restore.resources_status if key.startswith("OS::Cinder::Volume#")]
+    assert len(volumes) == 3 + 2, "with those of the ephemeral disks"
+    names = {one["name"] for one in house.cloud.things["volume"].values()}
+    assert names >= {"web-eph0", "database-eph0"}
+    assert house.driver.captures == {}
+
+
+def test_ephemeral_disks_come_back_where_there_is_no_heat(tmp_path):
+    house = HostHouse(tmp_path, MemoryHypervisor(), without=("orchestration",))
+    try:
+        _comes_back(house, house.checkpoint())
+    finally:
+        house.close()
+
+
+def test_of_disks_on_the_host_only_what_changed_is_read_the_next_time(house):
+    house.checkpoint()
+    path = house.scratch(house.servers[0])
+    house.driver.files[path] = house.driver.files[path][:4096] + b"n" * 4096 + bytes(8192)
+    second = house.checkpoint()
+    saved = house.saved(second)["web"]
+    assert (second.mode, saved.mode) == ("incremental", "incremental")
+    assert second.sizes.read == 4096
+    house.disaster()
+    assert house.restore_as_tenant(second.id).status == "success"
+    assert house.disks()["web"][2] == house.driver.files[path]
+
+
+def test_a_view_that_is_lost_is_made_anew_by_another_attempt(tmp_path):
+    house = HostHouse(tmp_path, Forgetful())
+    try:
+        checkpoint = house.checkpoint()
+        assert (checkpoint.status, house.driver.lost) == ("available", 1), checkpoint.reason
+        assert house.driver.captures == {} and {key[2] for key in house.driver.trackers} == {checkpoint.id}
+        _comes_back(house, checkpoint)
+    finally:
+        house.close()
+
+
+def test_a_restore_that_fails_leaves_no_volume_of_an_ephemeral_disk(house):
+    checkpoint = house.checkpoint()
+    before = set(house.cloud.things["volume"])
+    house.cloud.quotas["server"] = 1
+    restore = house.restore_as_tenant(checkpoint.id)
+    assert restore.status == "fail" and "Quota exceeded" in json.dumps(dict(restore.resources_reason))
+    assert set(house.cloud.things["volume"]) == before
+    assert not [one for one in house.cloud.things["image"].values() if one["name"].startswith("karbor")]
 
 
 def test_a_guest_that_was_thawed_too_early_makes_a_crash_copy_that_says_why(tmp_path):
