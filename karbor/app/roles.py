@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Which parts can a process play: the front door, the engine, the worker?"""
 
+import logging
 import os
 import secrets
 import threading
@@ -15,9 +16,12 @@ from karbor.app.engine import local_url
 from karbor.app.vaults import open_providers
 from karbor.app.wiring import Role, Shared
 from karbor.common import loading
+from karbor.model import errors
 from karbor.protection import exports
 from karbor.protection.attempt import JobSettings
 from karbor.protection.cleaner import Cleaner, settings_from
+from karbor.protection.hosts import Hosts
+from karbor.protection.hostwork import HostWork
 from karbor.protection.keywatch import KeyWatch
 from karbor.protection.lanes import Lanes
 from karbor.protection.lending import lender_from
@@ -31,6 +35,7 @@ from karbor.protection.worker import Worker
 from karbor.rpc import client, interface, server
 from karbor.sdk.environment import Environment
 
+LOG = logging.getLogger(__name__)
 #: What a worker does that cannot read: nothing that needs an earlier point.
 ONLY_SEALS = ("protect",)
 #: Bytes of the largest request line with headers; a token of Keystone has a few hundred.
@@ -88,14 +93,7 @@ class ProtectionRole(Role):
         self.environment = make_environment(shared)
         self.providers = make_providers(shared, self.environment)
         clouds = open_clouds(conf)
-        protectables = ProtectableRegistry(
-            [
-                plugin(loading.settings_from(conf, name.replace("-", "_"), plugin.Settings), self.environment)
-                for name, plugin in loading.plugin_classes("karbor.protectables").items()
-                if clouds is not None or not plugin.acts_in_cloud
-            ],
-            max_chosen=conf.max_chosen,
-        )
+        protectables = make_protectables(shared, self.environment, in_cloud=clouds is not None)
         lender = lender_from(conf, shared.clock)
         parts = Parts(
             shared.database,
@@ -105,6 +103,14 @@ class ProtectionRole(Role):
             clouds,
             lender=lender,
             max_passing=conf.max_passing,
+            hosts=Hosts(
+                shared.database,
+                conf.host,
+                shared.clock,
+                down=conf.service_down_time,
+                lease=conf.jobs.lease,
+                wake=self._wake_host,
+            ),
         )
         self._steps = Lanes(conf.max_parallel_steps, conf.max_parallel_snapshots)
         settings = JobSettings(
@@ -117,6 +123,10 @@ class ProtectionRole(Role):
         )
         owner = f"{conf.host}:{os.getpid()}:{secrets.token_hex(4)}"
         self.worker = Worker(parts, self._steps, settings, owner=owner, host=conf.host)
+        self._host_steps = Lanes(conf.max_parallel_steps, conf.max_parallel_snapshots)
+        self._host_work = HostWork(
+            parts, self._host_steps, host=conf.host, owner=owner, lease=conf.jobs.lease, poll=conf.jobs.poll
+        )
         self._watcher = Watcher(
             parts, self.environment, binary="karbor-protection", interval=shared.conf.report_interval
         )
@@ -131,7 +141,7 @@ class ProtectionRole(Role):
             protectables,
             self.providers,
             shared.clock,
-            wake=self._exports.wake,
+            wake=self._wake_others,
             clouds=clouds,
             max_passing=conf.max_passing,
             file_readers=conf.export.file_readers,
@@ -141,6 +151,7 @@ class ProtectionRole(Role):
     def start(self) -> None:
         self._watcher.start()
         self.worker.start()
+        self._host_work.start()
         self._exports.start()
         self._cleaner.start()
         self._purger.start()
@@ -152,12 +163,30 @@ class ProtectionRole(Role):
         self._server.wait()
         self._exports.stop()
         self.worker.stop(grace)
+        self._host_work.stop(grace)
         self._watcher.stop()
         self._cleaner.stop()
         self._purger.stop()
         self._key_watch.stop()
-        self._steps.shutdown(wait=False, cancel_futures=True)
+        for lanes in (self._steps, self._host_steps):
+            lanes.shutdown(wait=False, cancel_futures=True)
         self.providers.close()
+
+    def _wake_others(self) -> None:
+        """Whoever else in this process looks for work."""
+        self._host_work.wake()
+        self._exports.wake()
+
+    def _wake_host(self, host: str, job_id: str) -> None:
+        """Tell the worker of another host; one that does not hear it looks by itself, later."""
+        conf = self.shared.conf
+        there = client.make_client(
+            interface.Protection, self.shared.messaging, timeout=conf.rpc_answer_timeout, host=host
+        )
+        try:
+            there.run(job_id)
+        except errors.KarborError as fault:
+            LOG.warning("worker not woken host=%s %s", host, fault.operator_text())
 
 
 def make_environment(shared: Shared) -> Environment:
@@ -173,6 +202,17 @@ def make_environment(shared: Shared) -> Environment:
     return Environment(
         host=conf.host, state_dir=conf.state_path, default_project=conf.default_project, hypervisors=hypervisors
     )
+
+
+def make_protectables(shared: Shared, environment: Environment, *, in_cloud: bool) -> ProtectableRegistry:
+    """Load the plug-ins that find resources; those of clouds only where there is one."""
+    conf = shared.conf
+    plugins = [
+        plugin(loading.settings_from(conf, name.replace("-", "_"), plugin.Settings), environment)
+        for name, plugin in loading.plugin_classes("karbor.protectables").items()
+        if in_cloud or not plugin.acts_in_cloud
+    ]
+    return ProtectableRegistry(plugins, max_chosen=conf.max_chosen)
 
 
 def make_providers(shared: Shared, environment: Environment) -> ProviderRegistry:

@@ -28,3 +28,10 @@ def encode(value: Any) -> bytes:
         return _ENCODER.encode(value)
     except (msgspec.MsgspecError, UnicodeError, OverflowError, TypeError):
         return json.dumps(value, separators=(",", ":")).encode()
+
+
+def plain(value: Any) -> Any:
+    """``value``, where it comes back the same from JSON. Raises TypeError where it would not."""
+    if json.loads(json.dumps(value)) != value:
+        raise TypeError("this is no plain JSON")
+    return value

@@ -34,12 +34,19 @@ OPTS: list[cfg.Opt] = [
         help="Snapshots, volumes or images that one protect has in the cloud for a while at the same time. What "
         "belongs together, as a server and its volumes, is always worked on at once.",
     ),
-    cfg.IntOpt("max_concurrent_operations", default=2, min=1, help="Jobs this worker runs at the same time."),
+    cfg.IntOpt(
+        "max_concurrent_operations",
+        default=2,
+        min=0,
+        help="Jobs this worker runs at the same time. 0: only those steps of others' jobs that need this host, as on a "
+        "compute host that shall do nothing but freeze and read its own servers.",
+    ),
     cfg.IntOpt(
         "max_parallel_steps",
         default=2,
         min=1,
-        help="Steps of one worker that run at the same time. Each that reads or writes a disk needs about 75 MiB.",
+        help="Steps of one worker that run at the same time, and beside them as many of those that need this host for "
+        "jobs of other hosts. Each that reads or writes a disk needs about 75 MiB.",
     ),
     cfg.IntOpt(
         "max_parallel_snapshots",

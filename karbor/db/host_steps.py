@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Row
 
 from karbor.db.jobs import check_fence, server_ms
+from karbor.db.query import Condition
 from karbor.db.repository import Repository
 from karbor.db.tables import HOST_STEPS
 from karbor.model import errors, states
@@ -54,6 +55,11 @@ class HostSteps(Repository):
         self._connection.execute(sa.delete(HOST_STEPS).where(*wanted))
         return self._connection.execute(sa.select(_C.id).where(_C.id == id)).first() is None
 
+    def waiting(self, *, host: str, spare: Sequence[str] = ()) -> bool:
+        """Whether ``take`` would find anything."""
+        query = sa.select(_C.id).where(self._wanted(host, spare)).limit(1)
+        return self._connection.execute(query).first() is not None
+
     def take(
         self, *, host: str, owner: str, lease_ms: int, limit: int, spare: Sequence[str] = ()
     ) -> Sequence[HostStep]:
@@ -62,9 +68,7 @@ class HostSteps(Repository):
         Those with an id in ``spare`` are let alone. Nobody else gets the same one, unless the lease runs out.
         """
         now = server_ms(self._connection, self._clock)
-        left = sa.and_(_C.state == "running", _C.lease_until_ms < now)
-        wanted = sa.and_(_C.host == host, sa.or_(_C.state == "asked", left), _C.id.not_in(list(spare)))
-        query = sa.select(HOST_STEPS).where(wanted).order_by(_C.created_at, _C.id).limit(limit)
+        query = sa.select(HOST_STEPS).where(self._wanted(host, spare)).order_by(_C.created_at, _C.id).limit(limit)
         taken = []
         for row in self._connection.execute(query).all():
             same = (_C.state == row.state, _C.lease_until_ms == row.lease_until_ms)
@@ -73,19 +77,24 @@ class HostSteps(Repository):
                 taken.append(self.get(row.id))
         return taken
 
-    def beat(self, step: HostStep, *, lease_ms: int, progress: Mapping[str, int] | None) -> HostStep:
+    def _wanted(self, host: str, spare: Sequence[str]) -> Condition:
+        left = sa.and_(_C.state == "running", _C.lease_until_ms < server_ms(self._connection, self._clock))
+        return sa.and_(_C.host == host, sa.or_(_C.state == "asked", left), _C.id.not_in(list(spare)))
+
+    def beat(self, step: HostStep, *, lease_ms: int, progress: Mapping[str, int]) -> HostStep:
         """Keep it; returns the row (see its ``stopping``). Raises LeaseLost where it is not ours any more."""
         until = server_ms(self._connection, self._clock) + lease_ms
-        self._change(step, lease_until_ms=until, **({"progress": progress} if progress is not None else {}))
+        self._change(step, lease_until_ms=until, progress=progress)
         return self.get(step.id)
 
     def release(self, step: HostStep) -> None:
         """Let the next worker of the host do it. Raises LeaseLost."""
         self._change(step, state=states.HOST_STEP.move("running", "asked"), owner=None, lease_until_ms=0)
 
-    def answer(self, step: HostStep, value: Any) -> None:
+    def answer(self, step: HostStep, value: Any, *, progress: Mapping[str, int]) -> None:
         """It was done. Raises LeaseLost where it is not ours any more."""
-        self._change(step, state=states.HOST_STEP.move("running", "done"), answer={"value": value})
+        ended = {"state": states.HOST_STEP.move("running", "done"), "progress": progress}
+        self._change(step, **ended, answer={"value": value})
 
     def fail(self, step: HostStep, fault: Mapping[str, Any]) -> None:
         """It failed. Raises LeaseLost where it is not ours any more."""

@@ -16,17 +16,20 @@ from karbor.model import errors
 from karbor.model.checkpoint import RECORD as RECORD
 from karbor.model.checkpoint import Reason, SavedResource
 from karbor.model.graph import ResourceGraph
+from karbor.model.host_step import ABANDON
 from karbor.model.plan import options_for
 from karbor.model.resource import ResourceKey
 from karbor.protection.advice import advice_on
 from karbor.protection.clouds import Clouds
 from karbor.protection.control import Control
 from karbor.protection.flows import Step
+from karbor.protection.hosts import Hosts
 from karbor.protection.lending import Lender, LentStreams, Loan
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import Provider, ProviderRegistry
 from karbor.protection.work import Mapped, StepWork
 from karbor.sdk.protection import EarlierPoint, Protection
+from karbor.vault.borrowing import Borrowed
 from karbor.vault.domain import Domain
 from karbor.vault.leases import Lease
 
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud
 
 LOG = logging.getLogger(__name__)
+#: In the payload of a job: the text of a resource's key -> the host whose worker does the steps of that resource.
+HOSTS = "hosts"
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Parts:
     clouds: Clouds | None = None  # None where this worker has no cloud
     max_passing: int = 16  # things of one kind that a protect may have in a cloud for a while at the same time
     lender: Lender | None = None  # None where this worker cannot lend streams to guests
+    hosts: Hosts | None = None  # None where there can be no other hosts
 
 
 class Operation(abc.ABC):
@@ -123,8 +129,9 @@ class Operation(abc.ABC):
     def close(self) -> None:  # noqa: B027 - most have nothing to let go of
         """This worker is done with it, however it ended."""
 
-    #: The write lease in the bank, for those that store anything there.
+    #: The write lease in the bank, for those that store anything there. One that is borrowed is another worker's.
     lease: Lease | None = None
+    borrowed: Borrowed | None = None
 
     #: Set by subclasses: the parameters that options are taken from, and the class that declares them.
     parameters: Mapping[str, Mapping[str, Any]] = {}
@@ -162,7 +169,32 @@ class Operation(abc.ABC):
         self.control.enter(step.key.text if step.key else "", step.phase)
         if step.key is None:
             return self.engine_step(step, results)
+        there = self._done_there(step.key, step.phase, results, self.control.check)
+        return there["value"] if there is not None else self.perform_here(step, results)
+
+    def perform_here(self, step: Step, results: Mapping[str, Any]) -> Any:
+        """Do a step of a plug-in on this host."""
+        assert step.key is not None
         return self.resource_step(step, self.plugin(step.key), self._work(step.key, results))
+
+    def join(self, earlier: "Operation | None", *, storing: bool) -> None:
+        """Make ready for a step of a job that another worker has, instead of ``plan``. ``earlier`` did that before for
+        the same claim on the job. ``storing``: the step may store something. Raises WriteLeaseLost, LeaseLost."""
+        raise errors.NotSupported(f"Steps of {self.job.operation} are done by the worker that has the job.")
+
+    def share(self, other: "Operation") -> None:
+        """Take over what another object for the same job has found out."""
+        self.graph, self.parameters, self.borrowed = other.graph, other.parameters, other.borrowed
+        self._domain, self._once = other._domain, other._once
+
+    def _done_there(
+        self, key: ResourceKey, phase: str, results: Mapping[str, Any], check: Callable[[], None]
+    ) -> Mapping[str, Any] | None:
+        """``{"value": ...}`` where the worker of another host did it."""
+        host = (self.control.job.payload.get(HOSTS) or {}).get(key.text)
+        if self.parts.hosts is None or host in (None, self.parts.hosts.own):
+            return None
+        return self.parts.hosts.ask(self.control, key, phase, results, host=host, check=check)
 
     def undo(self, step: Step, results: Mapping[str, Any]) -> None:
         """Undo a resource once, when the first of its steps is undone. What fails here is logged: the next start-up
@@ -178,13 +210,16 @@ class Operation(abc.ABC):
         try:
             if step.key is None:
                 self.undo_engine_step(step, results)
-            else:
-                work = self._work(step.key, results, check=self.control.check_ours)
-                self.abandon(self.plugin(step.key), work)
+            elif self._done_there(step.key, ABANDON, results, self.control.check_ours) is None:
+                self.abandon_here(step.key, results)
         except errors.LeaseLost:
             raise
         except errors.KarborError as fault:
             LOG.warning("undo failed job=%s step=%s %s", self.job.id, step.name, fault.operator_text())
+
+    def abandon_here(self, key: ResourceKey, results: Mapping[str, Any]) -> None:
+        """Undo on this host what was begun for a resource."""
+        self.abandon(self.plugin(key), self._work(key, results, check=self.control.check_ours))
 
     def failed(self, step: Step, fault: BaseException) -> None:
         """Keep the reason with the job; the first one wins, also over those of an earlier worker."""
@@ -230,7 +265,7 @@ class Operation(abc.ABC):
             saved=self.saved(key),
             saved_in=self.saved_in,
             earlier=self.earlier(key),
-            lease=self.lease,
+            lease=self.lease or self.borrowed,
             open_cloud=self.cloud_opener(check),
             check=check,
             mapped=self.mapped(results),

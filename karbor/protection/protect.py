@@ -15,7 +15,7 @@ from karbor.model.resource import ResourceKey
 from karbor.protection import costs, flows, leftovers
 from karbor.protection.flows import Step, step_name
 from karbor.protection.lock import lock_for
-from karbor.protection.operation import LOG, RECORD, Operation
+from karbor.protection.operation import HOSTS, LOG, RECORD, Operation
 from karbor.protection.originals import kept_origins
 from karbor.protection.work import StepWork
 from karbor.sdk.protection import EarlierPoint, Protected, Protection
@@ -58,8 +58,9 @@ class ProtectOperation(Operation):
         for node in self.graph:
             self.plugin(node.key)  # raises for a type that this provider cannot protect
         items = costs.costed(*self._uses(), self.open_cloud)
+        hosts = self._hosts()
         with self.parts.database.write() as rows:
-            rows.jobs.check(self.job)
+            self.control.job = rows.jobs.set_payload(self.control.job, **{HOSTS: hosts})
             why = chosen.to_dict() if checkpoint.plan.get("selection") else None
             cost = [item.to_dict() for item in items]
             rows.checkpoints.update(checkpoint.id, graph=self.graph.to_dict(), chosen=why, cost=cost)
@@ -70,6 +71,32 @@ class ProtectOperation(Operation):
     def _uses(self) -> tuple[costs.Uses, costs.Batches]:
         uses = costs.uses_of(self.graph, self.plugin, self.parameters)
         return uses, costs.batches_of(self.graph, self.plugin, uses, self.parts.max_passing)
+
+    def _hosts(self) -> dict[str, str]:
+        """The host of each resource whose steps another worker has to do."""
+        others = self.parts.hosts.others() if self.parts.hosts is not None else ()
+        if self.parts.hosts is None or not others:
+            return {}
+        own, found = self.parts.hosts.own, {}
+        for node in self.graph:
+            plugin = self.plugin(node.key)
+            if plugin.has("host"):
+                host = plugin.host(self._work(node.key, {}), [own, *others])
+                if host and host != own:
+                    found[node.key.text] = host
+        return found
+
+    def join(self, earlier: Operation | None, *, storing: bool) -> None:
+        """See Operation."""
+        if earlier is None:
+            with self.parts.database.read() as rows:
+                checkpoint = rows.checkpoints.get(self.checkpoint_id)
+            self.parameters = checkpoint.plan.get("parameters", {})
+            self.graph = ResourceGraph.from_dict(checkpoint.graph or {"nodes": []})
+        else:
+            self.share(earlier)
+        if storing and self.borrowed is None:
+            self.borrowed = self.domain.borrow(self.job.id, fence=self.job.fence)
 
     def begin_writing(self) -> None:
         """Take the write lease in the bank, or take it over from the worker that had this job before.

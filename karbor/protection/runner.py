@@ -5,7 +5,6 @@ The flow's state lies in taskflow's tables of our database; each write checks th
 a logbook is gone on with: steps that ended are not run again, the one that was interrupted is.
 """
 
-import json
 import logging
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
@@ -18,7 +17,7 @@ from taskflow.patterns import graph_flow
 from taskflow.persistence import models
 from taskflow.types import failure
 
-from karbor.common import context, faultpoints
+from karbor.common import context, faultpoints, jsontext
 from karbor.db.database import Database, Transaction
 from karbor.db.flowstore import FencedBackend, drop_flow, lease_was_lost
 from karbor.model import errors
@@ -58,7 +57,7 @@ class _Task(task.Task):  # type: ignore[misc]
         try:
             self._control.check()
             faultpoints.reach(self._point("step", "before"))
-            answer = _plain_json(self._performer.perform(self._step, results))
+            answer = jsontext.plain(self._performer.perform(self._step, results))
             faultpoints.reach(self._point("step", "after"))
             return answer
         except errors.LeaseLost:
@@ -86,13 +85,6 @@ class _Task(task.Task):  # type: ignore[misc]
     def _point(self, what: str, edge: str) -> str:
         type_ = f"@{self._step.key.type}" if self._step.key else ""
         return f"{what}:{self._control.job.operation}.{self._step.phase}{type_}:{edge}"
-
-
-def _plain_json(value: Any) -> Any:
-    """``value``; refuses what would come back different after a resume."""
-    if json.loads(json.dumps(value)) != value:
-        raise TypeError("a step must return plain JSON")
-    return value
 
 
 def _suspend(engine: Any, job: Job) -> None:

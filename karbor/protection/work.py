@@ -16,8 +16,7 @@ from karbor.protection.lending import LentStreams, Loan
 from karbor.sdk import protection
 from karbor.sdk.lending import Lent
 from karbor.sdk.streams import Source, StreamInfo, StreamReader, Streams
-from karbor.vault.domain import Domain
-from karbor.vault.leases import Lease
+from karbor.vault.domain import Domain, Holding
 
 if TYPE_CHECKING:
     from karbor.clients.openstack import Cloud
@@ -32,7 +31,7 @@ class VaultStreams(Streams):
     in ``saved_in``."""
 
     def __init__(
-        self, domain: Domain, control: Control, saved: SavedResource | None, saved_in: Domain, lease: Lease | None
+        self, domain: Domain, control: Control, saved: SavedResource | None, saved_in: Domain, lease: Holding | None
     ) -> None:
         self._domain = domain
         self._saved_in = saved_in
@@ -68,7 +67,7 @@ class StepWork(protection.Work):
         saved: SavedResource | None = None,
         saved_in: Domain | None = None,
         earlier: Sequence[protection.EarlierPoint] = (),
-        lease: Lease | None = None,
+        lease: Holding | None = None,
         open_cloud: "Callable[[], Cloud] | None" = None,
         check: Callable[[], None] | None = None,
         mapped: Mapped | None = None,

@@ -17,8 +17,10 @@ _RETRIES = 1  # connections tried anew before a caller is told that there is no 
 
 
 class _Client:
-    def __init__(self, declared: type[Any], messaging: oslo_messaging.transport.RPCTransport, timeout: float) -> None:
-        target = oslo_messaging.Target(topic=declared.TOPIC, version=declared.VERSION)
+    def __init__(
+        self, declared: type[Any], messaging: oslo_messaging.transport.RPCTransport, timeout: float, host: str | None
+    ) -> None:
+        target = oslo_messaging.Target(topic=declared.TOPIC, version=declared.VERSION, server=host)
         self._client = oslo_messaging.get_rpc_client(messaging, target, timeout=timeout, retry=_RETRIES)
         self._kinds = interface.methods(declared)
         self._for_user = frozenset(name for name in self._kinds if interface.for_user(declared, name))
@@ -62,9 +64,15 @@ class _Client:
             ) from fault
 
 
-def make_client(declared: type[T], messaging: oslo_messaging.transport.RPCTransport, *, timeout: float = 60) -> T:
-    """An object with the methods of ``declared`` that sends instead of doing.
+def make_client(
+    declared: type[T],
+    messaging: oslo_messaging.transport.RPCTransport,
+    *,
+    timeout: float = 60,
+    host: str | None = None,
+) -> T:
+    """An object with the methods of ``declared`` that sends instead of doing: to the server on ``host``, or to any.
 
     Raises errors of karbor.model.errors as the server raised them, and Unavailable where nobody answers in time.
     """
-    return cast(T, _Client(declared, messaging, timeout))
+    return cast(T, _Client(declared, messaging, timeout, host))

@@ -47,7 +47,7 @@ class Protection:
 
     @method("cast")
     def run(self, job_id: str) -> None:
-        """Look for work: the row of the job, or of the export, with this id was just committed."""
+        """Look for work: the row of this job or export, or of a step of this job, was just committed."""
         raise NotImplementedError
 
     @method("call")

@@ -238,6 +238,14 @@ class Protection(abc.ABC):
     def prepare_finish(self, work: Work) -> Mapping[str, Any] | None:
         """See the module text."""
 
+    def host(self, work: Work, hosts: Sequence[str]) -> str:
+        """Which of these hosts the steps of a protect of this resource have to run on, where each has a worker; empty:
+        none of them. Asked once, before all phases (``work.results`` is empty). ``environment`` is that host's then.
+
+        A worker that goes away is not waited for: a step may run elsewhere all the same, and says what it cannot do.
+        """
+        return ""
+
     @abc.abstractmethod
     def protect(self, work: Work) -> Protected:
         """See the module text."""

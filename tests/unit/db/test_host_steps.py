@@ -31,9 +31,9 @@ class TestHostSteps:
             assert _take(rows, owner="worker-2") == []
             beaten = rows.host_steps.beat(taken, lease_ms=60_000, progress={"done": 1, "expected": 2})
             assert beaten.progress == {"done": 1, "expected": 2} and not beaten.stopping
-            rows.host_steps.answer(taken, None)
+            rows.host_steps.answer(taken, None, progress={"done": 2, "expected": 2})
             found = rows.host_steps.get(asked.id)
-            assert (found.state, found.answer) == ("done", {"value": None})
+            assert (found.state, found.answer, found.progress["done"]) == ("done", {"value": None}, 2)
             assert rows.host_steps.withdraw(asked.id)
             with pytest.raises(errors.NotFound):
                 rows.host_steps.get(asked.id)
@@ -43,12 +43,12 @@ class TestHostSteps:
             rows.host_steps.ask(claimed, make.host_step(fence=claimed.fence))
             (first,) = _take(rows)
             assert not rows.host_steps.silent(first.id)
-            rows.host_steps.beat(first, lease_ms=-1, progress=None)
+            rows.host_steps.beat(first, lease_ms=-1, progress={})
             assert rows.host_steps.silent(first.id)
             (second,) = _take(rows, owner="worker-2")
             for write in (
-                lambda: rows.host_steps.beat(first, lease_ms=60_000, progress=None),
-                lambda: rows.host_steps.answer(first, 1),
+                lambda: rows.host_steps.beat(first, lease_ms=60_000, progress={}),
+                lambda: rows.host_steps.answer(first, 1, progress={}),
                 lambda: rows.host_steps.fail(first, {}),
                 lambda: rows.host_steps.release(first),
             ):
@@ -84,7 +84,7 @@ class TestHostSteps:
             rows.host_steps.ask(claimed, make.host_step(fence=claimed.fence))
             (taken,) = _take(rows)
             rows.host_steps.stop(taken.id)
-            assert rows.host_steps.beat(taken, lease_ms=60_000, progress=None).stopping
+            assert rows.host_steps.beat(taken, lease_ms=60_000, progress={}).stopping
 
     def test_only_the_owner_of_the_job_asks_and_what_earlier_owners_asked_goes(self, database, claimed):
         with database.write() as rows:
