@@ -88,6 +88,14 @@ def decide(work: Work, server_name: str) -> tuple[list[dict[str, Any]], list[err
     return made, [*_lost(work, made), *_scarce(items)], warnings
 
 
+def lack_of(flavor: Mapping[str, Any], server: Mapping[str, Any]) -> list[str]:
+    """What people should know of a flavor that gives less than the server had: programs in it may count on that."""
+    has, had = int(flavor.get("OS-FLV-EXT-DATA:ephemeral") or 0), _size(server)
+    if has >= had:
+        return []
+    return [f"The server had {had} GiB of ephemeral disks; the flavor {flavor['name']} gives {has} GiB."]
+
+
 def parameters(work: Work, decided: Sequence[Mapping[str, Any]]) -> list[HeatParameter]:
     """What a plan knows of the volumes."""
     return [_parameter(work, one, UNKNOWN) for one in decided]

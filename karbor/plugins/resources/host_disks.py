@@ -8,6 +8,7 @@ checkpoint is read. Nova takes no part, and nothing passes through Glance. Only 
 overlay, as other ways need, would be unknown to Nova, and lost with all that is in it when the server is rebooted hard.
 """
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +18,7 @@ from typing import Any
 
 from karbor.common.clock import Clock, iso
 from karbor.model import errors
+from karbor.plugins.resources.pages import Pages
 from karbor.sdk.environment import Environment
 from karbor.sdk.hypervisor import Capture, CapturedDisk, CaptureRequest, DiskInfo, Hypervisor
 from karbor.sdk.protection import EarlierPoint, Work
@@ -52,6 +54,16 @@ class Disk:
     changed: int
     base: EarlierPoint | None
     saved: Mapping[str, Any]
+
+
+def host_of(work: Work, server_id: str, hosts: Sequence[str]) -> str:
+    """Which of these hosts a server runs on, as Nova names them; empty: none. Nova tells tenants a hash of the name."""
+    try:
+        server = Pages(work).server(server_id)
+    except errors.NotFound:
+        return ""
+    told, project = server.get("hostId"), server["tenant_id"]
+    return next((one for one in hosts if hashlib.sha224(f"{project}{one}".encode()).hexdigest() == told), "")
 
 
 def begin(environment: Environment, work: Work, *, root: bool, ephemeral: bool) -> dict[str, Any]:

@@ -77,6 +77,11 @@ class ImageDataProtection(Protection):
             return []
         return image_uses(int(resource.extra_info.get("disk") or 0) << 10)
 
+    def host(self, work: Work, hosts: Sequence[str]) -> str:
+        """Of a server's root disk, that of the server, which makes the view of it."""
+        wanted = _of_server(work) and work.options.root_disk != "glance"
+        return host_disks.host_of(work, work.key.parent_id, hosts) if wanted else ""
+
     def prepare_finish(self, work: Work) -> Mapping[str, Any] | None:
         """Below a server: see whether its view shows the root disk; or begin the passing image."""
         if not _of_server(work):

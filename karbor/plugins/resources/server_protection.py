@@ -78,6 +78,10 @@ class ServerProtection(Protection):
         not_kept: str = option("", "What of its ephemeral disks is not kept, and why; empty: nothing.", told=True)
         tracked: str = option("[]", "Disks of which the next checkpoint can tell what changed (JSON list).")
 
+    def host(self, work: Work, hosts: Sequence[str]) -> str:
+        """Where it runs: there it can be frozen, and its disks can be read."""
+        return host_disks.host_of(work, work.key.id, hosts)
+
     def prepare_begin(self, work: Work) -> Mapping[str, Any]:
         """Look at everything, refuse what could not come back, freeze it, and make the view of its host's disks."""
         found = described(Nova(work), work.key.id)
@@ -205,7 +209,7 @@ def _decide(work: Work) -> tuple[dict[str, Any], Sequence[errors.KarborError], S
     try:
         flavor, told = fitting_flavor(nova.flavors(), wanted, old["flavor"])
         decided.update(flavor_id=flavor["id"], flavor_name=flavor["name"])
-        warnings += [told] if told else []
+        warnings += [*([told] if told else []), *ephemeral.lack_of(flavor, old)]
     except errors.InvalidInput as refusal:
         conflicts.append(refusal)
     if old["key_name"]:

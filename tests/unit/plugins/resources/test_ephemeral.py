@@ -180,6 +180,13 @@ def test_volumes_that_have_no_room_in_the_quotas_are_refused_beforehand(world):
     assert restoring(world, point, ephemeral_disks="blank").results["restore_prepare"]["ephemeral"] == []
 
 
+def test_a_flavor_that_gives_less_is_told(world):
+    _done, point, _work = world.protected()["server"]
+    small = world.cloud.compute.flavor("small")["id"]
+    work = world.server_work("t-9", operation="restore", saved=point.saved, restore_flavor_id=small)
+    assert any("had 2 GiB" in text and "small gives 0" in text for text in world.servers.restore_plan(work).warnings)
+
+
 def test_data_that_is_gone_is_a_conflict(world):
     _done, point, _work = world.protected()["server"]
     world.stored.clear()

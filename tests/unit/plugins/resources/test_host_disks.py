@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Are the disks of a server on its host read at one instant, and the root disk through Glance where that cannot be?"""
 
+import hashlib
 import json
 
 import pytest
@@ -142,3 +143,15 @@ def test_a_disk_that_cannot_be_read_does_not_keep_the_others_from_it():
     assert json.loads(found["server"][0].saved["ephemeral"]) == []
     world.driver.files[world.root] = b""
     assert "no image file" in world.protected("t-2")["image"][0].saved["why_glance"]
+
+
+def test_their_steps_run_where_nova_has_the_server():
+    world = HostDisks()
+    project = world.server["tenant_id"]
+    world.server["hostId"] = hashlib.sha224(f"{project}compute-2".encode()).hexdigest()
+    hosts = ["control", "compute-1", "compute-2"]
+    image, glance = world.image_work(), world.image_work(root_disk="glance")
+    assert world.servers.host(world.server_work(), hosts) == world.images.host(image, hosts) == "compute-2"
+    assert world.servers.host(world.server_work(), hosts[:2]) == world.images.host(glance, hosts) == ""
+    del world.cloud.things["server"][world.id]
+    assert world.servers.host(world.server_work(), hosts) == ""
