@@ -20,6 +20,7 @@ from karbor.plugins.resources.volume_data import VolumeDataProtection
 from karbor.plugins.resources.volume_snapshot import VolumeSnapshotProtection
 from karbor.sdk.environment import Environment
 from karbor.sdk.template import HeatParameter
+from karbor.sdk.testing.memory_hypervisor import MemoryDomain, MemoryHypervisor
 from karbor.sdk.testing.memorycloud import MemoryCloud
 from karbor.sdk.testing.protection_suite import ProtectionSuite, Trial
 from karbor.sdk.testing.work import TwinWork
@@ -28,6 +29,7 @@ from tests.support.heat import built
 from tests.support.networking import PREFIX, Networking
 
 HERE = Environment("here", "/state")
+ATTACHED = "os-extended-volumes:volumes_attached"
 
 
 class CloudSuite(ProtectionSuite):
@@ -35,13 +37,14 @@ class CloudSuite(ProtectionSuite):
 
     protectable: type
     protection: type
+    environment = HERE
 
     def make(self, tmp_path):
         self.memory = MemoryCloud(clock=TwinClock())
         self.tenant = self.memory.open("alpha", pause=self.memory.clock.pass_time)
         self.project_id = self.memory.project("alpha")
         protectable = self.protectable(self.protectable.Settings(), HERE).in_cloud(lambda: self.tenant)
-        protection = self.protection(self.protection.Settings(), HERE)
+        protection = self.protection(self.protection.Settings(), self.environment)
         resource = self.put()
         return Trial(
             protectable,
@@ -140,6 +143,31 @@ class TestServer(CloudSuite):
         server = self.thing("server", id_)
         ports = [port for port in self.memory.things["port"].values() if port["device_id"] == id_]
         return server and (server["name"], server["metadata"], server["flavor"], len(ports))
+
+
+class TestServerOnItsHost(TestServer):
+    """The same with an ephemeral disk, which a driver on its host can read."""
+
+    scratch = b"scratch".ljust(8192, b"\0")
+
+    def put(self):
+        resource = super().put()
+        self.path = f"/instances/{resource.id}/disk.eph0"
+        guest = MemoryDomain("web", {"vda": f"/instances/{resource.id}/disk", "vdb": self.path}, resource.id)
+        self.driver.add(guest, {"vda": b"root".ljust(4096, b"\0"), "vdb": self.scratch})
+        return resource
+
+    def make(self, tmp_path):
+        self.driver = MemoryHypervisor()
+        self.environment = Environment("here", "/state", hypervisors={"libvirt": self.driver})
+        return super().make(tmp_path)
+
+    def fingerprint(self, id_):
+        found = super().fingerprint(id_)
+        if id_ == self.server["id"]:
+            return found and (found, self.driver.files[self.path])
+        volumes = [one["id"] for one in (self.thing("server", id_) or {}).get(ATTACHED, ())]
+        return found and (found, *(self.memory.contents[one] for one in volumes))
 
 
 class TestNetwork(CloudSuite):
