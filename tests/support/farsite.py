@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How does a test restore into a cloud that outlives the worker? The cloud in memory, over HTTP, and workers of their own.
+"""How does a test restore into a cloud that outlives its workers? The cloud in memory over HTTP, and workers elsewhere.
 
 python -m tests.support.farsite ROOT      works on the jobs of the site in ROOT until it is killed
 """
