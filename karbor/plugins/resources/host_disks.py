@@ -26,7 +26,7 @@ from karbor.sdk.streams import Kind, StreamInfo
 
 DRIVER = "libvirt"
 ROOT = "root"
-NOT_HERE = "no worker of this service on the compute host of the server has this job"
+NOT_HERE = "no worker of this service runs on the compute host of the server"
 _NO_FILE = "the host has no image file of the root disk"
 #: A view that shows nothing.
 NOTHING: Mapping[str, Any] = {"disks": {}, "unread": [], "why": ""}

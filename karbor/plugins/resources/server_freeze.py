@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is a server held still while the snapshots of its disks are taken, and what instant do they show?
 
-The libvirt driver of its compute host freezes the guest's file systems, where this worker runs on that host. Nova gives
-nobody a way to do that from elsewhere. Every disk says when it was taken (``taken_at``); one that does not say it was
-not taken within the hold, and shows no certain instant.
+The libvirt driver of its compute host freezes the guest's file systems: these steps run there, where that host has a
+worker. Nova gives nobody a way to do that from elsewhere. Every disk says when it was taken (``taken_at``); one that does
+not say it was not taken within the hold, and shows no certain instant.
 """
 
 import logging

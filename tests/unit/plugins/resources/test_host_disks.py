@@ -73,7 +73,7 @@ def test_the_root_disk_comes_back_as_an_image_like_the_one_the_server_was_made_o
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"here": False}, "no worker of this service on the compute host of the server has this job"),
+        ({"here": False}, "no worker of this service runs on the compute host of the server"),
         ({"root": "other"}, "the host has no image file of the root disk"),
         ({"root": "00000000-0000-4000-8000-000000000000_disk"}, "the host has no image file of the root disk"),
     ],
