@@ -2,8 +2,8 @@
 """Is a server held still while the snapshots of its disks are taken, and what instant do they show?
 
 The libvirt driver of its compute host freezes the guest's file systems: these steps run there, where that host has a
-worker. Nova gives nobody a way to do that from elsewhere. Every disk says when it was taken (``taken_at``); one that does
-not say it was not taken within the hold, and shows no certain instant.
+worker. Nova gives nobody a way to do that from elsewhere. Every disk says when it was taken (``taken_at``); one that
+does not say it was not taken within the hold, and shows no certain instant.
 """
 
 import logging
