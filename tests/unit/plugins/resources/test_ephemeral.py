@@ -90,7 +90,7 @@ def test_the_legacy_name_of_the_only_one_is_known():
 @pytest.mark.parametrize(
     ("given", "why"),
     [
-        ({"here": False}, "The ephemeral disks (2 GiB) are not kept: no worker of this service on the compute host"),
+        ({"here": False}, "The ephemeral disks (2 GiB) are not kept: no worker of this service"),
         ({"disks": {}}, "The ephemeral disks (2 GiB) are not kept: the host has no image files of them."),
         ({"disks": {"vdc": ("disk.eph0", b"")}}, "The ephemeral disks eph0 are not kept: their images cannot be read"),
     ],
@@ -140,6 +140,37 @@ def test_they_come_back_on_volumes_that_are_attached_behind_the_others(world):
     assert [part.original_id.rpartition(":")[2] for part in attached][-2:] == ["eph0", "eph1"]
     assert attached[-1].depends_on == [attached[-2].original_id]
     assert passing(world) == [] and len(work.told) > 0
+
+
+class Killed(Exception):
+    """The worker is no more."""
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        ("image", "POST", "/images$"),
+        ("image", "PUT", "/file$"),
+        ("block-storage", "POST", "/volumes$"),
+        ("block-storage", "POST", "/action$"),
+        ("image", "DELETE", "/images/"),
+    ],
+    ids=" ".join,
+)
+def test_a_restore_that_is_killed_behind_any_change_is_gone_on_with(request_):
+    world = plain()
+    _done, point, _work = world.protected()["server"]
+    work = restoring(world, point)
+    before = set(world.cloud.things["volume"])
+    for _ in range(2):  # once for each disk
+        world.cloud.fail(*request_, Killed(), after=True)
+        with pytest.raises(Killed):
+            world.servers.restore(work)
+    parts = world.servers.restore(work).template
+    found = volumes(world, parts)
+    assert set(world.cloud.things["volume"]) - before == {one["id"] for one in found.values()} and len(found) == 2
+    assert {world.cloud.contents[one["id"]].rstrip(b"\0") for one in found.values()} == {disk_of(b"e"), disk_of(b"f")}
+    assert passing(world) == []
 
 
 def test_an_abandoned_restore_leaves_no_volume_and_no_image(world):
