@@ -198,5 +198,7 @@ TRUSTS = table(
     sa.Column("scheduled_operation_id", identifier()),
     sa.Column("created_at", Moment, nullable=False),
     counter("tried_ms"),  # when somebody last tried to give it back
+    sa.Column("swept_at", Moment),  # when somebody looked by it for what failed jobs left; NULL: never
+    counter("sweep_tried_ms"),  # when somebody last began to
     sa.Index("trusts_trust", "trust_id"),
 )

@@ -10,7 +10,8 @@ class Trust:
     """A trust that Karbor asked Keystone for; nothing of it is secret.
 
     ``trust_id`` is Keystone's id, None until that is known. ``scheduled_operation_id`` is the schedule it was made for,
-    None for a single piece of work.
+    None for a single piece of work. ``swept_at`` is when somebody last looked by it for what failed jobs left in the
+    cloud, and removed all of that.
     """
 
     id: str
@@ -20,6 +21,8 @@ class Trust:
     scheduled_operation_id: str | None = None
     created_at: datetime | None = None
     tried_ms: int = 0
+    swept_at: datetime | None = None
+    sweep_tried_ms: int = 0
 
     @property
     def name(self) -> str:
