@@ -2,9 +2,11 @@
 """Where is the real cloud, and how does Karbor run beside it? As tools/run_tests.sh openstack and ministack set it."""
 
 import os
+import time
 import uuid
 
 import pytest
+from keystoneauth1.exceptions import ConnectFailure
 from keystoneauth1.session import Session
 
 from karbor.clients.openstack import Cloud, CloudSettings
@@ -12,11 +14,15 @@ from tests.openstack import account
 from tests.support import servers
 from tests.support.daemons import Installation
 from tests.support.karborclient import Clients, Command
+from tests.support.rest import PAUSE
 
 pytestmark = pytest.mark.openstack
 #: Backups in Cinder; all data in a bank in Swift.
 BACKUPS, DATA = "6c1a0d5e-3b0f-4a52-9a0e-1d1e0b7c2a01", "6c1a0d5e-3b0f-4a52-9a0e-1d1e0b7c2a02"
-_QUICK = """[jobs]
+#: The workers of the three daemons are on no compute host, as far as they know.
+_QUICK = """[DEFAULT]
+host = control
+[jobs]
 lease = 20
 poll = 1
 grace = 5
@@ -28,6 +34,7 @@ plugin = karbor-project-protection-plugin
 plugin = karbor-server-protection-plugin
 plugin = karbor-image-protection-plugin
 plugin = karbor-network-protection-plugin
+plugin = karbor-share-protection-plugin
 plugin = {volumes}
 bank = karbor-swift-bank-plugin
 enabled = True
@@ -82,8 +89,25 @@ def installation(tmp_path_factory):
         root = tmp_path_factory.mktemp("service") / "karbor"
         running = Installation(root, broker=broker.url, database=database.url, settings=settings, providers=providers)
         account.register(running.url)
-        yield running
-        running.close()
+        try:
+            _wait_until_served(running.url)
+            yield running
+        finally:
+            running.close()
+
+
+def _wait_until_served(url, seconds=900):
+    """Until the API answers a user, and a worker has told it of all it offers."""
+    session, deadline = Session(auth=account.login("demo")), time.monotonic() + seconds
+    while True:
+        try:
+            answer = session.get(f"{url}/v1/{session.get_project_id()}/providers", raise_exc=False)
+            if answer.ok and len(answer.json()["providers"]) == 2:
+                return
+        except ConnectFailure:
+            pass
+        assert time.monotonic() < deadline, url
+        PAUSE.wait(0.5)
 
 
 @pytest.fixture(scope="session")

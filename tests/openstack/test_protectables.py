@@ -7,7 +7,7 @@ import pytest
 
 from karbor.model import errors
 from karbor.model.resource import Resource
-from karbor.plugins.resources.cloudtypes import IMAGE, NETWORK, PROJECT, SERVER, SHARE, VOLUME
+from karbor.plugins.resources.cloudtypes import DATABASE, IMAGE, NETWORK, PROJECT, SERVER, VOLUME
 from tests.support.clouds import protectables
 
 
@@ -88,6 +88,6 @@ def test_another_tenant_sees_nothing_of_it(owned, tenant):
             registry.show_instance(other.project_id, type_, id_, parameters=None)
 
 
-def test_a_cloud_without_manila_has_no_shares(owned):
+def test_a_cloud_without_trove_has_no_databases(owned):
     cloud = owned[0]
-    assert _listed(protectables().for_caller(lambda: cloud), cloud.project_id, SHARE) == []
+    assert _listed(protectables().for_caller(lambda: cloud), cloud.project_id, DATABASE) == []

@@ -10,7 +10,7 @@ import contextlib
 from karbor.model import errors
 
 #: Fields whose own fields are names of somebody's choice.
-_OPEN = ("metadata", "addresses", "extra_specs", "properties")
+_OPEN = ("metadata", "addresses", "extra_specs", "required_extra_specs", "properties")
 #: Fields of the real services that the twin does not have, because no plug-in could use them.
 UNKNOWN = {
     "is_default", "os_hash_value", "standard_attr_id", "revision_number", "normalized_cidr", "binding:host_id",
@@ -58,10 +58,12 @@ def differences(one, other, path=""):
 
 
 class Walk:
-    """One walk through a cloud. ``image`` and ``network`` name what a server can be made of."""
+    """One walk through a cloud. ``image`` and ``network`` name what a server can be made of; ``protocol`` and
+    ``access`` (kind, whom), what its shares speak."""
 
-    def __init__(self, cloud, *, image, network, deadline=600):
+    def __init__(self, cloud, *, image, network, protocol="CEPHFS", access=("cephx", "walk"), deadline=600):
         self.cloud, self.image, self.network, self.deadline = cloud, image, network, deadline
+        self.protocol, self.access = protocol, access
         self.steps = {}
         self._undo = contextlib.ExitStack()
 
@@ -73,6 +75,8 @@ class Walk:
             self._images()
             self._networks()
             self._servers(volume)
+            self._shares()
+            self._choices()
         return self.steps
 
     def _note(self, step, answer):
@@ -105,7 +109,7 @@ class Walk:
     def _remove(self, service, path):
         with contextlib.suppress(errors.NotFound):
             getattr(self.cloud, service).delete(path)
-            if service in ("block_storage", "compute"):
+            if service in ("block_storage", "compute", "shared_file_system"):
                 self.cloud.wait_gone(lambda: self._json(service, path), what=path, deadline=self.deadline)
 
     def _later(self, service, path):
@@ -210,3 +214,65 @@ class Walk:
         self._wait("block_storage", f"/volumes/{volume}", "volume", "available")
         self._refused("no server", compute.get, "/servers/nothing")
         self._refused("server stopped", compute.post, f"/servers/{server}/action", json={"os-start": None})
+
+    def _shares(self):
+        shares = self.cloud.shared_file_system
+        given = {"name": "walk", "size": 1, "share_proto": self.protocol, "metadata": {"app": "walk"}}
+        _answer, share = self._made("shared_file_system", "/shares", "share", given)
+        self._later("shared_file_system", f"/shares/{share}")
+        self._wait("shared_file_system", f"/shares/{share}", "share", "available")
+        self._note("share", self._json("shared_file_system", f"/shares/{share}"))
+        asked = {"sort_key": "id", "sort_dir": "asc", "limit": 1, "offset": 0}
+        self._note("shares", self._json("shared_file_system", "/shares/detail", **asked))
+        self._refused("no share", shares.get, "/shares/nothing")
+        body = {"share_id": share, "name": "walk", "description": "walk", "force": False}
+        _answer, snapshot = self._made("shared_file_system", "/snapshots", "snapshot", body)
+        self._later("shared_file_system", f"/snapshots/{snapshot}")
+        self._wait("shared_file_system", f"/snapshots/{snapshot}", "snapshot", "available")
+        self._note("share snapshot", self._json("shared_file_system", f"/snapshots/{snapshot}"))
+        self._note("share snapshots", self._json("shared_file_system", "/snapshots/detail", share_id=share, **asked))
+        self._refused("no share snapshot", shares.get, "/snapshots/nothing")
+        self._refused("share with snapshots deleted", shares.delete, f"/shares/{share}")
+        rule = {"access_type": self.access[0], "access_to": self.access[1], "access_level": "rw"}
+        self._allow(share, rule)
+        self._refused("access given twice", shares.post, f"/shares/{share}/action", json={"allow_access": rule})
+        given = {"name": "walk restored", "size": 1, "share_proto": self.protocol, "snapshot_id": snapshot}
+        restored = shares.post("/shares", json={"share": given}).json()["share"]["id"]
+        self._later("shared_file_system", f"/shares/{restored}")
+        self._wait("shared_file_system", f"/shares/{restored}", "share", "available")
+        self._note("share of a snapshot", self._json("shared_file_system", f"/shares/{restored}"))
+        self._remove("shared_file_system", f"/snapshots/{snapshot}")
+
+    def _allow(self, share, rule):
+        """Noted when it has come into force: how soon that is, no answer promises."""
+        api = self.cloud.shared_file_system
+        answer = api.post(f"/shares/{share}/action", json={"allow_access": rule}).json()
+        self._note("access given", answer)
+        self.cloud.wait(
+            lambda: self._json("shared_file_system", "/share-access-rules", share_id=share)["access_list"],
+            lambda rules: [one["state"] for one in rules] == ["active"],
+            what="rule",
+            deadline=self.deadline,
+        )
+        self._note("access rules", self._json("shared_file_system", "/share-access-rules", share_id=share))
+
+    def _choices(self):
+        """What a project may have, has, and can choose from."""
+        project = self.cloud.project_id
+        types = [one["name"] for one in self._json("block_storage", "/types")["volume_types"]]
+        told = self._json("block_storage", f"/os-quota-sets/{project}", usage="True")["quota_set"]
+        by_type = {f"{kind}_{name}": kind for name in types for kind in told}
+        self._note("quotas of block storage", {key: one for key, one in told.items() if key not in by_type})
+        self.steps["quotas of volume types"] = sorted({by_type[key] for key in told if key in by_type})
+        self._note("quotas of images", self._json("image", "/info/usage"))
+        self._note("quotas of shares", self._json("shared_file_system", f"/quota-sets/{project}/detail"))
+        self._note("quotas of networks", self._json("network", f"/quotas/{project}/details.json"))
+        self._note("volume types", self._json("block_storage", "/types"))
+        self._note("share types", self._json("shared_file_system", "/types"))
+        self._note("flavors", self._json("compute", "/flavors/detail"))
+        self._note("zones of servers", self._json("compute", "/os-availability-zone"))
+        self._note("zones of volumes", self._json("block_storage", "/os-availability-zone"))
+        self._note("server groups", self._json("compute", "/os-server-groups"))
+        self._refused("quotas of others", self.cloud.block_storage.get, f"/os-quota-sets/{'0' * 32}")
+        self._refused("no key pair", self.cloud.compute.get, "/os-keypairs/nothing")
+        self._refused("no server group", self.cloud.compute.get, "/os-server-groups/nothing")

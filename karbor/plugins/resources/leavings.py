@@ -55,5 +55,17 @@ def remove(cloud: "Cloud", made: Made) -> None:
     except errors.NotFound:
         return
     except errors.InvalidInput as refusal:
+        if _is_going(cloud, made):
+            return
         text = f"The {made.kind[:-1]} {made.id} cannot be removed now."
         raise errors.Conflict(text, detail=refusal.operator_text()) from refusal
+
+
+def _is_going(cloud: "Cloud", made: Made) -> bool:
+    """Whether it is being removed already, or was: a second request for that is refused by some services."""
+    try:
+        told = getattr(cloud, made.service).get(f"/{made.kind}/{made.id}").json()
+    except errors.NotFound:
+        return True
+    found = told.get(made.kind[:-1], told)
+    return str(found.get("status")) == "deleting"

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _GIB = 1 << 30
 _SERVICE = "shared_file_system"
+#: States of rules that let nobody in.
+_NO_RULE = ("error", "queued_to_deny", "denying")
 _SNAPSHOT = Kind("/snapshots", "snapshot", "available", ("error", "error_deleting"), "share_id", 3 * 3600.0)
 
 
@@ -98,7 +100,8 @@ class ShareProtection(Protection):
         _snapshots(work).remove_own(work.key.id)
 
     def restore(self, work: Work) -> Restored:
-        """Heat makes a share of the snapshot, with the old rules about who may use it."""
+        """Heat makes a share of the snapshot, with the old rules about who may use it. Manila gives it the type and the
+        network of the share that the snapshot was made of, and would refuse others."""
         _snapshots(work).one(saved_of(work)["snapshot_id"])
         return Restored("", {}, (_part(work),))
 
@@ -119,10 +122,9 @@ class ShareProtection(Protection):
             _snapshots(work).one(saved["snapshot_id"])
         except errors.NotFound as gone:
             conflicts = (gone,)
-        place = work.mapped("share_type", old["share_type"])
         warning = f"Of the quotas of the project this uses: 1 share, {old['size']} gigabytes of shares."
         return RestorePlan(
-            [{"name": _new_name(work), "place": place}],
+            [{"name": _new_name(work), "place": old["share_type"]}],
             bytes=int(old["size"]) * _GIB,
             conflicts=conflicts,
             warnings=(warning,),
@@ -169,8 +171,6 @@ def _part(work: Work) -> HeatResource:
         "share_protocol": old["share_proto"],
         "size": old["size"],
         "snapshot": saved["snapshot_id"],
-        "share_type": work.mapped("share_type", old["share_type"]),
-        "share_network": work.mapped("share_network", old["share_network_id"]),
         "is_public": old["is_public"] or None,
         "metadata": old["metadata"],
         "access_rules": old["access_rules"],
@@ -194,5 +194,9 @@ def _described(share: Mapping[str, Any], rules: list[Mapping[str, Any]]) -> dict
         "share_network_id": share.get("share_network_id") or "",
         "is_public": bool(share.get("is_public")),
         "metadata": metadata_without_marks(share.get("metadata")),
-        "access_rules": [{name: one[name] for name in ("access_type", "access_to", "access_level")} for one in rules],
+        "access_rules": [
+            {name: one[name] for name in ("access_type", "access_to", "access_level")}
+            for one in rules
+            if one["state"] not in _NO_RULE
+        ],
     }

@@ -52,7 +52,8 @@ class Trial:
     ``restore`` are parameters that restore beside the original.
 
     For plug-ins that act in a cloud: ``cloud``, and the ``children`` that the resource has in it. For one that answers
-    with parts of a template: ``build`` makes them and tells the new id by the original one."""
+    with parts of a template: ``build`` makes them and tells the new id by the original one. ``settle`` waits until all
+    that was begun in the cloud has come to its end."""
 
     protectable: Protectable
     protection: Protection
@@ -64,6 +65,7 @@ class Trial:
     cloud: "Cloud | None" = None
     children: Sequence[tuple[ResourceKey, Resource]] = ()
     build: Callable[[Parts], Mapping[str, str]] | None = None
+    settle: Callable[[], object] = lambda: None
 
     def work(self, operation: str, **named: Any) -> TwinWork:
         """A work on the resource."""
@@ -283,6 +285,7 @@ class ProtectionSuite:
             assert made.job_id == work.operation_id
             trial.protection.remove_made(trial.cloud, made)
             trial.protection.remove_made(trial.cloud, made)
+        trial.settle()
         assert not list(trial.protection.made_by_jobs(trial.cloud))
         assert {key: _used(trial, *key) for key in used} == before
 

@@ -22,7 +22,7 @@ enabled_share_backends = cephfs
 enabled_share_protocols = CEPHFS
 default_share_type = cephfs
 report_interval = 5
-periodic_interval = 20
+periodic_interval = 5
 service_down_time = 3600
 
 [cephfs]

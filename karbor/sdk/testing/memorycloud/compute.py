@@ -101,7 +101,9 @@ class Compute(Service):
 
     @route("GET", "/servers/{id_}")
     def show(self, request: Request, id_: str) -> Answer:
-        return Answer(200, {"server": self._one(request, id_)})
+        groups = self.cloud.things["server_group"].values()
+        of_it = [group["id"] for group in groups if id_ in group.get("members", ())]
+        return Answer(200, {"server": {**self._one(request, id_), "server_groups": of_it}})
 
     @route("POST", "/servers")
     def create(self, request: Request) -> Answer:

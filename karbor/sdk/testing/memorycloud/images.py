@@ -85,12 +85,13 @@ class Images(Service):
 
     @route("GET", "/info/usage")
     def usage(self, request: Request) -> Answer:
-        """What the project may have, and has; -1 is no limit, and sizes are in MiB."""
+        """What the project may have, and has; sizes are in MiB. Nothing where nobody set a limit, as Glance is."""
         own = self.cloud.of_project("image", request.project_id)
         size = sum(one["size"] or 0 for one in own) >> 20
         used = {"image_count_total": len(own), "image_size_total": size, "image_stage_total": 0,
                 "image_count_uploading": 0}  # fmt: skip
-        told = {kind: {"limit": self.cloud.quotas.get(kind, -1), "usage": amount} for kind, amount in used.items()}
+        limits = {kind: limit for kind, limit in self.cloud.quotas.items() if kind in used}
+        told = {kind: {"limit": limits.get(kind, -1), "usage": used[kind]} for kind in (used if limits else ())}
         return Answer(200, {"usage": told})
 
     @route("GET", "/images/{id_}")

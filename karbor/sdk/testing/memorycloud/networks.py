@@ -182,7 +182,7 @@ class Networks(Service):
         told = {
             kind: {"limit": self.cloud.quotas.get(kind, -1), "reserved": 0,
                    "used": len(self.cloud.of_project(kind, request.project_id))}
-            for kind, _key, _more in KINDS.values()
+            for kind in (*(kind for kind, _key, _more in KINDS.values()), "rbac_policy", "subnetpool")
         }  # fmt: skip
         return Answer(200, {"quota": told})
 

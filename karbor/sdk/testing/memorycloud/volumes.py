@@ -120,7 +120,9 @@ class Volumes(Service):
     def list_types(self, request: Request) -> Answer:
         """``cloud.choices["volume_type"]``."""
         names = sorted(self.cloud.choices["volume_type"])
-        found = [{"id": self.cloud.choice_id("volume_type", name), "name": name, "is_public": True} for name in names]
+        plain: dict[str, Any] = {"description": None, "extra_specs": {}, "is_public": True}
+        plain["os-volume-type-access:is_public"] = True
+        found = [{"id": self.cloud.choice_id("volume_type", name), "name": name, **plain} for name in names]
         return Answer(200, {"volume_types": found})
 
     @route("GET", "/os-availability-zone")

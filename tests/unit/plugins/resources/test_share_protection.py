@@ -64,10 +64,31 @@ def test_heat_is_left_a_share_like_the_old_one(world):
         "share_protocol": "NFS",
         "size": 3,
         "snapshot": saved.saved["snapshot_id"],
-        "share_type": "default",
         "metadata": {"app": "shop"},
         "access_rules": [RULE],
     }
+
+
+def test_type_and_network_are_left_to_the_snapshot_and_rules_that_let_nobody_in_are_forgotten(world):
+    world.share["_rules"] = [{**rule, "state": state} for rule, state in (
+        (RULE, "denying"), ({**RULE, "access_to": "10.0.0.9"}, "queued_to_apply"))]  # fmt: skip
+    world.share.update(share_network_id="net", share_type_name="gold")
+    _work, saved = world.protected()
+    (part,) = world.plugin.restore(world.restoring(saved)).template
+    assert not {"share_type", "share_network"} & set(part.properties)
+    assert [rule["access_to"] for rule in part.properties["access_rules"]] == ["10.0.0.9"]
+    (entry,) = world.plugin.restore_plan(world.restoring(saved)).creates
+    assert entry["place"] == "gold"
+
+
+def test_what_nobody_needs_is_removed_once_however_often_that_is_asked(world):
+    world.protected()
+    (made,) = world.plugin.made_by_jobs(world.tenant)
+    for _ in range(2):
+        world.plugin.remove_made(world.tenant, made)
+    world.cloud.settle()
+    world.plugin.remove_made(world.tenant, made)
+    assert world.snapshots() == [] and not list(world.plugin.made_by_jobs(world.tenant))
 
 
 def test_a_share_that_is_busy_is_refused_unless_forced(world):
