@@ -59,7 +59,7 @@ export PATH=$venv/bin:$PATH
 
 if [ -n "$openstack" ]; then
     begun=$SECONDS
-    MINISTACK_CEPH=1 tools/ministack/ministack up || die "the cloud did not come up; see /var/lib/ministack/log"
+    MINISTACK_CEPH=1 MINISTACK_MANILA=1 tools/ministack/ministack up || die "the cloud did not come up; see /var/lib/ministack/log"
     say "the cloud is up after $((SECONDS - begun)) s"
     eval "$(tools/ministack/ministack env)"
     begun=$SECONDS code=0
