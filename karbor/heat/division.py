@@ -40,10 +40,12 @@ def divided(parts: Iterable[Part], members: Collection[str], linked: Collection[
 
 
 def needs(part: Part) -> set[str]:
-    """The original ids that a part refers to."""
-    if isinstance(part, HeatParameter):
-        return set()
-    return {one.id for one in references(part.properties)} | set(part.depends_on)
+    """The original ids that a part refers to, or that must be there before it."""
+    return set() if isinstance(part, HeatParameter) else {*_refers_to(part), *part.depends_on}
+
+
+def _refers_to(part: HeatResource) -> set[str]:
+    return {one.id for one in references(part.properties)}
 
 
 def _tied(known: Mapping[str, Part], own: Mapping[str, Part], linked: Collection[frozenset[str]]) -> set[str]:
@@ -61,8 +63,9 @@ def _tied(known: Mapping[str, Part], own: Mapping[str, Part], linked: Collection
         more = (needs(left.pop()) & ties) - elsewhere
         elsewhere |= more
         left += [known[id_] for id_ in more]
+    tying = {id_: part for id_, part in known.items() if isinstance(part, HeatResource)}
     for id_ in sorted(ties - found - elsewhere):
-        needed = needs(known[id_]) & set(known)
+        needed = _refers_to(tying[id_]) & set(known)  # what only comes before it is not tied by it
         by_hand = len(needed) == 2 and needed <= set(own) and frozenset(needed) not in linked
         if needed & found or (needed and needed <= inside and not by_hand):
             found.add(id_)

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Is what a stack makes left to it, with all that only ties it together, and the rest built before or behind it?"""
 
+from dataclasses import replace
+
 from karbor.heat.division import divided
 from karbor.sdk.template import HeatParameter, HeatResource, reference
 
@@ -35,6 +37,13 @@ def test_a_server_of_a_stack_has_its_ports_and_attachments_from_the_template():
     found = divided(PARTS, {"s", "v", "unknown"}, {frozenset(("s", "v"))})
     assert ids(found.own.values()) == {"s", "v"}
     assert ids(found.before) == {"image", "net", "w", "f"}
+    assert ids(found.after) == {"s:w"}
+
+
+def test_what_only_comes_behind_an_attachment_of_the_template_is_made_again():
+    behind = replace(attached("s", "w"), depends_on=("s:v",))
+    parts = [part for part in PARTS if part.original_id != "s:w"]
+    found = divided([*parts, behind], {"s", "v"}, {frozenset(("s", "v"))})
     assert ids(found.after) == {"s:w"}
 
 
