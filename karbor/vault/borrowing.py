@@ -7,6 +7,7 @@ whether the lease is still there.
 """
 
 import threading
+from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from karbor.common.waiting import wait_for
@@ -22,14 +23,14 @@ class Borrowed:
     Both raise as those of Lease do. ``heeds``: condemned lists that were there when it was borrowed.
     """
 
-    def __init__(self, leases: Leases, job: str, *, fence: int) -> None:
-        """Raises WriteLeaseLost where the job has none, LeaseLost where there is a later claim on it, Unavailable where
-        lists of the bank are late."""
+    def __init__(self, leases: Leases, job: str, *, fence: int, pause: Callable[[float], object] | None = None) -> None:
+        """``pause`` lets the given seconds pass. Raises WriteLeaseLost where the job has none, LeaseLost where there is
+        a later claim on it, Unavailable where lists of the bank are late."""
         self.job, self.fence = job, fence
         self._leases = leases
         self._lock = threading.Lock()  # held while the bank is asked
         held = self._look()
-        self._until, self.heeds = held.until, self._heeded(held)
+        self._until, self.heeds = held.until, self._heeded(held, pause)
 
     def check(self) -> None:
         """Raise where the lease is not held any more. Cheap: the bank is asked only when it might have run out."""
@@ -44,7 +45,7 @@ class Borrowed:
         with self._lock:
             self._until = self._look().until
 
-    def _heeded(self, held: Held) -> frozenset[str]:
+    def _heeded(self, held: Held, pause: Callable[[float], object] | None) -> frozenset[str]:
         """The lists that there are now. Clean-up does not wait for the owner of the lease with those that the owner
         knew when it began; so where lists of the bank are late, these must be waited for."""
 
@@ -54,7 +55,13 @@ class Borrowed:
             return None if late else seen
 
         found = wait_for(
-            look, clock=self._leases.clock, seconds=_LATE_SECONDS, check=lambda: None, first=0.2, longest=5
+            look,
+            clock=self._leases.clock,
+            seconds=_LATE_SECONDS,
+            check=lambda: None,
+            first=0.2,
+            longest=5,
+            pause=pause,
         )
         if found is None:
             raise errors.Unavailable("The lists of the bank are late.", detail=f"condemned lists of job {self.job}")

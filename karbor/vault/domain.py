@@ -55,13 +55,14 @@ class Domain(Locking):
         opened.store.follow()
         return lease
 
-    def borrow(self, job: str, *, fence: int) -> Borrowed:
-        """Begin to write for a job that another worker has, under the lease that it holds.
+    def borrow(self, job: str, *, fence: int, pause: Callable[[float], object] | None = None) -> Borrowed:
+        """Begin to write for a job that another worker has, under the lease that it holds. ``pause`` waits so long.
 
-        Raises WriteLeaseLost where it holds none, LeaseLost where there is a later claim.
+        Raises WriteLeaseLost where it holds none, LeaseLost where there is a later claim, Unavailable where lists of
+        the bank are late.
         """
         opened = self._for_writing()
-        lease = Borrowed(opened.leases, job, fence=fence)
+        lease = Borrowed(opened.leases, job, fence=fence, pause=pause)
         opened.store.follow()
         return lease
 

@@ -123,13 +123,24 @@ class World:
     """One bank and what was told to its users. ``rules`` are the parts of the product that a wrong variant replaces."""
 
     def __init__(
-        self, seed, directory, *, clean_up=CleanUp, lease_of=None, off=(0.0, 20.0), settings=None, lag=0, tolerant=False
+        self,
+        seed,
+        directory,
+        *,
+        clean_up=CleanUp,
+        lease_of=None,
+        borrow_of=None,
+        off=(0.0, 20.0),
+        settings=None,
+        lag=0,
+        tolerant=False,
     ):
         self.random = random.Random(seed)
         self.seed = seed
         self.directory = Path(directory)
         self.clean_up = clean_up
         self.lease_of = lease_of or (lambda domain, **claim: domain.lease(**claim))
+        self.borrow_of = borrow_of or (lambda domain, **claim: domain.borrow(**claim))
         self.settings = settings or Settings(grace=0, tombstones=1e9, small_index=3)
         self.clock = TwinClock()
         self.off = off
@@ -161,14 +172,22 @@ class World:
 
     # What actors do
 
-    def back_up(self, domain, job, fence, base):
+    def back_up(self, domain, job, fence, base, there=None):
+        """``there`` gives the domain as another site sees it, which stores the disks then, under a borrowed lease."""
         lease = self.lease_of(domain, job=job.id, fence=fence, record=(KIND, job.id))
         try:
             for number, data in enumerate(job.disks):
                 if number < len(job.streams):
                     continue
-                base_id = base if base and domain.has_stream(base, lease=lease) else None
-                info = domain.write_stream(BytesSource(data), base_id=base_id, advance=nothing, lease=lease)
+                where, held = domain, lease
+                if there is not None:
+                    where = there()
+                    held = self.borrow_of(where, job=job.id, fence=fence, pause=self.clock.pass_time)
+                base_id = base if base and where.has_stream(base, lease=held) else None
+                # Meanwhile whoever has the lease looks after it.
+                info = where.write_stream(
+                    BytesSource(data), base_id=base_id, advance=lambda _nbytes: lease.check(), lease=held
+                )
                 if job.fence != fence:  # the fence of the job's own rows
                     raise errors.LeaseLost()
                 job.streams.append(info)
@@ -231,8 +250,14 @@ class World:
         def act(name, play):
             site = rng.randrange(2)
             actor = Actor(f"{name} at {site}", None)
-            vault = self.vault(StagedBank(self.bank, stage, actor), f"site-{site}", self.off[site])
-            vaults.append(vault)
+            bank = StagedBank(self.bank, stage, actor)
+
+            def open_site(number):
+                vaults.append(self.vault(bank, f"site-{number}", self.off[number]))
+                return vaults[-1]
+
+            vault = open_site(site)
+            actor.there = lambda: open_site(1 - site).domain(PROJECT)
             actor.play = lambda: play(vault.domain(PROJECT), vault)
             actors.append(actor)
             return actor
@@ -287,7 +312,11 @@ class World:
         if self.available and rng.random() < 0.7:
             base = self._streams(rng.choice(sorted(self.available)))[0]
         fence = job.fence
-        actor = act(f"back up {job.id} claim {fence}", lambda domain, _vault: self.back_up(domain, job, fence, base))
+        spread = rng.random() < 0.4
+        name = f"back up {job.id} claim {fence}{' from two sites' if spread else ''}"
+        actor = act(
+            name, lambda domain, _vault: self.back_up(domain, job, fence, base, actor.there if spread else None)
+        )
         actor.job = job
         self._disturb(actor, stage, rng, 60)
 
