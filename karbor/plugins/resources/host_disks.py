@@ -10,6 +10,7 @@ overlay, as other ways need, would be unknown to Nova, and lost with all that is
 
 import hashlib
 import json
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from karbor.sdk.hypervisor import Capture, CapturedDisk, CaptureRequest, DiskInf
 from karbor.sdk.protection import EarlierPoint, Work
 from karbor.sdk.streams import Kind, StreamInfo
 
+LOG = logging.getLogger(__name__)
 DRIVER = "libvirt"
 ROOT = "root"
 NOT_HERE = "no worker of this service runs on the compute host of the server"
@@ -96,6 +98,7 @@ def begin(environment: Environment, work: Work, *, root: bool, ephemeral: bool) 
         )
         found = driver.begin(request)
     except _ELSEWHERE as fault:
+        LOG.info("no view of disks server=%s cause=%s", work.key.id, fault.operator_text())
         return {**NOTHING, "unread": unread, "why": fault.message}
     disks = {name: {"target": disk.target, "size": disk.size} for name, disk in readable.items()}
     return {
