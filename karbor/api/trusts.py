@@ -10,9 +10,11 @@ import logging
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 
 from karbor.api.call import Call
 from karbor.clients.identity import Identity
+from karbor.conf.leftovers import hold_of
 from karbor.db.database import Transaction
 from karbor.model import errors
 from karbor.model.trust import Trust
@@ -94,8 +96,10 @@ def release(call: Call, trust_id: str | None) -> None:
     identity = call.services.identity
     if identity is None or trust_id is None:
         return
+    hold = hold_of(call.services.conf)
+    held_since = call.services.clock.now() - timedelta(seconds=hold) if hold else None
     with call.services.database.read() as rows:
-        unused = rows.trusts.is_unused(trust_id)
+        unused = rows.trusts.is_unused(trust_id, held_since=held_since)
     if unused is not None:
         _give_back(call, identity, unused, trust_id)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from karbor.app.wiring import Role, Shared
+from karbor.conf.leftovers import hold_of
 from karbor.operationengine.engine import Engine, EngineSettings
 from karbor.operationengine.happenings import Happenings
 from karbor.operationengine.hearing import Hearing
@@ -90,7 +91,7 @@ def make_keeper(shared: Shared) -> TrustKeeper | None:
     if shared.identity is None:
         return None
     own = shared.conf.clients
-    settings = KeeperSettings(own.trust_sweep_interval, own.trust_check_interval)
+    settings = KeeperSettings(own.trust_sweep_interval, own.trust_check_interval, hold_of(shared.conf))
     return TrustKeeper(shared.database, shared.identity, settings, clock=shared.clock)
 
 

@@ -8,6 +8,7 @@ import threading
 from pathlib import Path
 
 from cheroot import wsgi
+from oslo_config import cfg
 
 from karbor.api.app import check_listen, make_app
 from karbor.app.clouds import open_clouds
@@ -17,7 +18,7 @@ from karbor.app.vaults import open_providers
 from karbor.app.wiring import Role, Shared
 from karbor.common import loading
 from karbor.model import errors
-from karbor.protection import exports
+from karbor.protection import exports, sweeper
 from karbor.protection.attempt import JobSettings
 from karbor.protection.cleaner import Cleaner, settings_from
 from karbor.protection.hosts import Hosts
@@ -30,6 +31,7 @@ from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import ProviderRegistry
 from karbor.protection.purger import Purger, keep_from
 from karbor.protection.service import ProtectionService
+from karbor.protection.sweeper import Sweeper
 from karbor.protection.watcher import Watcher
 from karbor.protection.worker import Worker
 from karbor.rpc import client, interface, server
@@ -113,16 +115,8 @@ class ProtectionRole(Role):
             ),
         )
         self._steps = Lanes(conf.max_parallel_steps, conf.max_parallel_snapshots)
-        settings = JobSettings(
-            lease=conf.jobs.lease,
-            poll=conf.jobs.poll,
-            attempts=conf.jobs.attempts,
-            retry_delay=conf.jobs.retry_delay,
-            concurrent=conf.max_concurrent_operations,
-            operations=ONLY_SEALS if conf.vault.sealer_dir else None,
-        )
         owner = f"{conf.host}:{os.getpid()}:{secrets.token_hex(4)}"
-        self.worker = Worker(parts, self._steps, settings, owner=owner, host=conf.host)
+        self.worker = Worker(parts, self._steps, job_settings(conf), owner=owner, host=conf.host)
         self._host_steps = Lanes(conf.max_parallel_steps, conf.max_parallel_snapshots)
         self._host_work = HostWork(
             parts, self._host_steps, host=conf.host, owner=owner, lease=conf.jobs.lease, poll=conf.jobs.poll
@@ -132,6 +126,9 @@ class ProtectionRole(Role):
         )
         self._cleaner = Cleaner(self.providers, settings_from(conf), interval=conf.cleanup.interval)
         self._key_watch = KeyWatch(self.providers, interval=conf.vault.key_check_interval)
+        self._sweeper = Sweeper(
+            shared.database, self.providers, clouds, shared.clock, sweeper.settings_from(conf), meters=shared.meters
+        )
         self._purger = Purger(shared.database, shared.clock, keep_from(conf), interval=conf.purge.interval)
         self._exports = exports.Exports(
             shared.database, exports.place_from(conf), self.providers.ids, shared.clock, poll=conf.jobs.poll
@@ -155,6 +152,7 @@ class ProtectionRole(Role):
         self._exports.start()
         self._cleaner.start()
         self._purger.start()
+        self._sweeper.start()
         self._key_watch.start()
         self._server.start()
 
@@ -167,6 +165,7 @@ class ProtectionRole(Role):
         self._watcher.stop()
         self._cleaner.stop()
         self._purger.stop()
+        self._sweeper.stop()
         self._key_watch.stop()
         for lanes in (self._steps, self._host_steps):
             lanes.shutdown(wait=False, cancel_futures=True)
@@ -187,6 +186,18 @@ class ProtectionRole(Role):
             there.run(job_id)
         except errors.KarborError as fault:
             LOG.warning("worker not woken host=%s %s", host, fault.operator_text())
+
+
+def job_settings(conf: cfg.ConfigOpts) -> JobSettings:
+    """How a worker does its jobs, as the settings say."""
+    return JobSettings(
+        lease=conf.jobs.lease,
+        poll=conf.jobs.poll,
+        attempts=conf.jobs.attempts,
+        retry_delay=conf.jobs.retry_delay,
+        concurrent=conf.max_concurrent_operations,
+        operations=ONLY_SEALS if conf.vault.sealer_dir else None,
+    )
 
 
 def make_environment(shared: Shared) -> Environment:

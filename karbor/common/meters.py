@@ -5,7 +5,7 @@ Cheap: a change of a number in memory. What concerns the whole installation is n
 database when somebody wants to know.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -52,6 +52,16 @@ class Meters:
             registry=self.registry,
         )
 
+        self._sweeps = Counter(
+            "karbor_leftovers_looks",
+            "Projects that were looked through for what failed jobs had left in the cloud.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self._leftovers = Counter(
+            "karbor_leftovers_removed", "Things of failed jobs that were removed.", ["kind"], registry=self.registry
+        )
+
     def observe(self, change: Change) -> None:
         """A listener of the database; neither waits nor raises."""
         if change.noun != "job":
@@ -71,6 +81,12 @@ class Meters:
         """A request was answered."""
         self._requests.labels(operation, str(status)).inc()
         self._latency.labels(operation).observe(seconds)
+
+    def swept(self, outcome: str, removed: Mapping[str, int]) -> None:
+        """A project was looked through for what jobs had left."""
+        self._sweeps.labels(outcome).inc()
+        for kind, number in removed.items():
+            self._leftovers.labels(kind).inc(number)
 
     def watch_dropped(self, number: Callable[[], int]) -> None:
         """Show how many notifications were dropped, as ``number`` tells it."""

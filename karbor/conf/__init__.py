@@ -3,9 +3,9 @@
 
 from oslo_config import cfg
 
-from karbor.conf import alarms, api, clients, metrics, operationengine, protection, quota, service
+from karbor.conf import alarms, api, clients, leftovers, metrics, operationengine, protection, quota, service
 
-MODULES = (alarms, api, clients, metrics, operationengine, protection, quota, service)
+MODULES = (alarms, api, clients, leftovers, metrics, operationengine, protection, quota, service)
 
 
 def register_opts(conf: cfg.ConfigOpts) -> None:

@@ -29,10 +29,12 @@ _AT_ONCE = 200
 
 @dataclass(frozen=True)
 class KeeperSettings:
-    """Seconds: between two looks, and until a permission that held is tried again."""
+    """Seconds: between two looks, until a permission that held is tried again, and for which that of a failed job is
+    held for whoever looks for what it left."""
 
     interval: float = 60.0
     check_interval: float = 3600.0
+    hold: float = 0.0
 
 
 class TrustKeeper:
@@ -63,8 +65,10 @@ class TrustKeeper:
 
     def give_back(self) -> int:
         """End trusts of schedules and jobs that are over; returns how many."""
+        hold = self._settings.hold
+        held_since = self._clock.now() - timedelta(seconds=hold) if hold else None
         with self._database.read() as rows:
-            unused = rows.trusts.unused(wait_ms=_AGAIN_MS, limit=_AT_ONCE)
+            unused = rows.trusts.unused(wait_ms=_AGAIN_MS, limit=_AT_ONCE, held_since=held_since)
         return sum(self._end(trust, str(trust.trust_id)) for trust in unused if not self._stop.is_set())
 
     def find_unheard(self) -> int:

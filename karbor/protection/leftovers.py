@@ -46,11 +46,20 @@ class Found:
         }
 
 
-def find(database: Database, cloud: "Cloud", plugins: Iterable[Protection]) -> Sequence[Found]:
-    """What is left over in this cloud. What jobs still work with, and what belongs to a checkpoint, is none of it."""
+def find(
+    database: Database,
+    cloud: "Cloud",
+    plugins: Iterable[Protection],
+    *,
+    check: Callable[[], None] = lambda: None,
+) -> Sequence[Found]:
+    """What is left over in this cloud. What jobs still work with, and what belongs to a checkpoint, is none of it.
+    ``check`` is called for each thing, and may raise to end the look."""
     seen: dict[tuple[str, str, str], tuple[Made, Protection]] = {}
     for plugin in plugins:
+        check()
         for made in plugin.made_by_jobs(cloud):
+            check()
             seen.setdefault((made.service, made.kind, made.id), (made, plugin))
     ends = _ends(database, {made.job_id for made, _plugin in seen.values()})
     found = []
@@ -63,12 +72,17 @@ def find(database: Database, cloud: "Cloud", plugins: Iterable[Protection]) -> S
     return found
 
 
-def remove(cloud: "Cloud", found: Iterable[Found]) -> tuple[int, Sequence[tuple[Found, str]]]:
+def remove(
+    cloud: "Cloud", found: Iterable[Found], *, enough: Callable[[], bool] = lambda: False
+) -> tuple[int, Sequence[tuple[Found, str]]]:
     """Have removed what is left over; how many that was, and what could not be removed now, with the reason. What is
-    taken from other things goes with the next look, when these are gone."""
+    taken from other things goes with the next look, when these are gone. Nothing more is removed once ``enough``."""
     removed, refused = 0, []
     left = [one for one in found if one.verdict == LEFT]
     for one in sorted(left, key=lambda one: _TURN.get(one.made.kind, 0)):
+        if enough():
+            refused.append((one, "There was no time left for it."))
+            continue
         try:
             one.plugin.remove_made(cloud, one.made)
             removed += 1

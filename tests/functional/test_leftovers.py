@@ -3,8 +3,10 @@
 
 import pytest
 
+from karbor.model.trust import Trust
 from karbor.plugins.resources.volume_backup import VolumeBackupProtection
 from karbor.protection import leftovers
+from karbor.protection.sweeper import Sweeper, SweepSettings
 from tests.functional.test_cloud import PROVIDER, CloudHouse
 
 
@@ -49,3 +51,21 @@ def test_what_an_aborted_job_left_is_found(house):
     house.open()
     assert house.checkpoint().status == "available"
     assert not house.cloud.things["volume_snapshot"]
+
+
+def test_what_a_job_left_goes_also_where_nobody_protects_any_more(house):
+    house.cloud.fail("block-storage", "POST", "/backups$", 400, times=3)
+    house.cloud.fail("block-storage", "DELETE", "/snapshots/", 400, times=3)
+    with house.database.write() as rows:
+        rows.trusts.begin(Trust("t1", house.project, "user"))
+        rows.trusts.keep("t1", "trust")
+    assert house.checkpoint().status == "error"
+    house.cloud.forgive()
+    assert house.cloud.things["volume_snapshot"]
+    parts = house._parts
+    sweeper = Sweeper(house.database, parts.providers, parts.clouds, parts.clock, SweepSettings())
+    assert sweeper.look() == 1
+    house.cloud.settle()
+    assert not house.cloud.things["volume_snapshot"] and _found(house) == []
+    assert set(house.disks()) == {"web", "database"}  # of the user nothing is missing
+    assert sweeper.look() == 0

@@ -199,7 +199,7 @@ def make_conf(files=(), **values):
 
 
 @functools.cache
-def _empty_database():
+def empty_database():
     """The bytes of a database with the newest schema, made once: migrations take most of a short test's time."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory) / "karbor.sqlite"
@@ -218,7 +218,7 @@ class Api:
     def __init__(self, path, files=(), content=None, **values):
         self.clock = TwinClock()
         file = Path(path) / "karbor.sqlite"
-        file.write_bytes(content or _empty_database())
+        file.write_bytes(content or empty_database())
         self.database = Database(f"sqlite:///{file}", clock=self.clock)
         self.workers = WorkersTwin()
         self.conf = make_conf(files, **values)

@@ -43,3 +43,11 @@ def test_requests_are_counted_by_operation_and_status(meters):
 def test_dropped_notifications_are_shown(meters):
     meters.watch_dropped(lambda: 7)
     assert meters.registry.get_sample_value("karbor_notifications_dropped_total") == 7
+
+
+def test_looks_for_leftovers_and_what_they_removed_are_counted(meters):
+    meters.swept("clean", {"snapshots": 2, "volumes": 1})
+    meters.swept("failed", {})
+    value = meters.registry.get_sample_value
+    assert value("karbor_leftovers_looks_total", {"outcome": "failed"}) == 1
+    assert value("karbor_leftovers_removed_total", {"kind": "snapshots"}) == 2

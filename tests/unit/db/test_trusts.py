@@ -128,3 +128,63 @@ class TestPermission:
             assert [found.id for found in rows.scheduled_operations.unchecked(**waits)] == ["b"]
             found = rows.scheduled_operations.unchecked(lost_ms=0, held_ms=0, limit=10)
             assert sorted(one.id for one in found) == ["a", "b"]
+
+
+HOUR = timedelta(hours=1)
+
+
+class TestSweeps:
+    def _failed(self, rows, id, trust_id, **given):
+        rows.jobs.create(make.job(id, trust_id=trust_id, **given))
+        job = rows.jobs.claim(owner="w", provider_ids=[make.PROVIDER, "other"], host="h", lease_ms=1000)
+        assert job.id == id
+        rows.jobs.finish(job, "failed")
+
+    def _unswept(self, rows, clock, **given):
+        wanted = {"since": clock.now() - HOUR, "provider_ids": [make.PROVIDER], "wait_ms": 1000, "limit": 9, **given}
+        return [[trust.id for trust in trusts] for trusts in rows.trusts.unswept(**wanted)]
+
+    def test_a_job_that_failed_needs_its_trust_until_somebody_has_looked_or_it_takes_too_long(self, database, clock):
+        with database.write() as rows:
+            self._failed(rows, "job-1", _kept(rows))
+            assert _unused(rows) == ["t1"]
+            for _hour in range(2):
+                since = clock.now() - HOUR
+                assert _unused(rows, held_since=since) == ([] if _hour == 0 else ["t1"])
+                assert (rows.trusts.is_unused("k-t1", held_since=since) is None) == (_hour == 0)
+                clock.pass_time(3601)
+            self._failed(rows, "job-2", _kept(rows, "t2"))
+            assert self._unswept(rows, clock) == [["t2"]]
+            clock.pass_time(1)
+            (trusts,) = rows.trusts.unswept(since=clock.now() - HOUR, provider_ids=[make.PROVIDER], wait_ms=0, limit=1)
+            rows.trusts.swept(trusts, at=clock.now())
+            assert self._unswept(rows, clock) == []
+            assert "t2" in _unused(rows, held_since=clock.now() - HOUR)
+            clock.pass_time(1)
+            self._failed(rows, "job-3", "k-t2")
+            assert self._unswept(rows, clock) == [["t2"]]
+
+    def test_who_ended_well_or_was_never_begun_left_nothing(self, database, clock):
+        with database.write() as rows:
+            rows.jobs.create(make.job("job-1", trust_id=_kept(rows)))
+            rows.jobs.request_cancel("job-1")
+            rows.jobs.create(make.job("job-2", trust_id="k-t1"))
+            job = rows.jobs.claim(owner="w", provider_ids=[make.PROVIDER], host="h", lease_ms=1000)
+            rows.jobs.finish(job, "done")
+            assert self._unswept(rows, clock) == []
+
+    def test_projects_are_looked_at_by_one_at_a_time_who_has_all_their_providers(self, database, clock):
+        with database.write() as rows:
+            for number in (1, 2):
+                self._failed(rows, f"job-{number}", _kept(rows, f"t{number}"))
+                clock.pass_time(1)
+            self._failed(rows, "job-3", _kept(rows, "t3"), provider_id="other")
+            assert self._unswept(rows, clock) == [["t2", "t1"]]
+            assert self._unswept(rows, clock, provider_ids=["other"]) == [["t3"]]
+            ours = {"since": clock.now() - HOUR, "provider_ids": [make.PROVIDER], "wait_ms": 1000, "limit": 9}
+            (mine,) = rows.trusts.unswept(**ours)
+            assert rows.trusts.begin_sweep(mine)
+            assert not rows.trusts.begin_sweep(mine)
+            assert self._unswept(rows, clock) == []
+            clock.pass_time(2)
+            assert self._unswept(rows, clock) == [["t2", "t1"]]

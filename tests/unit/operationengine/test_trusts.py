@@ -182,3 +182,21 @@ class TestIdentity:
             rows.scheduled_operations.entrust("a", trust_id=None, user_id="u")
         with pytest.raises(errors.Forbidden, match="Whoever changes it"):
             logins.headers(_run(database))
+
+
+def test_the_permission_of_a_job_that_failed_is_given_back_after_a_look_for_what_it_left(
+    database, identity, clock, tenant, conf
+):
+    trust_id = identity.create_trust(tenant.token(), tenant.project, name="karbor t9")
+    with database.write() as rows:
+        rows.trusts.begin(Trust("t9", make.PROJECT, tenant.id))
+        rows.trusts.keep("t9", trust_id)
+        rows.jobs.create(make.job("job-9", trust_id=trust_id))
+        job = rows.jobs.claim(owner="w", provider_ids=[make.PROVIDER], host="h", lease_ms=1000)
+        rows.jobs.finish(job, "failed")
+    keeper = TrustKeeper(database, identity, KeeperSettings(hold=3600), clock=clock)
+    assert keeper.give_back() == 0
+    clock.pass_time(1)
+    with database.write() as rows:
+        rows.trusts.swept([rows.trusts.find(trust_id)], at=clock.now())
+    assert keeper.give_back() == 1
