@@ -29,7 +29,10 @@ from tests.support.service import Embedded
 
 PROVIDER = "6c1a0d5e-3b0f-4a52-9a0e-1d1e0b7c2a03"
 SERVER = "OS::Nova::Server"
-PLACES = ("/data", "/mnt/vdb", "/mnt/vdc")
+#: Root disk, ephemeral disk, two volumes; the swap of the flavor is /dev/vdc. Then where the disks are that came back:
+#: of the new server the ephemeral disk is empty, and the data of the old one is on a volume behind the others.
+PLACES = ("/data", "/mnt/vdb", "/mnt/vdd", "/mnt/vde")
+RESTORED = ("/mnt/vdd", "/mnt/vde", "/mnt/vdf")
 _URI = "qemu+unix:///system?socket={}/run/libvirt/libvirt-sock".format(
     os.environ.get("MINISTACK_DIR", "/var/lib/ministack")
 )
@@ -59,11 +62,12 @@ for p in {places}; do mkdir -p $p; : > $p/numbers; echo $p > $p/place; done; syn
 
 
 class Ground:
-    """A server of an image with two volumes, and a worker of ours on its compute host."""
+    """A server of an image with an ephemeral disk and two volumes, and a worker of ours on its compute host."""
 
     def __init__(self, tenant, root):
         self.cloud, self.admin, self.name = tenant("demo"), tenant("admin"), f"freeze-{uuid.uuid4().hex[:6]}"
         self.root, self.volumes, self.servers, self.images, self.checkpoints = root, [], [], [], []
+        self.flavors = []
         self.service = self._service()
 
     def _service(self):
@@ -94,7 +98,9 @@ class Ground:
     def make(self):
         image = self._named("image", "/images", "images", "ministack-fast")
         net = self._named("network", "/networks", "networks", "private")
-        flavor = self._named("compute", "/flavors", "flavors", "m1.micro")
+        given = {"name": self.name, "ram": 128, "vcpus": 1, "disk": 1, "OS-FLV-EXT-DATA:ephemeral": 1, "swap": 16}
+        flavor = self.admin.compute.post("/flavors", json={"flavor": given}).json()["flavor"]["id"]
+        self.flavors.append(flavor)
         for number in (1, 2):
             body = {"volume": {"size": 1, "name": f"{self.name}-{number}"}}
             made = self.cloud.block_storage.post("/volumes", json=body).json()["volume"]["id"]
@@ -102,14 +108,15 @@ class Ground:
         body = {"name": self.name, "flavorRef": flavor, "networks": [{"uuid": net}], "imageRef": image}
         self.servers.append(self.cloud.compute.post("/servers", json={"server": body}).json()["server"]["id"])
         wait_server(self.cloud, self.server, "ACTIVE")
-        for volume, device in zip(self.volumes, ("vdb", "vdc"), strict=True):
+        for volume, device in zip(self.volumes, ("vdd", "vde"), strict=True):
             wait_volume(self.cloud, volume, "available")
             attachment = {"volumeAttachment": {"volumeId": volume, "device": f"/dev/{device}"}}
             self.cloud.compute.post(f"/servers/{self.server}/os-volume_attachments", json=attachment)
             wait_volume(self.cloud, volume, "in-use")
         self.guest.wait_until_up()
-        for device in ("vdb", "vdc"):
-            self.guest.format(device)
+        for place in PLACES[2:]:
+            self.guest.format(place.removeprefix("/mnt/"))
+        self.guest.wait_until_up(PLACES[1:])  # Nova itself has made a file system on the ephemeral disk
         return self
 
     @property
@@ -176,8 +183,15 @@ class Ground:
             rest.send("DELETE", path)
             rest.wait(path, "checkpoint", ("deleted", "error-deleting"), SECONDS)
         self.service.kill()
-        for volume in self.volumes:
+        for volume in [*self.volumes, *self.of_ephemeral_disks()]:
             remove_volume(self.cloud, volume)
+        for flavor in self.flavors:
+            self.admin.compute.delete(f"/flavors/{flavor}")
+
+    def of_ephemeral_disks(self):
+        """The volumes on which ephemeral disks came back."""
+        listed = self.cloud.block_storage.get("/volumes").json()["volumes"]
+        return [one["id"] for one in listed if one["name"] == f"{self.name}-eph0"]
 
     def _named(self, service, path, key, name):
         (found,) = [one for one in getattr(self.cloud, service).get(path).json()[key] if one["name"] == name]
@@ -196,8 +210,9 @@ def ground(tenant, tmp_path_factory):
 def numbers(guest):
     """The numbers in the file on each disk, in the order of the writing: by hard reboots and restores a disk may get
     another device, so each says where it was."""
-    found = {guest.run(f"cat {place}/place").strip(): guest.run(f"cat {place}/numbers") for place in PLACES}
-    return [found[place].splitlines() for place in PLACES]
+    places = guest.run('for p in /data /mnt/*; do [ -e $p/place ] && echo "$(cat $p/place) $p"; done; true')
+    now = dict(line.split() for line in places.splitlines())
+    return [guest.run(f"cat {now[place]}/numbers").splitlines() for place in PLACES]
 
 
 def test_a_guest_whose_worker_is_killed_while_it_is_frozen_goes_on(ground):
@@ -232,6 +247,8 @@ def test_all_disks_of_a_restored_server_show_one_instant(ground):
     assert [one["consistency"] for one in (first, second)] == ["filesystem", "filesystem"]
     assert second["mode"] == "incremental" and second["sizes"]["read"] < second["sizes"]["logical"] / 50
     assert ground.checkpoints_in_libvirt() == []
+    told = {one["type"]: one["told"] for one in second["resources"]}
+    assert (told[SERVER]["not_kept"], told[SERVER]["not_frozen"]) == ("", "")
     remove_server(ground.cloud, ground.server)
 
     restored = rest.restore(second, {}, SECONDS)
@@ -239,8 +256,9 @@ def test_all_disks_of_a_restored_server_show_one_instant(ground):
     made = (key.split("#") for key in restored["resources_status"])
     ground.images += [id_ for type_, id_ in made if type_ == "OS::Glance::Image"]
     guest = ground.restored()
-    guest.wait_until_up(PLACES[1:])
+    guest.wait_until_up(RESTORED)
     files = numbers(guest)
     assert all(lines == [str(number + 1) for number in range(len(lines))] for lines in files)
-    root, vdb, vdc = map(len, files)
-    assert root >= vdb >= vdc >= root - 1 > 0, (root, vdb, vdc)
+    root, *others, last = map(len, files)
+    assert [root, *others, last] == sorted([root, *others, last], reverse=True) and last >= root - 1 > 0, files
+    assert len(ground.of_ephemeral_disks()) == 1
