@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Create, use and delete real resources as user demo: selftest.py [swift|volume|backup|server|inuse|heat]..."""
+"""Create, use and delete real resources as user demo: selftest.py [swift|volume|backup|server|inuse|share|heat]..."""
 
 import hashlib
 import os
@@ -12,7 +12,7 @@ import openstack
 from cinderclient import client as cinder_client
 from heatclient import client as heat_client
 
-ALL = ("swift", "volume", "backup", "server", "inuse", "heat")
+ALL = ("swift", "volume", "backup", "server", "inuse", "share", "heat")
 start = time.monotonic()
 cloud = openstack.connect(username="demo", project_name="demo")
 block, compute = cloud.block_storage, cloud.compute
@@ -204,6 +204,28 @@ def test_inuse():
     image = compute.create_server_image(server.id, "selftest-server-image", wait=True)
     trash.append(("server image", lambda: cloud.delete_image(image.id)))
     say(f"server image {cloud.image.get_image(image.id).status}")
+
+
+def test_share():
+    if not cloud.session.get_endpoint(service_type="sharev2"):
+        say("no manila here")
+        return
+    from manilaclient import client as manila_client
+
+    manila = manila_client.Client("2.51", session=cloud.session, region_name="RegionOne", service_type="sharev2")
+
+    def share(name, **more):
+        t = time.monotonic()
+        made = manila.shares.create("CEPHFS", 1, name=name, **more)
+        trash.append(("share " + name, lambda: drop(manila.shares, made.id)))
+        wait(lambda: manila.shares.get(made.id), "available")
+        say(f"share {name} available after {time.monotonic() - t:.1f}s")
+        return made
+
+    snap = manila.share_snapshots.create(share("plain-share").id, name="of-share")
+    trash.append(("share snapshot", lambda: drop(manila.share_snapshots, snap.id)))
+    wait(lambda: manila.share_snapshots.get(snap.id), "available")
+    share("from-share-snapshot", snapshot_id=snap.id)
 
 
 def test_heat():
