@@ -52,7 +52,7 @@ def opened(cipher, nonce, sealed, data, what):
 def grown(flags, body, size, limit, what):
     """The content of a body: one zstd frame where the flags say so, of ``size`` bytes."""
     try:
-        if flags & 1 and 0 < size <= limit:
+        if flags & 1 and 0 < size <= limit and zstandard.frame_content_size(body) <= size:
             body = zstandard.ZstdDecompressor().decompress(body, max_output_size=size)
     except zstandard.ZstdError as fault:
         raise Lost(f"{what}: {fault}") from fault

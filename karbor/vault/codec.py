@@ -44,9 +44,9 @@ class Compressor:
     def _compressor(self) -> zstandard.ZstdCompressor:
         found: zstandard.ZstdCompressor | None = getattr(self._local, "compressor", None)
         if found is None:
-            # The directory knows the size and the seal proves the bytes: no need to say either again in each frame.
+            # The seal proves the bytes, so no checksum. A frame that says its size opens in one pass, without a window.
             found = self._local.compressor = zstandard.ZstdCompressor(
-                level=self._level, write_content_size=False, write_checksum=False
+                level=self._level, write_content_size=True, write_checksum=False
             )
         return found
 
@@ -55,6 +55,8 @@ def grow(flags: int, body: bytes, size: int) -> bytes:
     """The plain bytes behind ``shrink``. Raises IntegrityError where they are not ``size`` bytes."""
     if flags & format.ZSTD:
         try:
+            if zstandard.frame_content_size(body) > size:  # it would be given all the memory that it asks for
+                raise errors.IntegrityError(detail=f"a frame that says more than {size} bytes")
             body = _decompressor().decompress(body, max_output_size=size) if size else b""
         except zstandard.ZstdError as fault:
             raise errors.IntegrityError(detail=f"zstd: {fault}") from fault

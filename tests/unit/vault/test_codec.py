@@ -2,6 +2,7 @@
 """Does a sealed chunk open to what it was, and to nothing else?"""
 
 import pytest
+import zstandard
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,6 +36,19 @@ def test_a_wrong_size_is_damage(size):
 def test_a_frame_that_is_none_is_damage():
     with pytest.raises(errors.IntegrityError):
         grow(format.ZSTD, b"no frame at all", 100)
+
+
+@pytest.mark.parametrize("said", [True, False])
+def test_a_frame_opens_whether_it_says_its_size_or_not(said):
+    frame = zstandard.ZstdCompressor(write_content_size=said).compress(bytes(5000))
+    assert grow(format.ZSTD, frame, 5000) == bytes(5000)
+
+
+def test_a_frame_that_says_more_than_it_may_is_not_given_the_memory():
+    frame = zstandard.ZstdCompressor(write_content_size=True).compress(bytes(1 << 20))
+    with pytest.raises(errors.IntegrityError) as refusal:
+        grow(format.ZSTD, frame, 100)
+    assert "says more" in (refusal.value.detail or "")
 
 
 def test_content_and_nodes_never_share_a_name():
