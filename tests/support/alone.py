@@ -40,7 +40,7 @@ class ApiAlone:
         with self.api.database.write() as rows:
             for job in rows.jobs.live_for(checkpoint_id=id_):
                 rows.jobs.request_cancel(job.id)
-            key = f"{self.resource[1]}:{self.resource[0]}"
+            key = f"{self.resource[1]}#{self.resource[0]}"
             rows.checkpoints.save_resources(id_, [SavedResource(key, "twin", {}, {})])
             rows.checkpoints.transition(id_, "available", finished_at=self.api.clock.now())
 
