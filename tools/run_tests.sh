@@ -39,7 +39,7 @@ install_packages ca-certificates python3 python3-venv python3-dev gcc libc6-dev 
 if [ -z "$quick$openstack" ]; then
     install_packages libvirt-daemon qemu-system-x86 e2fsprogs cpio mount rabbitmq-server mariadb-server-core \
         mariadb-client-core postgresql libnbd-bin swift-proxy swift-account swift-container swift-object memcached \
-        dosfstools mtools ntfs-3g xfsprogs exfatprogs
+        dosfstools mtools ntfs-3g xfsprogs exfatprogs python3-barbican
     package_lists
 fi
 

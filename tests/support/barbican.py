@@ -2,18 +2,17 @@
 """How do tests get a Barbican of their own, beside the Keystone of keystone.py?
 
 The real one of Debian 12 over SQLite, with its simple crypto plug-in: nothing but the package's library is used, and
-nothing below /etc. In Keystone it adds users with the password of all others, and itself to the catalog:
+nothing below /etc. In Keystone it adds itself to the catalog, and users, all but one with the password of all others:
 
-    barbican   the service itself
-    keeper     creator in the project keys: stores the secrets
-    karbor     observer in the project keys: may read them
-    nosy       member in the project beta: may read nothing
+    barbican     the service itself
+    keeper       creator in the project keys: stores the secrets
+    karbor-keys  observer in the project keys: may read them; its password is ``LOGIN``
+    nosy         member in the project beta: may read nothing
 """
 
 import base64
 import json
 import secrets
-import sqlite3
 import urllib.error
 import urllib.request
 from collections.abc import Iterator, Mapping
@@ -28,10 +27,11 @@ from tests.support.keystone import PASSWORD, Keystone
 _PYTHON = "/usr/bin/python3"  # the one whose libraries Debian's packages are
 _LIBRARY = Path("/usr/lib/python3/dist-packages/barbican")
 PROJECT = "keys"
+READER, LOGIN = "karbor-keys", "qV5-no-other-text-has-this"
 _ROLES = {
     "barbican": ("service", "service"),
     "keeper": ("creator", PROJECT),
-    "karbor": ("observer", PROJECT),
+    READER: ("observer", PROJECT),
     "nosy": ("member", "beta"),
 }
 _SETTINGS = """[DEFAULT]
@@ -98,16 +98,17 @@ class Barbican:
     server: servers.Server
     keystone: Keystone
     home: Path
+    _token: str = ""
 
     @property
     def url(self) -> str:
         """Without a path."""
         return f"http://127.0.0.1:{self.server.port}"
 
-    def send(self, method: str, path: str, body: Any = None, *, user: str = "keeper") -> Any:
-        """The JSON of a request below /v1 that must be answered well. Raises HTTPError."""
-        headers = {"X-Auth-Token": self.keystone.token(user, project=_ROLES[user][1])}
-        headers |= {"Content-Type": "application/json", "Accept": "application/json"}
+    def send(self, method: str, path: str, body: Any = None) -> Any:
+        """The JSON of a request of the keeper below /v1 that must be answered well. Raises HTTPError."""
+        self._token = self._token or self.keystone.token("keeper", project=PROJECT)
+        headers = {"X-Auth-Token": self._token, "Content-Type": "application/json", "Accept": "application/json"}
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(f"{self.url}/v1{path}", data=data, method=method, headers=headers)
         with urllib.request.urlopen(request, timeout=120) as answer:
@@ -134,13 +135,29 @@ class Barbican:
         """Delete a secret for good."""
         self.send("DELETE", f"/secrets/{secret_id}")
 
-    def settings(self, directory: Path, *, url: str = "", user: str = "karbor", **more: str) -> Path:
+    @contextmanager
+    def forbidden(self, *secret_ids: str) -> Iterator[None]:
+        """Meanwhile only who stored these secrets may read them."""
+        for secret_id in secret_ids:
+            self.send("PUT", f"/secrets/{secret_id}/acl", {"read": {"users": [], "project-access": False}})
+        yield
+        for secret_id in secret_ids:
+            self.send("DELETE", f"/secrets/{secret_id}/acl")
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Meanwhile it does not run."""
+        self.server.stop()
+        yield
+        self.server.start()
+
+    def settings(self, directory: Path, *, url: str = "", user: str = READER, **more: str) -> Path:
         """A settings file of castellan that leads here; ``url`` stands for the catalog."""
         given = {
             "auth_type": "keystone_password",
             "auth_url": self.keystone.url,
             "username": user,
-            "password": PASSWORD,
+            "password": LOGIN if user == READER else PASSWORD,
             "project_name": _ROLES[user][1],
             "user_domain_id": "default",
             "project_domain_id": "default",
@@ -184,12 +201,6 @@ def barbican(keystone: Keystone) -> Iterator[Barbican]:
             yield Barbican(server, keystone, home)
 
 
-def secrets_at_rest(barbican: Barbican) -> int:
-    """How many secrets the database of Barbican holds, deleted ones not counted."""
-    with sqlite3.connect(barbican.home / "barbican.db") as rows:
-        return int(rows.execute("SELECT count(*) FROM secrets WHERE deleted = 0").fetchone()[0])
-
-
 def _people(keystone: Keystone) -> None:
     """The users of Barbican; those that are there stay."""
     token = keystone.token("admin")
@@ -205,7 +216,8 @@ def _people(keystone: Keystone) -> None:
 
     roles, projects, users = ids("roles"), ids("projects"), ids("users")
     for user, (role, project) in _ROLES.items():
-        where = f"/projects/{made('projects', projects, project)}/users/{made('users', users, user, password=PASSWORD)}"
+        user_id = made("users", users, user, password=LOGIN if user == READER else PASSWORD)
+        where = f"/projects/{made('projects', projects, project)}/users/{user_id}"
         keystone.send("PUT", f"{where}/roles/{made('roles', roles, role)}", token=token)
 
 
