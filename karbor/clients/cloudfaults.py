@@ -27,6 +27,7 @@ _BY_STATUS: dict[int, tuple[type[errors.KarborError], str]] = {
     409: (errors.Conflict, "The {service} service cannot do this now"),
     412: (errors.Conflict, "The {service} service cannot do this now"),
     413: (errors.TooLarge, "The {service} service has a quota that does not allow this"),
+    422: (errors.InvalidInput, "The {service} service refused the request"),
     429: (errors.TooMany, "The {service} service gets too many requests"),
     501: (errors.NotSupported, "The {service} service cannot do this"),
 }

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _GIB = 1 << 30
 _SERVICE = "shared_file_system"
+#: What the type of a share must offer: some back ends have neither.
+_NEEDED = ("snapshot_support", "create_share_from_snapshot_support")
 #: States of rules that let nobody in.
 _NO_RULE = ("error", "queued_to_deny", "denying")
 _SNAPSHOT = Kind("/snapshots", "snapshot", "available", ("error", "error_deleting"), "share_id", 3 * 3600.0)
@@ -67,9 +69,15 @@ class ShareProtection(Protection):
         return [Use(_SERVICE, "snapshots", 1), Use(_SERVICE, "snapshot_gigabytes", size)]
 
     def prepare_finish(self, work: Work) -> Mapping[str, Any]:
-        """Take the snapshot, while those who use the share hold still."""
+        """Take the snapshot, while those who use the share hold still. Raises NotSupported where the type of the share
+        offers none, or none that another share can be made of."""
         api = work.cloud.shared_file_system
         share = api.get(f"/shares/{work.key.id}").json()["share"]
+        if not all(share.get(name, True) for name in _NEEDED):
+            raise errors.NotSupported(
+                f"The type of the share {work.resource.name} has no snapshots that a share can be made of.",
+                next_action="keep it in a share of another type, or leave it out of the plan",
+            )
         if share["status"] != "available" and not work.options.force:
             raise errors.Conflict(
                 f"The share {work.resource.name} is {share['status']}.", next_action="set force, or try again later"

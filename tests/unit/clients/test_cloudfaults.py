@@ -11,6 +11,7 @@ KINDS = {
     403: errors.Forbidden,
     404: errors.ResourceNotFound,
     409: errors.Conflict,
+    422: errors.InvalidInput,
     501: errors.NotSupported,
 }
 

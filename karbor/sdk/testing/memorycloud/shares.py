@@ -110,6 +110,9 @@ class Shares(Service):
 
     def _as_source(self, given: dict[str, Any], snapshot: dict[str, Any]) -> dict[str, Any]:
         source = self.cloud.things["share"][snapshot["share_id"]]
+        if not source["create_share_from_snapshot_support"]:
+            text = f"A new share may not be created from snapshot '{snapshot['id']}', because the snapshot's parent"
+            raise Refusal(400, f"{text} share does not have that capability.")
         if given.get("share_type") not in (None, source["share_type_name"], source["share_type"]):
             raise Refusal(400, "Invalid input received: The specified share type differs from the source's.")
         if given.get("share_network_id") not in (None, source["share_network_id"]):
@@ -157,9 +160,12 @@ class Shares(Service):
 
     @route("POST", "/snapshots")
     def create_snapshot(self, request: Request) -> Answer:
-        """Of a share that is there."""
+        """Of a share that is there, and of a type that has snapshots."""
         given = dict(request.body["snapshot"])
         share = self._one("share", request, given["share_id"])
+        if not share["snapshot_support"]:
+            raise Refusal(422, f"Snapshots cannot be created for share '{share['id']}' since it does not have that "
+                               "capability.")  # fmt: skip
         snapshot = self._common("share_snapshot", request.project_id, {**given, "size": share["size"]})
         snapshot.update(share_id=share["id"], share_size=share["size"], share_proto=share["share_proto"])
         self.cloud.later(lambda: snapshot.update(status="available"))

@@ -91,6 +91,14 @@ def test_what_nobody_needs_is_removed_once_however_often_that_is_asked(world):
     assert world.snapshots() == [] and not list(world.plugin.made_by_jobs(world.tenant))
 
 
+@pytest.mark.parametrize("lacking", ["snapshot_support", "create_share_from_snapshot_support"])
+def test_a_share_whose_type_has_no_snapshots_of_use_is_refused_before_one_is_made(world, lacking):
+    world.share[lacking] = False
+    with pytest.raises(errors.NotSupported, match="The type of the share files has no snapshots"):
+        world.protected(force=True)
+    assert world.snapshots() == []
+
+
 def test_a_share_that_is_busy_is_refused_unless_forced(world):
     world.share["status"] = "extending"
     with pytest.raises(errors.Conflict, match="extending"):
