@@ -28,7 +28,7 @@ class HostDisks:
     """A server on a host, of an image or of a volume. ``disks``: what Nova calls the images beside the root disk, by
     target, and what is on them; ``ephemeral``: GiB of the flavor."""
 
-    def __init__(self, *, here=True, root="disk", disks=None, ephemeral=0, from_volume=False):
+    def __init__(self, *, here=True, root="disk", disks=None, ephemeral=0, from_volume=False, driver=None):
         self.cloud = MemoryCloud(clock=TwinClock())
         self.tenant = self.cloud.open("alpha", pause=self.cloud.clock.pass_time)
         flavor = self.cloud.compute.flavor("roomy", **{"OS-FLV-EXT-DATA:ephemeral": ephemeral, "swap": 64})
@@ -37,7 +37,7 @@ class HostDisks:
         self.server = self.cloud.compute.add("alpha", "web", image=image, flavorRef=flavor["id"])
         self.cloud.contents[self.server["id"]] = b"by nova"
         self.volume = self.cloud.volumes.add("alpha", "data", server=self.server)
-        self.driver, self.id = MemoryHypervisor(), self.server["id"]
+        self.driver, self.id = driver or MemoryHypervisor(), self.server["id"]
         self.from_volume = from_volume
         self.root = f"/instances/{self.id}/{root}"
         found = {"vda": ("/volumes/data", bytes(4096)), "vdz": (f"/instances/{self.id}/disk.swap", SWAP)}

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from karbor.clients.room import rooms
+from karbor.clients.room import Rooms, rooms
 from karbor.model import errors
 from karbor.model.cost import Item, Use, bill, with_room
 from karbor.plugins.resources import host_disks
@@ -36,12 +36,12 @@ def not_kept(server: Mapping[str, Any], view: Mapping[str, Any], *, wanted: bool
     size = _size(server)
     if not wanted:
         return "The ephemeral disks are not kept: the plan leaves them out." if size else ""
-    if view["unread"]:
-        which = ", ".join(name for name in view["unread"] if name != host_disks.ROOT)
-        return f"The ephemeral disks {which} are not kept: their images cannot be read on the host." if which else ""
+    unread = [name for name in view["unread"] if name != host_disks.ROOT]
+    if unread and not view["why"]:
+        return f"The ephemeral disks {', '.join(unread)} are not kept: their images cannot be read on the host."
     if not size or host_disks.ephemeral_of(view):
         return ""
-    why = view["why"] or "the host has no image files of them"
+    why = view["why"].removesuffix(".") or "the host has no image files of them"
     return f"The ephemeral disks ({size} GiB) are not kept: {why}."
 
 
@@ -177,15 +177,18 @@ def _lost(work: Work, made: Sequence[Mapping[str, Any]]) -> list[errors.KarborEr
 
 def _bill(work: Work, made: Sequence[Mapping[str, Any]]) -> list[Item]:
     """What the volumes use of the quotas, with the room that there is. Their images pass one after the other."""
-    batches = [
-        [(SERVER, [*_volume_uses(one), *image_uses(int(one["size"]) << 10)])] for one in made
-    ]  # fmt: skip
-    items = bill(batches)
-    return with_room(items, {service: rooms(work.cloud, service) for service in sorted({one.service for one in items})})
+    items = bill([[(SERVER, _uses(int(one["size"])))] for one in made])
+    return with_room(items, {service: _room(work, service) for service in sorted({one.service for one in items})})
 
 
-def _volume_uses(disk: Mapping[str, Any]) -> list[Use]:
-    return [Use("block_storage", "volumes", 1), Use("block_storage", "gigabytes", int(disk["size"]))]
+def _uses(size: int) -> list[Use]:
+    volume = [Use("block_storage", "volumes", 1), Use("block_storage", "gigabytes", size)]
+    return [*volume, *image_uses(size << 10)]
+
+
+def _room(work: Work, service: str) -> Rooms:
+    """Asked for once for all servers."""
+    return work.shared(f"room in {service}", lambda: rooms(work.cloud, service))
 
 
 def _scarce(items: Sequence[Item]) -> list[errors.KarborError]:

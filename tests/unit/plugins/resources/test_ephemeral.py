@@ -8,6 +8,7 @@ import pytest
 from karbor.model import errors
 from karbor.plugins.resources.glance import Glance
 from karbor.sdk.template import HeatParameter, HeatResource
+from karbor.sdk.testing.memory_hypervisor import MemoryHypervisor
 from tests.support.hostdisks import HostDisks, disk_of, points
 
 DISKS = {"vdc": ("disk.eph0", disk_of(b"e")), "vdd": ("disk.eph1", disk_of(b"f"))}
@@ -103,6 +104,23 @@ def test_what_cannot_be_read_is_told(given, why):
     assert done.saved["not_kept"] in plan.warnings
     with pytest.raises(errors.StepFailed, match="requires the ephemeral disks"):
         world.begun("t-2", server={"ephemeral_disks": "required"})
+
+
+class Busy(MemoryHypervisor):
+    """Somebody else reads the guest."""
+
+    def begin(self, request):
+        raise errors.Conflict("Another backup of this domain is running.")
+
+
+@pytest.mark.parametrize("root", [disk_of(b"a"), b""], ids=["root disk", "no root disk"])
+def test_where_no_view_can_be_made_that_is_told(root):
+    world = plain(driver=Busy())
+    world.driver.files[world.root] = root
+    found = world.protected()
+    why = "The ephemeral disks (2 GiB) are not kept: Another backup of this domain is running."
+    assert found["server"][0].saved["not_kept"] == why
+    assert "Another backup" in found["image"][0].saved["why_glance"]
 
 
 def test_who_leaves_them_out_is_told_and_nothing_is_read(world):
