@@ -45,13 +45,18 @@ class Source(Protocol):
 #: Called with the number of bytes just dealt with; may raise Cancelled or LeaseLost to end the work.
 Advance = Callable[[int], None]
 
-#: Takes verified bytes of a stream for an offset. Called from several threads, for ranges that do not overlap.
-Put = Callable[[int, bytes | memoryview], None]
-
 #: Exactly ``length`` bytes that lie at an offset already. Called from several threads.
 Old = Callable[[int, int], bytes]
 
 _PORTION = 4 << 20
+
+
+class Put(Protocol):
+    """Takes verified bytes of a stream. Called from several threads, for ranges that do not overlap."""
+
+    def __call__(self, offset: int, *parts: bytes | memoryview) -> None:
+        """The parts lie one behind the other from ``offset`` on. Their memory is used again when this has returned."""
+        ...
 
 
 @runtime_checkable

@@ -25,6 +25,9 @@ _IN_FLIGHT = 8
 #: Pieces of a window; the last is about 600 MiB of a disk that was written in one go. The first are small, for nothing
 #: can be fetched before they are looked up.
 _PIECES = (256, 1024, 4096, 8192)
+#: Bytes that are handed over at once. Each call into the system makes a thread wait for the interpreter once more.
+_TOGETHER = 512 << 10
+_PARTS = 256  # of them; the system takes 1024
 _TICK = 1.0  # seconds between two questions whether the work is still wanted
 
 
@@ -109,20 +112,22 @@ class Scatter:
                 opened = (
                     self._store.opened(part, data) if data is not None else self._store.chunks([e[1] for e in part])
                 )
+                run = _Run(self._put)
                 for chunk_id, plain in opened:
                     if self._stop.is_set():
                         raise errors.Cancelled()
                     for piece in wanted[chunk_id]:
-                        self._hand_over(piece.offset, part_of(piece, plain))
+                        self._hand_over(run, piece.offset, part_of(piece, plain))
+                run.put()
         return total
 
-    def _hand_over(self, offset: int, data: memoryview) -> None:
+    def _hand_over(self, run: "_Run", offset: int, data: memoryview) -> None:
         """All of it, or the pages that the target does not hold already."""
         if self._old is None:
-            self._put(offset, data)
+            run.append(offset, data)
             return
         for start, stop in changed_spans(bytes(data), self._old(offset, len(data)), offset):
-            self._put(offset + start, data[start:stop])
+            run.append(offset + start, data[start:stop])
 
     def _read(self, group: Group) -> bytes | memoryview | None:
         """The sealed bytes of a run of chunks, in memory that this thread keeps for the next run; None where their
@@ -145,6 +150,28 @@ class Scatter:
             return False
         held = self._old(piece.offset, piece.length)
         return self._store.codec.chunk_id(held, flags=place.flags) == piece.chunk
+
+
+class _Run:
+    """Parts of the stream that lie one behind the other are handed over together."""
+
+    def __init__(self, put: Put) -> None:
+        self._put = put
+        self._parts: list[memoryview] = []
+        self._start = self._end = 0
+
+    def append(self, offset: int, data: memoryview) -> None:
+        if offset != self._end or self._end - self._start >= _TOGETHER or len(self._parts) >= _PARTS:
+            self.put()
+            self._start = offset
+        self._parts.append(data)
+        self._end = offset + len(data)
+
+    def put(self) -> None:
+        """Hand over what is left."""
+        if self._parts:
+            self._put(self._start, *self._parts)
+            self._parts = []
 
 
 def _joined(pieces: Iterator[Piece]) -> Iterator[Piece]:

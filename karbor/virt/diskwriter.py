@@ -91,11 +91,14 @@ def _raw_file(path: Path, size: int, _socket_dir: str, _threads: int) -> Iterato
     try:
         os.ftruncate(handle, size)
 
-        def put(offset: int, data: bytes | memoryview) -> None:
-            view = memoryview(data)
-            while view:
-                count = os.pwrite(handle, view, offset)
-                view, offset = view[count:], offset + count
+        def put(offset: int, *parts: bytes | memoryview) -> None:
+            count = os.pwritev(handle, parts, offset)
+            for part in parts:  # a file system that is nearly full takes less than it is given
+                view = memoryview(part)[count:]
+                count, offset = max(count - len(part), 0), offset + len(part)
+                while view:
+                    taken = os.pwrite(handle, view, offset - len(view))
+                    view = view[taken:]
 
         yield put
     finally:
@@ -121,10 +124,12 @@ class NbdTarget:
         for connection in connections:
             self._idle.put(connection)
 
-    def put(self, offset: int, data: bytes | memoryview) -> None:
+    def put(self, offset: int, *parts: bytes | memoryview) -> None:
         """Write; durable after ``flush``."""
         with self._connection() as mine:
-            mine.write(offset, data)
+            for part in parts:
+                mine.write(offset, part)
+                offset += len(part)
 
     def read(self, offset: int, length: int) -> bytes:
         """What is there now."""

@@ -213,7 +213,8 @@ class MemoryHypervisor(Hypervisor):
             if extent.kind is Kind.ZERO:
                 found[extent.offset : extent.offset + extent.length] = bytes(extent.length)
 
-        def put(offset: int, data: bytes | memoryview) -> None:
+        def put(offset: int, *parts: bytes | memoryview) -> None:
+            data = b"".join(parts)
             found[offset : offset + len(data)] = data
             self.files[path] = bytes(found)
 

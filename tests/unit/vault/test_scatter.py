@@ -22,7 +22,8 @@ class Target:
         self.puts: list[tuple[int, int]] = []
         self._lock = threading.Lock()
 
-    def put(self, offset: int, data: bytes | memoryview) -> None:
+    def put(self, offset: int, *parts: bytes | memoryview) -> None:
+        data = b"".join(parts)
         with self._lock:
             self.content[offset : offset + len(data)] = data
             self.puts.append((offset, len(data)))

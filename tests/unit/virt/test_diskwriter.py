@@ -19,11 +19,11 @@ class Stream(StreamReader):
     """A stream in memory: data at some places, zeroes elsewhere."""
 
     def __init__(self, size: int, places: dict[int, bytes]) -> None:
-        self.size, self._places = size, places
+        self.size, self.places = size, places
 
     def extents(self):
         at = 0
-        for offset, data in sorted(self._places.items()):
+        for offset, data in sorted(self.places.items()):
             if offset > at:
                 yield Extent(at, offset - at, Kind.ZERO)
             yield Extent(offset, len(data), Kind.DATA)
@@ -32,16 +32,25 @@ class Stream(StreamReader):
             yield Extent(at, self.size - at, Kind.ZERO)
 
     def read(self, offset: int, length: int) -> bytes:
-        for start, data in self._places.items():
+        for start, data in self.places.items():
             if start <= offset < start + len(data):
                 return data[offset - start : offset - start + length]
         raise AssertionError("read where there is no data")
 
     def content(self) -> bytes:
         whole = bytearray(self.size)
-        for offset, data in self._places.items():
+        for offset, data in self.places.items():
             whole[offset : offset + len(data)] = data
         return bytes(whole)
+
+
+class InParts(Stream):
+    """The same, handed over in several parts at once."""
+
+    def scatter(self, put, advance, *, old=None) -> None:
+        for offset, data in self.places.items():
+            put(offset, data[:1], memoryview(data)[1:5000], b"", data[5000:])
+        advance(self.size)
 
 
 @pytest.fixture
@@ -64,6 +73,13 @@ def plain(path: Path, format: str) -> bytes:
 
 def names(directory: Path) -> list[str]:
     return sorted(entry.name for entry in directory.iterdir() if entry.is_file())
+
+
+@pytest.mark.parametrize("format", ["raw", "qcow2"])
+def test_parts_that_are_handed_over_together_lie_one_behind_the_other(tmp_path, stream, format):
+    path = tmp_path / "d.img"
+    write(path, format, InParts(stream.size, stream.places))
+    assert plain(path, format) == stream.content()
 
 
 @pytest.mark.parametrize("format", ["raw", "qcow2"])
