@@ -21,7 +21,7 @@ from karbor.common.clock import Clock, iso
 from karbor.model import errors
 from karbor.plugins.resources.pages import Pages
 from karbor.sdk.environment import Environment
-from karbor.sdk.hypervisor import Capture, CapturedDisk, CaptureRequest, DiskInfo, Hypervisor
+from karbor.sdk.hypervisor import Capture, CapturedDisk, CaptureRequest, DiskInfo, DomainInfo, Hypervisor
 from karbor.sdk.protection import EarlierPoint, Work
 from karbor.sdk.streams import Kind, StreamInfo
 
@@ -78,9 +78,12 @@ def begin(environment: Environment, work: Work, *, root: bool, ephemeral: bool) 
         return {**NOTHING, "why": NOT_HERE}
     driver, unread = environment.hypervisor(DRIVER), []
     try:
+        domain = _domain(driver, work.key.id)
+        if domain is None:
+            return {**NOTHING, "why": NOT_HERE}
         # What a try made that was cut off shows another instant than the one that begins now.
         driver.discard(work.key.id, work.provider_id, work.checkpoint_id)
-        there = _named(work.key.id, driver.domain(work.key.id).disks)
+        there = _named(work.key.id, domain.disks)
         wanted = {name: disk for name, disk in there.items() if (root if name == ROOT else ephemeral)}
         unread = sorted(name for name, disk in wanted.items() if not disk.size)
         readable = {name: disk for name, disk in wanted.items() if disk.size}
@@ -182,6 +185,14 @@ def discard(environment: Environment, work: Work) -> None:
     if DRIVER in environment.hypervisors:
         driver: Hypervisor = environment.hypervisor(DRIVER)
         driver.discard(work.key.id, work.provider_id, work.checkpoint_id)
+
+
+def _domain(driver: Hypervisor, server_id: str) -> DomainInfo | None:
+    """The guest; None where it is none of this host."""
+    try:
+        return driver.domain(server_id)
+    except errors.ResourceNotFound:
+        return None
 
 
 def _named(server_id: str, disks: Sequence[DiskInfo]) -> dict[str, DiskInfo]:

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from karbor.model import errors
+from karbor.plugins.resources import host_disks
 from karbor.plugins.resources.glance import Glance
 from karbor.sdk.template import HeatParameter, HeatResource
 from karbor.sdk.testing.memory_hypervisor import MemoryHypervisor
@@ -111,6 +112,14 @@ class Busy(MemoryHypervisor):
 
     def begin(self, request):
         raise errors.Conflict("Another backup of this domain is running.")
+
+
+def test_of_a_guest_of_another_host_that_is_told():
+    world = plain()
+    del world.driver.guests[world.id]
+    found = world.protected()
+    assert host_disks.NOT_HERE in found["server"][0].saved["not_kept"]
+    assert found["image"][0].saved["why_glance"] == host_disks.NOT_HERE
 
 
 @pytest.mark.parametrize("root", [disk_of(b"a"), b""], ids=["root disk", "no root disk"])
