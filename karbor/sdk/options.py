@@ -14,12 +14,13 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, Self
-
-from oslo_config import cfg
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from karbor.model import errors
 from karbor.schema.types import TOLD
+
+if TYPE_CHECKING:
+    from oslo_config import cfg
 
 _MISSING = object()
 _LARGEST = 10**300  # an integer of a request that is larger would not fit a float
@@ -174,12 +175,12 @@ class Options:
         return {**found, "required": wanted} if wanted else found
 
     @classmethod
-    def cfg_opts(cls) -> list[cfg.Opt]:
+    def cfg_opts(cls) -> "list[cfg.Opt]":
         """The same options as oslo.config options, for a section of a settings file."""
         return [_cfg_opt(name, entry) for name, entry in cls.declared.items()]
 
     @classmethod
-    def cfg_sections(cls, own: str) -> dict[str, list[cfg.Opt]]:
+    def cfg_sections(cls, own: str) -> "dict[str, list[cfg.Opt]]":
         """``cfg_opts`` by section of a settings file; ``own`` is the one of the plug-in."""
         found: dict[str, list[cfg.Opt]] = {}
         for name, entry in cls.declared.items():
@@ -198,7 +199,9 @@ def _plain(hint: Any) -> tuple[Any, bool]:
     return hint, False
 
 
-def _cfg_opt(name: str, entry: Option) -> cfg.Opt:
+def _cfg_opt(name: str, entry: Option) -> "cfg.Opt":
+    from oslo_config import cfg  # a fifth of the start of a process, and one that moves data has no settings file
+
     text = f"{entry.help} (in {entry.unit})" if entry.unit else entry.help
     common: dict[str, Any] = {"help": text, "secret": entry.secret}
     if not entry.required:
