@@ -37,20 +37,25 @@ class HostDisks:
         self.server = self.cloud.compute.add("alpha", "web", image=image, flavorRef=flavor["id"])
         self.cloud.contents[self.server["id"]] = b"by nova"
         self.volume = self.cloud.volumes.add("alpha", "data", server=self.server)
-        self.driver, self.id = driver or MemoryHypervisor(), self.server["id"]
-        self.from_volume = from_volume
+        self.id, self.from_volume = self.server["id"], from_volume
         self.root = f"/instances/{self.id}/{root}"
         found = {"vda": ("/volumes/data", bytes(4096)), "vdz": (f"/instances/{self.id}/disk.swap", SWAP)}
         if not from_volume:
             found["vdb"] = (self.root, disk_of(b"a"))
         for target, (name, data) in (disks or {}).items():
             found[target] = (f"/instances/{self.id}/{name}", data)
-        self.guest = MemoryDomain("web", {target: path for target, (path, _data) in found.items()}, self.id)
-        self.driver.add(self.guest, {target: data for target, (_path, data) in found.items()})
+        self.driver = self.host(found, driver)
         environment = Environment("here", "/state", hypervisors={"libvirt": self.driver} if here else {})
         self.images = ImageDataProtection(ImageDataProtection.Settings(), environment)
         self.servers = ServerProtection(ServerProtection.Settings(), environment)
         self.stored = {}
+
+    def host(self, disks, driver):
+        """The driver of a host with the guest, whose ``disks`` are path and content by target."""
+        driver = driver or MemoryHypervisor()
+        self.guest = MemoryDomain("web", {target: path for target, (path, _data) in disks.items()}, self.id)
+        driver.add(self.guest, {target: data for target, (_path, data) in disks.items()})
+        return driver
 
     def image_work(self, token="t-1", earlier=(), operation="protect", saved=None, **options):
         declared = ImageDataProtection.Protect if operation == "protect" else ImageDataProtection.Restore
