@@ -17,8 +17,9 @@ from karbor.vault.leases import Leases, Terms
 from karbor.vault.locks import Locks
 from karbor.vault.locktime import LockTime
 from karbor.vault.records import Records
+from karbor.vault.rooms import Rooms
 from karbor.vault.sealring import Sealers, SealRing
-from karbor.vault.store import UPLOADS, ChunkStore
+from karbor.vault.store import READS, REQUEST, UPLOADS, ChunkStore
 from karbor.vault.wrapping import Wrapping
 
 
@@ -52,6 +53,7 @@ class Means(Keyed):
         self.compression_level = compression_level
         self.threads = threads
         self.uploads = threading.Semaphore(UPLOADS)
+        self.rooms = Rooms(READS, REQUEST)
         self.lock_time = LockTime(bank, clock)
 
 
@@ -125,6 +127,7 @@ class Opening:
             index_path=vault.cache_dir / f"{format.word(vault.bank.identity())}-{name}.index",
             compression_level=vault.compression_level,
             uploads=vault.uploads,
+            rooms=vault.rooms,
         )
         shared: dict[str, Any] = {"prefix": store.prefix, "codec": store.codec}
         locks = Locks(vault.bank, clock=vault.clock, time=vault.lock_time, **shared)

@@ -8,7 +8,7 @@ window is worked on, the nodes and places of the next are looked up.
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from itertools import chain, repeat
 from typing import NamedTuple
@@ -18,10 +18,10 @@ from karbor.sdk.streams import Advance, Old, Put
 from karbor.vault.chunker import changed_spans
 from karbor.vault.index import Location
 from karbor.vault.recipe import Piece, Tree, part_of
-from karbor.vault.store import REQUEST, ChunkStore, Group, grouped
+from karbor.vault.store import READS, ChunkStore, Group, grouped
 
 #: Requests under way, each of 4 MiB at most: enough to hide the round trip of an object store.
-_IN_FLIGHT = 8
+_IN_FLIGHT = READS
 #: Pieces of a window; the last is about 600 MiB of a disk that was written in one go. The first are small, for nothing
 #: can be fetched before they are looked up.
 _PIECES = (256, 1024, 4096, 8192)
@@ -48,7 +48,6 @@ class Scatter:
         self._put = put
         self._old = old
         self._stop = threading.Event()
-        self._per_thread = threading.local()
         # More threads than processors wait for the bank; only so many may compute, or they would trip over each other.
         self._processors = threading.Semaphore(os.cpu_count() or 1)
 
@@ -107,19 +106,24 @@ class Scatter:
                     chunk_id: rest for place, chunk_id in group if (rest := self._missing(place, pieces[chunk_id]))
                 }
         for part in grouped(entry for entry in group if entry[1] in wanted):
-            data = self._read(part)
-            with self._processors:
-                opened = (
-                    self._store.opened(part, data) if data is not None else self._store.chunks([e[1] for e in part])
-                )
-                run = _Run(self._put)
-                for chunk_id, plain in opened:
-                    if self._stop.is_set():
-                        raise errors.Cancelled()
-                    for piece in wanted[chunk_id]:
-                        self._hand_over(run, piece.offset, part_of(piece, plain))
-                run.put()
+            with self._store.rooms.lend(self._check) as room:
+                self._open(part, self._read(part, room), wanted)
         return total
+
+    def _open(self, part: Group, data: bytes | memoryview | None, wanted: Mapping[bytes, Sequence[Piece]]) -> None:
+        """Open the chunks of a run that was read, and hand over what is wanted of them."""
+        with self._processors:
+            opened = self._store.opened(part, data) if data is not None else self._store.chunks([e[1] for e in part])
+            run = _Run(self._put)
+            for chunk_id, plain in opened:
+                self._check()
+                for piece in wanted[chunk_id]:
+                    self._hand_over(run, piece.offset, part_of(piece, plain))
+            run.put()
+
+    def _check(self) -> None:
+        if self._stop.is_set():
+            raise errors.Cancelled()
 
     def _hand_over(self, run: "_Run", offset: int, data: memoryview) -> None:
         """All of it, or the pages that the target does not hold already."""
@@ -129,13 +133,9 @@ class Scatter:
         for start, stop in changed_spans(bytes(data), self._old(offset, len(data)), offset):
             run.append(offset + start, data[start:stop])
 
-    def _read(self, group: Group) -> bytes | memoryview | None:
-        """The sealed bytes of a run of chunks, in memory that this thread keeps for the next run; None where their
-        pack went away: they are to be looked for elsewhere."""
+    def _read(self, group: Group, room: memoryview) -> bytes | memoryview | None:
+        """The sealed bytes of a run of chunks; None where their pack went away: they are to be looked for elsewhere."""
         try:
-            room: memoryview | None = getattr(self._per_thread, "room", None)
-            if room is None:
-                room = self._per_thread.room = memoryview(bytearray(REQUEST))
             return self._store.read(group, room)
         except errors.ObjectNotFound:
             self._store.index.forget(group[0][0].pack_id)

@@ -14,9 +14,11 @@ from karbor.vault.index import Index, Location
 from karbor.vault.indexobjects import IndexObjects
 from karbor.vault.keys import DomainKeys
 from karbor.vault.proof import Proven
+from karbor.vault.rooms import Rooms
 
 _GAP = 64 << 10  # reading this many useless bytes costs less than one more request
 REQUEST = 4 << 20  # bytes of one, unless a single chunk is larger
+READS = 8  # requests of all restores from a vault together
 _NODE_CACHE = 4 << 20
 #: Packs under way besides those that are filled, of all streams together: the bound of memory.
 UPLOADS = 3
@@ -62,10 +64,13 @@ class ChunkStore:
         index_path: Path,
         compression_level: int,
         uploads: threading.Semaphore,
+        rooms: Rooms,
     ) -> None:
-        """``uploads``: one for each pack of the whole process that may be on its way into the bank."""
+        """``uploads``: one for each pack of the whole process that may be on its way into the bank. ``rooms``: where
+        all restores read from the bank."""
         self.bank = bank
         self.uploads = uploads
+        self.rooms = rooms
         self.prefix = format.domain_prefix(domain)
         self.codec = Codec(keys, compression_level=compression_level)
         self.index = Index(index_path)
