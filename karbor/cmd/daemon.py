@@ -40,7 +40,7 @@ def serve(
 ) -> int:
     """Start the roles and serve until SIGTERM or SIGINT. Returns the exit code."""
     memory.give_back_early()
-    with stopping.told_to_end() as wait:
+    with memory.kept_small(), stopping.told_to_end() as wait:
         try:
             application = wiring.build(conf, played)
             application.shared.database.upgrade()

@@ -26,6 +26,29 @@ assert resident() < 60 << 20, resident()
 """
 
 
+HOLES = """
+import time
+from karbor.common import memory
+
+memory.give_back_early()
+with memory.kept_small(seconds=0.05):
+    idle = memory.resident()
+    blocks = [b"x" * 100_000 for _ in range(1000)]
+    assert memory.resident() > idle + (90 << 20)
+    blocks = blocks[::20]  # those that live on lie between the free ones
+    deadline = time.monotonic() + 50
+    while memory.resident() > idle + (20 << 20):
+        blocks.append(b"x" * (9 << 20))  # a process that does not grow is left alone
+        assert time.monotonic() < deadline, memory.resident() - idle
+        time.sleep(0.2)
+        blocks.pop()
+"""
+
+
+def test_what_is_free_between_blocks_that_live_on_is_given_back():
+    subprocess.run([sys.executable, "-c", HOLES], check=True, timeout=60)
+
+
 def test_large_blocks_do_not_stay_in_the_arenas_of_threads():
     subprocess.run([sys.executable, "-c", SCRIPT], check=True, timeout=60)
 
