@@ -171,17 +171,15 @@ class Tree(NamedTuple):
         """What lies between two offsets, ascending, cut to fit; gaps are zeroes. Reads only nodes that it must."""
         if self.root is None:
             return
-        leaves = self._leaves(self.level, 0, self.root, start, min(stop, self.size))
+        stop = min(stop, self.size)
+        leaves = self._leaves(self.level, 0, self.root, start, stop)
         for count in chain(_AT_ONCE, repeat(_AT_ONCE[-1])):
             batch = list(islice(leaves, count))
             if not batch:
                 return
             self.load([node_id for _, node_id in batch])
             for index, node_id in batch:
-                for piece in self.leaf(index, node_id):
-                    clipped = clip(piece, start, min(stop, self.size))
-                    if clipped:
-                        yield clipped
+                yield from between(self.leaf(index, node_id), start, stop)
 
     def _leaves(self, level: int, index: int, node_id: bytes, start: int, stop: int) -> Iterator[tuple[int, bytes]]:
         """(index, id) of the leaves between two offsets, ascending."""
@@ -266,12 +264,3 @@ def part_of(piece: Piece, chunk: bytes) -> memoryview:
     if len(part) != piece.length:
         raise errors.IntegrityError(detail=f"chunk {piece.chunk.hex()} is shorter than the recipe says")
     return part
-
-
-def clip(piece: Piece, start: int, stop: int) -> Piece | None:
-    """The part of a piece between two offsets."""
-    first = max(piece.offset, start)
-    length = min(piece.offset + piece.length, stop) - first
-    if length <= 0:
-        return None
-    return Piece(first, length, piece.chunk, piece.within + first - piece.offset)

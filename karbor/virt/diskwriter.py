@@ -127,9 +127,7 @@ class NbdTarget:
     def put(self, offset: int, *parts: bytes | memoryview) -> None:
         """Write; durable after ``flush``."""
         with self._connection() as mine:
-            for part in parts:
-                mine.write(offset, part)
-                offset += len(part)
+            mine.write(offset, *parts)
 
     def read(self, offset: int, length: int) -> bytes:
         """What is there now."""

@@ -50,7 +50,7 @@ class _Request:
     command: int
     offset: int
     length: int
-    payload: bytes | memoryview = b""
+    payload: Sequence[memoryview] = ()
     into: memoryview | None = None  # where read bytes go
     covered: int = 0
     status: dict[int, bytes] = field(default_factory=dict)
@@ -117,11 +117,11 @@ class NbdConnection:
             for at in range(0, len(into), REQUEST_SIZE)
         )
 
-    def write(self, offset: int, data: bytes | memoryview) -> None:
-        """Write all of ``data``; durable after ``flush``."""
+    def write(self, offset: int, *parts: bytes | memoryview) -> None:
+        """Write the parts, one behind the other; durable after ``flush``."""
         self._exchange(
-            _Request(wire.WRITE, offset + at, min(REQUEST_SIZE, len(data) - at), data[at : at + REQUEST_SIZE])
-            for at in range(0, len(data), REQUEST_SIZE)
+            _Request(wire.WRITE, offset + at, length, together)
+            for at, length, together in wire.portions(parts, REQUEST_SIZE)
         )
 
     def zero(self, offset: int, length: int) -> None:
@@ -169,7 +169,7 @@ class NbdConnection:
     def _send(self, request: _Request) -> int:
         handle = next(self._handles)
         head = struct.pack(">IHHQQI", wire.REQUEST_MAGIC, 0, request.command, handle, request.offset, request.length)
-        self._wire.send(head + request.payload if request.payload else head)
+        self._wire.send(head, *request.payload)
         return handle
 
     def _exchange(self, requests: Iterable[_Request]) -> None:

@@ -7,7 +7,7 @@ Fixed newstyle negotiation with structured replies and meta contexts, as the NBD
 import contextlib
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from karbor.model import errors
@@ -60,9 +60,16 @@ class Wire:
             detail=f"NBD server at {self._path}: {cause}", next_action="see whether the guest or qemu-nbd still runs"
         )
 
-    def send(self, data: bytes) -> None:
+    def send(self, *parts: bytes | memoryview) -> None:
+        """Send the parts, one behind the other; they are not copied together first."""
+        left = [memoryview(part) for part in parts]
         try:
-            self._socket.sendall(data)
+            while left:
+                sent = self._socket.sendmsg(left)
+                while left and sent >= len(left[0]):
+                    sent -= len(left.pop(0))
+                if left:
+                    left[0] = left[0][sent:]
         except BlockingIOError as fault:
             raise self.lost("it takes nothing more") from fault
         except OSError as fault:
@@ -134,3 +141,20 @@ def _option(wire: Wire, option: int, data: bytes) -> list[tuple[int, bytes]]:
             return replies
         replies.append((kind, payload))
     raise wire.lost("the handshake does not end")
+
+
+def portions(parts: Iterable[bytes | memoryview], most: int) -> Iterator[tuple[int, int, Sequence[memoryview]]]:
+    """(offset, length, what it consists of) of portions of at most ``most`` bytes of all parts."""
+    start = length = 0
+    held: list[memoryview] = []
+    for part in parts:
+        view = memoryview(part)
+        while view:
+            held.append(view[: most - length])
+            length += len(held[-1])
+            view = view[len(held[-1]) :]
+            if length == most:
+                yield start, length, held
+                start, length, held = start + length, 0, []
+    if held:
+        yield start, length, held

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karbor.vault.builder import RecipeBuilder
-from karbor.vault.recipe import Piece, Tree, clip, height
+from karbor.vault.recipe import Piece, Tree, between, height
 from tests.support.vaults import GIB, KIB, MIB, TIB
 
 
@@ -40,14 +40,15 @@ def built(nodes, size, pieces):
 
 def content(seed, start, stop):
     """Pieces of 256 KiB between two offsets."""
-    return [
-        clip(Piece(at, 256 * KIB, hashlib.md5(f"{seed} {at}".encode()).digest(), 0), start, stop)
+    pieces = [
+        Piece(at, 256 * KIB, hashlib.md5(f"{seed} {at}".encode()).digest(), 0)
         for at in range(start - start % (256 * KIB), stop, 256 * KIB)
     ]
+    return plain(pieces, start, stop)
 
 
 def plain(pieces, start, stop):
-    return [part for piece in pieces if (part := clip(piece, start, stop))]
+    return list(between(pieces, start, stop))
 
 
 SIZES = st.one_of(st.integers(0, 5 * MIB), st.integers(0, 70 * MIB), st.sampled_from([MIB, 32 * MIB, 33 * MIB]))

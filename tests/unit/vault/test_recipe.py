@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from karbor.model import errors
 from karbor.vault import recipe
-from karbor.vault.recipe import LEAF_SPAN, Piece, clip
+from karbor.vault.recipe import LEAF_SPAN, Piece, between
 from tests.support.vaults import GIB, KIB, MIB, TIB
 
 ONE, TWO = b"1" * 16, b"2" * 16
@@ -74,5 +74,5 @@ def test_the_height_follows_the_size(size, level):
 
 
 def test_clipping_moves_the_place_in_the_chunk():
-    assert clip(Piece(100, 50, ONE, 7), 110, 120) == Piece(110, 10, ONE, 17)
-    assert clip(Piece(100, 50, ONE, 7), 150, 200) is None
+    assert list(between([Piece(100, 50, ONE, 7)], 110, 120)) == [Piece(110, 10, ONE, 17)]
+    assert list(between([Piece(100, 50, ONE, 7)], 150, 200)) == []

@@ -6,6 +6,8 @@ import struct
 import threading
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from karbor.model import errors
 from karbor.virt import nbd_wire
@@ -68,3 +70,36 @@ def test_a_handshake_that_fails_says_why(tmp_path, said, cause):
     with pytest.raises(errors.CaptureLost) as caught:
         shake(tmp_path, said)
     assert cause in caught.value.detail
+
+
+@given(parts=st.lists(st.binary(max_size=40), max_size=12), most=st.integers(1, 50))
+def test_parts_are_sent_in_portions_that_hold_all_of_them_in_order(parts, most):
+    at = 0
+    for offset, length, held in nbd_wire.portions(parts, most):
+        assert (offset, length) == (at, sum(map(len, held)))
+        assert 0 < length <= most
+        assert b"".join(held) == b"".join(parts)[at : at + length]
+        at += length
+    assert at == sum(map(len, parts))
+
+
+def test_what_a_socket_takes_in_pieces_arrives_whole(tmp_path):
+    path = str(tmp_path / "s.sock")
+    parts = [b"head", b"", bytes(range(256)) * 8192, b"tail" * 100_000]
+    found = bytearray()
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+
+        def serve() -> None:
+            with listener.accept()[0] as peer:
+                while data := peer.recv(65536):
+                    found.extend(data)
+
+        server = threading.Thread(target=serve)
+        server.start()
+        wire = nbd_wire.Wire(path, 60)
+        wire.send(*parts)
+        wire.close()
+        server.join()
+    assert found == b"".join(parts)
