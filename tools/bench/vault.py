@@ -32,7 +32,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tools.bench import disk as disks
 from tools.bench.contestants import ENTRIES, Contestant
-from tools.bench.limits import limits
+from tools.bench.limits import limits, together
 from tools.bench.measure import Cost
 
 MIB = 1 << 20
@@ -155,15 +155,15 @@ def report(rows: Rows, read: int) -> None:
             print(f"{name:28}{read / MIB / row.wall:11.0f}{read / MIB / row.cpu:11.0f}")
 
 
-def report_limits(found: dict[str, float]) -> None:
+def report_limits(speed: dict[str, float], left: float, read: int) -> None:
     """What the machine can do."""
-    left = found.pop("compressed to")
-    print("\none core at most, MiB/s: " + ", ".join(f"{name} {speed / MIB:.0f}" for name, speed in found.items()))
-    once = ("read, from the page cache", "zstd -1", "blake3", "XXH3 of pages")
-    seconds = sum(1 / found[name] for name in once) + left / found["AES-256-GCM"]
-    print(
-        f"together, with {left:.3f} of the bytes left after zstd to encrypt: {1 / seconds / MIB:.0f} MiB per CPU second"
-    )
+    print("\none core at most, MiB/s: " + ", ".join(f"{name} {one / MIB:.0f}" for name, one in speed.items()))
+    cores = os.cpu_count() or 1
+    for name, limit in zip(("full, read back", "restore"), together(speed, left), strict=True):
+        print(
+            f"{name}: {limit / MIB:.0f} MiB per CPU second where nothing repeats and {left:.3f} are left after zstd; "
+            f"{read / MIB:.0f} MiB on {cores} cores: {read / limit / cores:.2f} s"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             loads.append(os.getloadavg()[0])
         print(f"{given.size} MiB disk with {read / MIB:.0f} MiB of data, {given.rounds} rounds; x: of ours")
         report(rows, read)
-        report_limits(limits(original))
+        report_limits(*limits(original), read)
         print(f"{os.cpu_count()} cores, load average after the rounds: " + ", ".join(f"{load:.1f}" for load in loads))
     finally:
         shutil.rmtree(place)
