@@ -128,12 +128,12 @@ class ReadBack:
             return
         if level:
             children = list(tree.children(level, index, node_id))
-            if level == 1:
-                tree.load(
-                    [child_id for child, child_id in children if base is None or base.node_at(0, child) != child_id]
-                )
+            below = level - 1
+            tree.load(
+                [child_id for child, child_id in children if base is None or base.node_at(below, child) != child_id]
+            )
             for child, child_id in children:
-                self._walk(tree, base, level - 1, child, child_id)
+                self._walk(tree, base, below, child, child_id)
             return
         shared = {piece.chunk for piece in base.leaf(index, at_base)} if base is not None and at_base else set()
         for piece in tree.leaf(index, node_id):
