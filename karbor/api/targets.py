@@ -41,7 +41,7 @@ def is_elsewhere(call: Call) -> bool:
     """Whether the request names another place, or another login, than its own. Raises InvalidInput where it does and
     this provider cannot: neither is ever ignored. Null leaves mean "not given"."""
     target, auth = call.body.get("restore_target"), _given(call)
-    for name, given in (("restore_target", target), ("restore_auth", auth)):
+    for name, given in (("restore_target", target is not None), ("restore_auth", bool(auth))):
         if given and not _acts_in_cloud(call):
             raise errors.InvalidInput(f"{name} is not supported for this provider.")
     return target is not None or bool(auth)

@@ -11,7 +11,7 @@ from karbor.common.clock import Clock
 from karbor.model import errors
 from karbor.model.resource import Resource
 from karbor.model.selection import Choice
-from karbor.protection import filecontent, filelisting, restoreplan
+from karbor.protection import filecontent, filelisting, protectplan, restoreplan
 from karbor.protection.clouds import Clouds
 from karbor.protection.protectables import ProtectableRegistry
 from karbor.protection.providers import Provider, ProviderRegistry
@@ -99,6 +99,17 @@ class ProtectionService(interface.Protection):
             except (errors.InvalidInput, errors.NotSupported) as fault:
                 refused.append({"type": choice.type, "reason": fault.message})
         return refused
+
+    def plan_protect(self, project_id: str, provider_id: str, plan: Mapping[str, Any]) -> Mapping[str, Any]:
+        opener = self._open_cloud(project_id)
+        return protectplan.plan_protect(
+            self._provider(provider_id),
+            self._protectables.for_caller(opener),
+            plan,
+            project_id=project_id,
+            max_passing=self._max_passing,
+            open_cloud=opener,
+        )
 
     def plan_restore(
         self,

@@ -25,6 +25,8 @@ def _endpoint(declared: type[Any], implementation: Any) -> _Endpoint:
     for name in interface.methods(declared):
         theirs = inspect.signature(getattr(declared, name)).parameters
         ours = inspect.signature(getattr(type(implementation), name)).parameters
+        if getattr(type(implementation), name) is getattr(declared, name):
+            raise errors.ConfigurationError(f"{type(implementation).__name__} does not answer the RPC method {name}.")
         if list(theirs) != list(ours):
             raise errors.ConfigurationError(f"RPC method {name} of {type(implementation).__name__} does not match.")
         setattr(endpoint, name, _exposed(getattr(implementation, name)))

@@ -64,6 +64,7 @@ def test_only_an_available_checkpoint_can_be_restored(api, status):
     "more",
     [
         {"restore_target": "http://other.example.org/v3"},
+        {"restore_target": ""},
         {"restore_auth": {"type": "password", "username": "u", "password": "hunter2"}},
         {"restore_auth": {"type": "password", "username": None, "password": "hunter2"}},
     ],

@@ -146,6 +146,14 @@ def test_a_server_with_another_signature_is_refused():
         server._endpoint(Echo, Wrong())
 
 
+def test_a_server_that_leaves_a_call_to_its_declaration_is_refused():
+    class Forgetful(Echo):
+        """Answers nothing."""
+
+    with pytest.raises(errors.ConfigurationError, match="Forgetful does not answer the RPC method double"):
+        server._endpoint(Echo, Forgetful())
+
+
 def test_a_broker_counts_as_reachable_where_one_of_its_hosts_answers():
     conf = cfg.ConfigOpts()
     oslo_messaging.TransportURL.parse(conf)
