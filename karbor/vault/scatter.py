@@ -26,7 +26,7 @@ _IN_FLIGHT = READS
 #: can be fetched before they are looked up.
 _PIECES = (256, 1024, 4096, 8192)
 #: Bytes that are handed over at once. Each call into the system makes a thread wait for the interpreter once more.
-_TOGETHER = 512 << 10
+_TOGETHER = 256 << 10
 _PARTS = 256  # of them; the system takes 1024
 _TICK = 1.0  # seconds between two questions whether the work is still wanted
 
