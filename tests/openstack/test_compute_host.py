@@ -33,6 +33,8 @@ hold_seconds = 120
 class TwoHosts(Ground):
     """A server with a root disk, an ephemeral disk and two volumes, and a worker that has its host."""
 
+    provider = BACKUPS
+
     def __init__(self, tenant, installation, root):
         self._installation = installation
         super().__init__(tenant, root)

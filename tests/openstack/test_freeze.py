@@ -64,6 +64,8 @@ for p in {places}; do mkdir -p $p; : > $p/numbers; echo $p > $p/place; done; syn
 class Ground:
     """A server of an image with an ephemeral disk and two volumes, and a worker of ours on its compute host."""
 
+    provider = PROVIDER
+
     def __init__(self, tenant, root):
         self.cloud, self.admin, self.name = tenant("demo"), tenant("admin"), f"freeze-{uuid.uuid4().hex[:6]}"
         self.root, self.volumes, self.servers, self.images, self.checkpoints = root, [], [], [], []
@@ -179,11 +181,11 @@ class Ground:
             self.cloud.image.delete(f"/images/{image}")
         rest = self.served()
         for checkpoint in self.checkpoints:
-            path = f"/providers/{PROVIDER}/checkpoints/{checkpoint}"
+            path = f"/providers/{self.provider}/checkpoints/{checkpoint}"
             rest.send("DELETE", path)
             rest.wait(path, "checkpoint", ("deleted", "error-deleting"), SECONDS)
         self.service.kill()
-        for volume in [*self.volumes, *self.of_ephemeral_disks()]:
+        for volume in [*self.volumes, *self.of_ephemeral_disks(), *self.of_backups()]:
             remove_volume(self.cloud, volume)
         for flavor in self.flavors:
             self.admin.compute.delete(f"/flavors/{flavor}")
@@ -192,6 +194,11 @@ class Ground:
         """The volumes on which ephemeral disks came back."""
         listed = self.cloud.block_storage.get("/volumes").json()["volumes"]
         return [one["id"] for one in listed if one["name"] == f"{self.name}-eph0"]
+
+    def of_backups(self):
+        """The volumes that came back from backups: they stay when the stack goes, to which they were given."""
+        listed = self.cloud.block_storage.get("/volumes").json()["volumes"]
+        return [one["id"] for one in listed if (one["name"] or "").partition("@")[0] in self.checkpoints]
 
     def _named(self, service, path, key, name):
         (found,) = [one for one in getattr(self.cloud, service).get(path).json()[key] if one["name"] == name]
