@@ -157,6 +157,10 @@ class Operation(abc.ABC):
         """Tells resources what stands in for what, where ``results`` of earlier steps are known."""
         return None
 
+    def wishes(self, key: ResourceKey) -> frozenset[str]:
+        """What a resource asks of its parents."""
+        return frozenset()
+
     def plugin(self, key: ResourceKey) -> Protection:
         return self.provider.protection(key.type)
 
@@ -272,6 +276,7 @@ class Operation(abc.ABC):
             lend=self._lending(self.parts.lender, key) if self.parts.lender is not None else None,
             tell=self.tell,
             once=once,
+            wishes=self.wishes,
         )
 
     def tell(self, type_: str, id_: str, status: str, text: str) -> None:  # noqa: B027 - for those that show resources

@@ -11,6 +11,7 @@ from karbor.db.jobs import FLOW_KEY
 from karbor.model import errors
 from karbor.model.checkpoint import CONSISTENCY, Checkpoint, CheckpointRecord, Reason, SavedResource, Sizes
 from karbor.model.graph import ResourceGraph
+from karbor.model.plan import options_for
 from karbor.model.resource import ResourceKey
 from karbor.protection import costs, flows, leftovers
 from karbor.protection.flows import Step, step_name
@@ -124,6 +125,11 @@ class ProtectOperation(Operation):
 
     def options(self, plugin: Protection, values: Mapping[str, Any]) -> Any:
         return plugin.Protect.parse(values)
+
+    def wishes(self, key: ResourceKey) -> frozenset[str]:
+        plugin = self.plugin(key)
+        given = self.options(plugin, options_for(self.parameters, key.type, key.id))
+        return plugin.wishes(self.graph[key].resource, given)
 
     def earlier(self, key: ResourceKey) -> Sequence[EarlierPoint]:
         with self.parts.database.read() as rows:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Answers Work.mapped for the resource with that key: kind, old -> new.
 Mapped = Callable[[ResourceKey, str, str], str]
+#: What a resource asks of its parents.
+Wishes = Callable[[ResourceKey], frozenset[str]]
 
 
 class VaultStreams(Streams):
@@ -74,6 +76,7 @@ class StepWork(protection.Work):
         lend: Callable[[Loan, Callable[[], None]], LentStreams] | None = None,
         tell: Callable[[str, str, str, str], None] = lambda *_: None,
         once: Once | None = None,
+        wishes: Wishes | None = None,
     ) -> None:
         node = graph[key]
         parents = graph.parents(key)
@@ -88,6 +91,7 @@ class StepWork(protection.Work):
         self.saved, self.earlier = saved, earlier
         self.results = _phases(results, key)
         self.parent_results = _phases(results, parents[0]) if parents else {}
+        self.parent_phases = {parent: _phases(results, parent) for parent in parents}
         self.child_phases = {child: _phases(results, child) for child in node.children}
         self.child_results = {
             child: results[step_name(child, "restore")]["result"]
@@ -99,7 +103,7 @@ class StepWork(protection.Work):
         self._open_cloud = open_cloud
         self._mapped = mapped
         self._check = check or control.check
-        self._lend, self._tell = lend, tell
+        self._lend, self._tell, self._wishes = lend, tell, wishes
 
     @property
     def cloud(self) -> "Cloud":
@@ -107,6 +111,10 @@ class StepWork(protection.Work):
 
     def shared(self, name: str, find: Callable[[], protection.Found]) -> protection.Found:
         return self._once.get(name, find)
+
+    def wishing(self, wish: str) -> frozenset[ResourceKey]:
+        wishes = self._wishes
+        return frozenset(child for child, _resource in self.children if wishes is not None and wish in wishes(child))
 
     def together(self, type_: str) -> frozenset[str]:
         of_type = (node.key.id for node in self._graph if node.key.type == type_)

@@ -30,13 +30,19 @@ from karbor.sdk.streams import Advance, Source, StreamReader
 
 @dataclass(frozen=True)
 class DiskInfo:
-    """One disk of a domain. ``target`` ("vda") is its name in the domain. ``size`` in bytes as the guest sees it."""
+    """One disk of a domain. ``target`` ("vda") is its name in the domain. ``size`` in bytes as the guest sees it.
+
+    ``path`` is "" where it is no file or device of the host. ``serial`` is what whoever defined the domain calls it by.
+    ``plain``: this guest alone uses it, and may write to it, and the host keeps no key for it.
+    """
 
     target: str
     path: str
     format: str  # "qcow2" | "raw"
     size: int
     tracked: bool  # dirty bitmaps are possible (qcow2 v3)
+    serial: str = ""
+    plain: bool = True
 
 
 @dataclass(frozen=True)
@@ -54,6 +60,8 @@ class DomainInfo:
 class CaptureRequest:
     """What to freeze. ``since`` maps a disk target to the token its increment should be read against (no entry: full).
 
+    Those in ``whole`` are read in full, and no tracker is made on them: nothing stays in their images.
+
     ``quiesce``: "required" fails without a freeze, "try" goes on without, "no" does not try.
     ``method``: "auto" takes bitmaps where any disk can have them and an external snapshot otherwise; "bitmap" and
     "snapshot" insist (a stopped guest is read from its images in every case).
@@ -66,6 +74,7 @@ class CaptureRequest:
     since: Mapping[str, str] = field(default_factory=dict)
     quiesce: str = "try"
     method: str = "auto"
+    whole: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -143,6 +143,7 @@ class Work(abc.ABC):
     earlier: Sequence[EarlierPoint]  # protect: newest first, at most a handful
     results: Mapping[str, Any]  # phase -> what this resource's earlier phases returned
     parent_results: Mapping[str, Any]  # phase -> what the parent's phases returned so far
+    parent_phases: Mapping[ResourceKey, Mapping[str, Any]]  # the same of every parent
     child_phases: Mapping[ResourceKey, Mapping[str, Any]]  # protect: child -> phase -> what it returned, where this
     # step comes after it
     child_results: Mapping[ResourceKey, Any]  # restore: child -> Restored.result
@@ -173,6 +174,10 @@ class Work(abc.ABC):
         """What ``find`` returns; asked once for all resources of this operation, so that one list of a service serves
         every step. It may be as old as the attempt: nothing that was made or removed since is in it."""
         return find()
+
+    def wishing(self, wish: str) -> frozenset[ResourceKey]:
+        """Protect: the children whose plug-ins have that wish (``Protection.wishes``)."""
+        return frozenset()
 
     def together(self, type_: str) -> frozenset[str]:
         """The ids of all resources of that type in this operation."""
@@ -231,6 +236,11 @@ class Protection(abc.ABC):
         cloud. Asks nobody: it is called for every resource before anything is made, also for those who only want to
         know. Most plug-ins use nothing there."""
         return ()
+
+    def wishes(self, resource: Resource, options: Any) -> frozenset[str]:
+        """What parents are asked to do for that resource with these options (those of ``Protect``) in their
+        ``prepare_begin``, in words that both plug-ins know (``Work.wishing``). Asks nobody."""
+        return frozenset()
 
     def prepare_begin(self, work: Work) -> Mapping[str, Any] | None:
         """See the module text."""

@@ -60,7 +60,10 @@ class Captures:
                 self._adopt(files)
                 return standing.capture
             self._discard(files, domain)
-            disks = self._chosen(domain, request.targets)
+            disks = [
+                replace(disk, tracked=disk.tracked and disk.target not in request.whole)
+                for disk in self._chosen(domain, request.targets)
+            ]
             self._make_way(domain, files)
             with self.hidden.shown(domain), ExitStack() as undo:
                 self._drop_stale(domain, files, request.since)

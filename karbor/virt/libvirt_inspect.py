@@ -68,7 +68,8 @@ def _resolved(connection: Connection, disk: libvirt_xml.DiskXml) -> libvirt_xml.
 
 def _disk(domain: libvirt.virDomain, disk: libvirt_xml.DiskXml) -> DiskInfo:
     tracked = disk.format == "qcow2" and keeps_bitmaps(disk.path)
-    return DiskInfo(disk.target, disk.path, disk.format, _size(domain, disk.target), tracked)
+    size = _size(domain, disk.target)
+    return DiskInfo(disk.target, disk.path, disk.format, size, tracked, disk.serial, disk.plain)
 
 
 def _size(domain: libvirt.virDomain, target: str) -> int:

@@ -11,6 +11,7 @@ from karbor.model import errors
 OWNER_NS = "https://docs.openstack.org/karbor/xmlns/owner/1.0"
 _NOVA_NS = ("http://openstack.org/xmlns/libvirt/nova/1.1", "http://openstack.org/xmlns/libvirt/nova/1.0")
 _SOURCE_ATTRIBUTE = {"file": "file", "block": "dev", "volume": "volume", "dir": "dir", "network": "name"}
+_NOT_PLAIN = ("readonly", "shareable", "encryption", "source/encryption")
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,8 @@ class DiskXml:
     format: str
     pool: str = ""
     volume: str = ""
+    serial: str = ""
+    plain: bool = True  # no other guest uses it, the guest may write to it, and no key is needed to read it
 
 
 def parse(text: str) -> ET.Element:
@@ -57,10 +60,13 @@ def _disk(target: str, element: ET.Element) -> DiskXml:
     kind = element.get("type", "file")
     driver, source = element.find("driver"), element.find("source")
     image_format = driver.get("type", "raw") if driver is not None else "raw"
+    serial = element.findtext("serial") or ""
+    plain = all(element.find(name) is None for name in _NOT_PLAIN)
     if source is None:
-        return DiskXml(target, kind, "", image_format)
+        return DiskXml(target, kind, "", image_format, serial=serial, plain=plain)
     path = source.get(_SOURCE_ATTRIBUTE.get(kind, "file"), "") if kind in ("file", "block") else ""
-    return DiskXml(target, kind, path, image_format, source.get("pool", ""), source.get("volume", ""))
+    pool, volume = source.get("pool", ""), source.get("volume", "")
+    return DiskXml(target, kind, path, image_format, pool, volume, serial, plain)
 
 
 def set_source(element: ET.Element, path: str, image_format: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from karbor.common.clock import Clock
 from karbor.model.checkpoint import RECORD, CheckpointRecord
+from karbor.plugins.resources.volume_data import VolumeDataProtection
 from karbor.plugins.resources.volume_snapshot import VolumeSnapshotProtection
 from karbor.protection.hosts import BINARY, Hosts
 from karbor.protection.hostwork import HostWork
@@ -22,7 +23,7 @@ from karbor.sdk.testing.memory_hypervisor import MemoryDomain, MemoryHypervisor
 from karbor.vault.keys import MasterKey
 from karbor.vault.vault import Vault
 from tests.functional.test_cloud import SERVER, CloudHouse
-from tests.functional.test_freezes import AS_IT_WAS, ROOT, SCRATCH
+from tests.functional.test_freezes import AS_IT_WAS, ROOT, SCRATCH, made, volumes_of
 from tests.functional.test_operations import PROVIDER, OneProvider
 
 SECONDS = 60
@@ -35,7 +36,9 @@ class ComputeHost:
         self.name, self.driver = name, MemoryHypervisor()
         scratch = f"/instances/{server_id}/disk.eph0"
         paths = {**dict.fromkeys(drives, f"/instances/{server_id}/disk"), "vdb": scratch}
-        self.driver.add(MemoryDomain(server, paths, server_id), {**drives, "vdb": SCRATCH[server]})
+        places, serials, contents = volumes_of(house, server_id)
+        guest = MemoryDomain(server, {**paths, **places}, server_id, raw=frozenset(serials), serials=serials)
+        self.driver.add(guest, {**drives, "vdb": SCRATCH[server], **contents})
         environment = Environment(name, str(root), hypervisors={"libvirt": self.driver})
         known = house._parts.providers.get(PROVIDER)
         made = [type(plugin)(plugin.settings, environment) for plugin in known.protections]
@@ -59,8 +62,8 @@ class ComputeHost:
 class Spread(CloudHouse):
     """Two servers on two compute hosts; the worker is on neither."""
 
-    def __init__(self, root):
-        super().__init__(root, VolumeSnapshotProtection)
+    def __init__(self, root, volumes=VolumeSnapshotProtection):
+        super().__init__(root, volumes)
         self.worker.stop(5)
         hosts = Hosts(self.database, "here", Clock(), down=SECONDS, lease=5, begin=SECONDS)
         self._parts = replace(self._parts, hosts=hosts)
@@ -105,6 +108,30 @@ def test_each_server_is_frozen_and_read_on_its_own_host_and_all_comes_back(house
     restore = house.restore_as_tenant(checkpoint.id)
     assert restore.status == "success", restore.resources_reason
     assert house.disks() == AS_IT_WAS
+
+
+def test_volumes_are_read_on_the_hosts_of_their_servers_or_through_glance_where_that_is_gone(tmp_path):
+    house = Spread(tmp_path, VolumeDataProtection)
+    try:
+        house.cloud.calls.clear()
+        checkpoint = house.checkpoint()
+        assert (checkpoint.status, checkpoint.consistency) == ("available", "filesystem"), checkpoint.reason
+        assert made(house) == []
+        with house.database.write() as rows:
+            (service,) = rows.services.list(host="compute-web")
+            rows.services.set_enabled(service.id, False)
+        again = house.checkpoint()
+        assert (again.status, again.consistency) == ("available", "crash"), again.reason
+        snapshots = house.cloud.calls["block-storage", "POST", "/snapshots"]
+        assert snapshots == 1, "of the volume whose host is gone"
+        for checkpoint_id in (checkpoint.id, again.id):
+            house.disaster()
+            house.cloud.things["volume"].clear()
+            restore = house.restore_as_tenant(checkpoint_id)
+            assert restore.status == "success", restore.resources_reason
+        assert house.disks()["database"][:2] == AS_IT_WAS["database"][:2]
+    finally:
+        house.close()
 
 
 def test_the_next_checkpoint_holds_what_changed(house):

@@ -7,14 +7,26 @@ Real database, vault, worker and plug-ins; the cloud and the hypervisor are the 
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from karbor.model import errors
 from karbor.model.checkpoint import RECORD, CheckpointRecord
+from karbor.plugins.resources.cloudtypes import PROJECT
+from karbor.plugins.resources.image import ImageProtectable
+from karbor.plugins.resources.project import ProjectProtectable
+from karbor.plugins.resources.project_protection import ProjectProtection
+from karbor.plugins.resources.server import ServerProtectable
+from karbor.plugins.resources.volume import VolumeProtectable
+from karbor.plugins.resources.volume_data import VolumeDataProtection
 from karbor.plugins.resources.volume_snapshot import VolumeSnapshotProtection
+from karbor.protection.protectables import ProtectableRegistry
+from karbor.protection.providers import Provider
+from karbor.sdk.environment import Environment
 from karbor.sdk.testing.memory_hypervisor import MemoryDomain, MemoryHypervisor
 from tests.functional.test_cloud import SERVER, CloudHouse
+from tests.functional.test_operations import PROVIDER, OneProvider
 
 ROOT = b"root of web, as its host has it".ljust(8192, b"\0")
 #: Ephemeral disks, by the name of the server.
@@ -48,17 +60,27 @@ class Forgetful(MemoryHypervisor):
             yield found
 
 
+def volumes_of(house, server):
+    """What a host shows of the volumes of a server: paths, serials and contents by target."""
+    attached = house.cloud.things["server"][server]["os-extended-volumes:volumes_attached"]
+    serials = {f"vd{letter}": one["id"] for letter, one in zip("mno", attached, strict=False)}
+    paths = {target: f"/volumes/{id_}" for target, id_ in serials.items()}
+    return paths, serials, {target: house.cloud.contents[id_] for target, id_ in serials.items()}
+
+
 class HostHouse(CloudHouse):
     """The worker is on the compute host of the servers, of which each has an ephemeral disk."""
 
-    def __init__(self, root, driver, **given):
-        super().__init__(root, VolumeSnapshotProtection, hypervisors={"libvirt": driver}, **given)
+    def __init__(self, root, driver, volumes=VolumeSnapshotProtection, **given):
+        super().__init__(root, volumes, hypervisors={"libvirt": driver}, **given)
         self.driver = driver
         web, database = self.servers
         for id_, name, drives in ((web, "web", {"vda": ROOT}), (database, "database", {})):
             self.cloud.things["server"][id_]["flavor"]["ephemeral"] = 1
             paths = {**dict.fromkeys(drives, f"/instances/{id_}/disk"), "vdb": self.scratch(id_)}
-            driver.add(MemoryDomain(name, paths, id_), {**drives, "vdb": SCRATCH[name]})
+            places, serials, contents = volumes_of(self, id_)
+            guest = MemoryDomain(name, {**paths, **places}, id_, raw=frozenset(serials), serials=serials)
+            driver.add(guest, {**drives, "vdb": SCRATCH[name], **contents})
 
     def scratch(self, server):
         """The image of the ephemeral disk of a server."""
@@ -69,6 +91,11 @@ class HostHouse(CloudHouse):
         found = self.vault.holder(self.project, RECORD, checkpoint.id).get_record(RECORD, checkpoint.id)
         names = {f"{SERVER}#{id_}": guest.name for id_, guest in self.driver.guests.items()}
         return {names[one.key]: one for one in CheckpointRecord.from_dict(found).resources if one.key in names}
+
+
+def made(house):
+    """What the cloud was asked for beside questions, but for logins."""
+    return [call for call in house.cloud.calls if call[0] != "identity" and call[1] != "GET"]
 
 
 @pytest.fixture
@@ -102,6 +129,58 @@ def test_root_and_ephemeral_disks_come_back_as_the_host_had_them(house):
     names = {one["name"] for one in house.cloud.things["volume"].values()}
     assert names >= {"web-eph0", "database-eph0"}
     assert house.driver.captures == {}
+
+
+def test_volumes_are_read_on_the_host_at_the_same_instant_and_nothing_is_made_in_the_cloud(tmp_path):
+    house = HostHouse(tmp_path, MemoryHypervisor(), VolumeDataProtection)
+    try:
+        house.cloud.calls.clear()
+        checkpoint = house.checkpoint()
+        assert (checkpoint.status, checkpoint.consistency) == ("available", "filesystem"), checkpoint.reason
+        assert made(house) == []
+        assert {one.saved["skew"] for one in house.saved(checkpoint).values()} == {0.0}
+        assert house.driver.captures == house.driver.frozen == {}
+        _comes_back(house, checkpoint)
+    finally:
+        house.close()
+
+
+class WholeHouse(HostHouse):
+    """What is protected is the project: volumes lie below it and below their servers."""
+
+    def __init__(self, root, driver):
+        super().__init__(root, driver, VolumeDataProtection)
+        self.worker.stop(5)
+        known, environment = self._parts.providers.get(PROVIDER), Environment("here", str(root))
+        plugins = {type_: one for one in known.protections for type_ in one.resource_types}
+        plugins[PROJECT] = ProjectProtection(ProjectProtection.Settings(), environment)
+        provider = Provider(
+            known.info, self.bank, plugins, dict.fromkeys(plugins, "sample"), open_vault=lambda _bank: self.vault
+        )
+        kinds = (ProjectProtectable, ServerProtectable, ImageProtectable, VolumeProtectable)
+        seen = ProtectableRegistry([kind(kind.Settings(), environment) for kind in kinds])
+        self._parts = replace(self._parts, providers=OneProvider(provider), protectables=seen)
+        self.open()
+
+    def plan(self, resources=None):
+        return {**super().plan(), "resources": [{"type": PROJECT, "id": self.project, "name": "alpha"}]}
+
+
+def test_of_a_whole_project_what_servers_use_is_read_on_the_host_and_the_rest_through_glance(tmp_path):
+    house = WholeHouse(tmp_path, Forgetful())
+    try:
+        apart = house.cloud.volumes.add("alpha", "apart", b"used by none")
+        house.cloud.calls.clear()
+        checkpoint = house.checkpoint()
+        assert (checkpoint.status, house.driver.lost) == ("available", 1), checkpoint.reason
+        assert house.cloud.calls["block-storage", "POST", "/snapshots"] <= 2, "of one volume in two attempts"
+        with house.database.read() as rows:
+            kept = rows.checkpoints.resources(checkpoint.id)
+        why = {one.key: one.saved["why_glance"] for one in kept if one.key.startswith("OS::Cinder::Volume#")}
+        assert why.pop(f"OS::Cinder::Volume#{apart['id']}") == "no server uses it"
+        assert list(why.values()) == ["", "", ""]
+    finally:
+        house.close()
 
 
 def test_ephemeral_disks_come_back_where_there_is_no_heat(tmp_path):

@@ -6,8 +6,10 @@ import json
 from karbor.common.clock import Clock, iso
 from karbor.model.checkpoint import SavedResource
 from karbor.model.resource import Resource, ResourceKey
+from karbor.plugins.resources.host_volumes import IN_VIEW
 from karbor.plugins.resources.image_data import ImageDataProtection
 from karbor.plugins.resources.server_protection import ServerProtection
+from karbor.plugins.resources.volume_data import VolumeDataProtection
 from karbor.sdk.environment import Environment
 from karbor.sdk.protection import EarlierPoint
 from karbor.sdk.testing.memory_hypervisor import MemoryDomain, MemoryHypervisor
@@ -26,7 +28,8 @@ def disk_of(byte):
 
 class HostDisks:
     """A server on a host, of an image or of a volume. ``disks``: what Nova calls the images beside the root disk, by
-    target, and what is on them; ``ephemeral``: GiB of the flavor."""
+    target, and what is on them; ``ephemeral``: GiB of the flavor. Its volume ``vda`` is raw, and protected where a test
+    gives options for that (``volume``)."""
 
     def __init__(self, *, here=True, root="disk", disks=None, ephemeral=0, from_volume=False, driver=None):
         self.cloud = MemoryCloud(clock=TwinClock())
@@ -39,7 +42,8 @@ class HostDisks:
         self.volume = self.cloud.volumes.add("alpha", "data", server=self.server)
         self.id, self.from_volume = self.server["id"], from_volume
         self.root = f"/instances/{self.id}/{root}"
-        found = {"vda": ("/volumes/data", bytes(4096)), "vdz": (f"/instances/{self.id}/disk.swap", SWAP)}
+        self.serials = {"vda": self.volume["id"]}
+        found = {"vda": ("/volumes/data", disk_of(b"v")), "vdz": (f"/instances/{self.id}/disk.swap", SWAP)}
         if not from_volume:
             found["vdb"] = (self.root, disk_of(b"a"))
         for target, (name, data) in (disks or {}).items():
@@ -48,12 +52,14 @@ class HostDisks:
         environment = Environment("here", "/state", hypervisors={"libvirt": self.driver} if here else {})
         self.images = ImageDataProtection(ImageDataProtection.Settings(), environment)
         self.servers = ServerProtection(ServerProtection.Settings(), environment)
+        self.volumes = VolumeDataProtection(VolumeDataProtection.Settings(), environment)
         self.stored = {}
 
     def host(self, disks, driver):
         """The driver of a host with the guest, whose ``disks`` are path and content by target."""
         driver = driver or MemoryHypervisor()
-        self.guest = MemoryDomain("web", {target: path for target, (path, _data) in disks.items()}, self.id)
+        paths = {target: path for target, (path, _data) in disks.items()}
+        self.guest = MemoryDomain("web", paths, self.id, raw=frozenset({"vda"}), serials=self.serials)
         driver.add(self.guest, {target: data for target, (_path, data) in disks.items()})
         return driver
 
@@ -69,7 +75,17 @@ class HostDisks:
             **self._shared(token),
         )
 
-    def server_work(self, token="t-1", earlier=(), operation="protect", saved=None, **options):
+    def volume_work(self, token="t-1", earlier=(), **options):
+        return TwinWork(
+            "protect",
+            Resource(VOLUME, self.volume["id"], "data", {"size": 1}),
+            parent_phases={ResourceKey("OS::Keystone::Project", "p"): {}, ResourceKey(SERVER, self.id): {}},
+            options=VolumeDataProtection.Protect.parse(options),
+            earlier=earlier,
+            **self._shared(token),
+        )
+
+    def server_work(self, token="t-1", earlier=(), operation="protect", saved=None, wishes=(), **options):
         declared = ServerProtection.Protect if operation == "protect" else ServerProtection.Restore
         children = [(ResourceKey(VOLUME, self.volume["id"]), Resource(VOLUME, self.volume["id"], "data"))]
         if not self.from_volume:
@@ -81,13 +97,18 @@ class HostDisks:
             children=children,
             earlier=earlier,
             saved=saved,
+            wishes={wish: [children[0][0]] for wish in wishes},
             **self._shared(token),
         )
 
-    def begun(self, token="t-1", earlier=None, server=None, **image):
+    def begun(self, token="t-1", earlier=None, server=None, volume=None, **image):
         """The work of the server and, where it has one, of its root disk, up to where they are read."""
-        past = earlier or {}
-        works = {"server": self.server_work(token, past.get("server", ()), **(server or {}))}
+        past, wishes = earlier or {}, frozenset()
+        if volume is not None:
+            reader = self.volume_work(token, past.get("volume", ()), **volume)
+            wishes = self.volumes.wishes(reader.resource, reader.options)
+            assert wishes <= {IN_VIEW}
+        works = {"server": self.server_work(token, past.get("server", ()), wishes=wishes, **(server or {}))}
         self._run(self.servers, works["server"], "prepare_begin")
         taken = {ResourceKey(VOLUME, self.volume["id"]): {"prepare_finish": {"taken_at": iso(Clock().now())}}}
         if not self.from_volume:
@@ -95,15 +116,20 @@ class HostDisks:
             works["image"].parent_results["prepare_begin"] = works["server"].results["prepare_begin"]
             self._run(self.images, works["image"], "prepare_finish")
             taken[works["image"].key] = dict(works["image"].results)
+        if volume is not None:
+            works["volume"] = reader
+            reader.parent_phases[ResourceKey(SERVER, self.id)] = dict(works["server"].results)
+            self._run(self.volumes, reader, "prepare_finish")
+            taken[reader.key] = dict(reader.results)
         works["server"].child_phases.update(taken)
         works["server"].results["prepare_finish"] = json.loads(json.dumps(self.servers.prepare_finish(works["server"])))
         return works
 
-    def protected(self, token="t-1", earlier=None, meanwhile=lambda: None, server=None, **image):
-        """By ``server`` and ``image``: what was protected, the point for the next time, and the work."""
-        works = self.begun(token, earlier, server, **image)
+    def protected(self, token="t-1", earlier=None, meanwhile=lambda: None, server=None, volume=None, **image):
+        """By ``server``, ``image`` and ``volume``: what was protected, the point for the next time, and the work."""
+        works = self.begun(token, earlier, server, volume, **image)
         meanwhile()
-        plugins = {"server": self.servers, "image": self.images}
+        plugins = {"server": self.servers, "image": self.images, "volume": self.volumes}
         done = {name: plugins[name].protect(work) for name, work in works.items()}
         for name in reversed(works):
             self._run(plugins[name], works[name], "complete")

@@ -36,7 +36,7 @@ def not_kept(server: Mapping[str, Any], view: Mapping[str, Any], *, wanted: bool
     size = _size(server)
     if not wanted:
         return "The ephemeral disks are not kept: the plan leaves them out." if size else ""
-    unread = [name for name in view["unread"] if name != host_disks.ROOT]
+    unread = [name for name in view["unread"] if host_disks.is_ephemeral(name)]
     if unread and not view["why"]:
         return f"The ephemeral disks {', '.join(unread)} are not kept: their images cannot be read on the host."
     if not size or host_disks.ephemeral_of(view):

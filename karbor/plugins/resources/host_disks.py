@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """How are the disks of a server that lie on its compute host seen at one instant, and read there?
 
-These are the root disk of a server that boots from an image, and ephemeral disks; Nova's names tell them. QEMU lets one
-backup of a guest run at a time, so there is one view of all of them: the plug-in of the server makes it while the
-server is frozen, and ends it when its own reads and those of its children have ended. What changed since the earlier
-checkpoint is read. Nova takes no part, and nothing passes through Glance. Only the pull backup of QEMU is used: an
-overlay, as other ways need, would be unknown to Nova, and lost with all that is in it when the server is rebooted hard.
+These are the root disk of a server that boots from an image, and ephemeral disks: Nova's names tell them; and volumes,
+wherever these lie: their serials tell them. QEMU lets one backup of a guest run at a time, so there is one view of all
+of them: the plug-in of the server makes it while the server is frozen, and ends it when its own reads and those of its
+children have ended. What changed since the earlier checkpoint is read; volumes are read in full, because they move from
+server to server, and nothing of ours may stay in them. Nova takes no part, and nothing passes through
+Glance. Only the pull backup of QEMU is used: an overlay, as other ways need, would be unknown to Nova, and lost with
+all that is in it when the server is rebooted hard.
 """
 
 import hashlib
@@ -45,6 +47,9 @@ _ELSEWHERE = (
 )
 #: As Nova names images: in a directory of the server, or beside those of others behind the id of the server.
 _NAMED = re.compile(r"(?:(?P<id>[0-9a-f-]{36})_)?disk(?:\.(?P<more>eph\d+|local))?")
+_EPHEMERAL = re.compile(r"eph\d+|local")
+#: Whose volumes are connected to the host. What the definition of a guest that is off names may be another's by now.
+_ALIVE = ("running", "paused")
 
 
 @dataclass(frozen=True)
@@ -68,11 +73,14 @@ def host_of(work: Work, server_id: str, hosts: Sequence[str]) -> str:
     return next((one for one in hosts if hashlib.sha224(f"{project}{one}".encode()).hexdigest() == told), "")
 
 
-def begin(environment: Environment, work: Work, *, root: bool, ephemeral: bool) -> dict[str, Any]:
+def begin(
+    environment: Environment, work: Work, *, root: bool, ephemeral: bool, volumes: frozenset[str] = frozenset()
+) -> dict[str, Any]:
     """Make the view of those disks of the server at hand. What comes back is the ``view`` of the functions below.
 
-    ``disks``: by name (``root``, ``eph0``) the target and size of each that it shows. ``why``: why there is no view.
-    ``unread``: names of disks that are there and cannot be read. ``capture`` and ``taken_at``: where it shows any.
+    ``disks``: by name (``root``, ``eph0``, the id of a volume) the target and size of each that it shows. ``why``: why
+    there is no view. ``unread``: names of disks that are there and cannot be read. ``capture`` and ``taken_at``: where
+    it shows any. ``why_no_volumes``: why it shows none where it could have.
     """
     if DRIVER not in environment.hypervisors:
         return {**NOTHING, "why": NOT_HERE}
@@ -83,35 +91,34 @@ def begin(environment: Environment, work: Work, *, root: bool, ephemeral: bool) 
             return {**NOTHING, "why": NOT_HERE}
         # What a try made that was cut off shows another instant than the one that begins now.
         driver.discard(work.key.id, work.provider_id, work.checkpoint_id)
-        there = _named(work.key.id, domain.disks)
-        wanted = {name: disk for name, disk in there.items() if (root if name == ROOT else ephemeral)}
+        there = _named(work.key.id, domain, volumes)
+        wanted = {
+            name: disk for name, disk in there.items() if (root if name == ROOT else ephemeral or name in volumes)
+        }
         unread = sorted(name for name, disk in wanted.items() if not disk.size)
         readable = {name: disk for name, disk in wanted.items() if disk.size}
         if not readable:
             return {**NOTHING, "unread": unread}
-        targets = tuple(disk.target for disk in readable.values())
-        request = CaptureRequest(
-            work.key.id,
-            work.provider_id,
-            work.checkpoint_id,
-            targets,
-            _since(work, targets),
-            quiesce="no",  # the server itself is frozen, where it can be
-            method="bitmap",
-        )
-        found = driver.begin(request)
+        found, why_no_volumes = _begun(driver, work, readable, volumes)
     except _ELSEWHERE as fault:
         LOG.info("no view of disks server=%s cause=%s", work.key.id, fault.operator_text())
         return {**NOTHING, "unread": unread, "why": fault.message}
-    disks = {name: {"target": disk.target, "size": disk.size} for name, disk in readable.items()}
+    shown = {one.target for one in found.disks}
+    disks = {name: {"target": d.target, "size": d.size} for name, d in readable.items() if d.target in shown}
     return {
         "capture": found.to_dict(), "taken_at": iso(Clock().now()), "disks": disks, "unread": unread, "why": "",
+        "why_no_volumes": why_no_volumes,
     }  # fmt: skip
+
+
+def is_ephemeral(name: str) -> bool:
+    """Whether a disk of that name in a view is an ephemeral one."""
+    return _EPHEMERAL.fullmatch(name) is not None
 
 
 def ephemeral_of(view: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
     """The ephemeral disks that a view shows, by name."""
-    return {name: disk for name, disk in view["disks"].items() if name != ROOT}
+    return {name: disk for name, disk in view["disks"].items() if is_ephemeral(name)}
 
 
 def root_of_parent(work: Work) -> tuple[dict[str, Any] | None, str]:
@@ -125,7 +132,7 @@ def root_of_parent(work: Work) -> tuple[dict[str, Any] | None, str]:
 
 
 def is_read_by_children(work: Work) -> bool:
-    """For the server: whether a child of it will read the root disk from the view."""
+    """For the server: whether a child of it will read its disk from the view."""
     return any("target" in (phases.get("prepare_finish") or {}) for phases in work.child_phases.values())
 
 
@@ -187,6 +194,36 @@ def discard(environment: Environment, work: Work) -> None:
         driver.discard(work.key.id, work.provider_id, work.checkpoint_id)
 
 
+def _begun(
+    driver: Hypervisor, work: Work, disks: Mapping[str, DiskInfo], volumes: frozenset[str]
+) -> tuple[Capture, str]:
+    """The view of these disks; or, where that cannot be, of those that are no volumes, and why: volumes can be read in
+    another way."""
+
+    def begun(targets: Sequence[str]) -> Capture:
+        return driver.begin(
+            CaptureRequest(
+                work.key.id,
+                work.provider_id,
+                work.checkpoint_id,
+                tuple(targets),
+                _since(work, targets),
+                quiesce="no",  # the server itself is frozen, where it can be
+                method="bitmap",
+                whole=tuple(disk.target for name, disk in disks.items() if name in volumes),
+            )
+        )
+
+    try:
+        return begun([disk.target for disk in disks.values()]), ""
+    except _ELSEWHERE as fault:
+        rest = [disk.target for name, disk in disks.items() if name not in volumes]
+        if len(rest) in (0, len(disks)):
+            raise
+        LOG.info("no view of volumes server=%s cause=%s", work.key.id, fault.operator_text())
+        return begun(rest), fault.message
+
+
 def _domain(driver: Hypervisor, server_id: str) -> DomainInfo | None:
     """The guest; None where it is none of this host."""
     try:
@@ -195,10 +232,15 @@ def _domain(driver: Hypervisor, server_id: str) -> DomainInfo | None:
         return None
 
 
-def _named(server_id: str, disks: Sequence[DiskInfo]) -> dict[str, DiskInfo]:
-    """Disks by what Nova calls their images, whatever boots now, as in a rescue. Swap is none of them."""
+def _named(server_id: str, domain: DomainInfo, volumes: frozenset[str]) -> dict[str, DiskInfo]:
+    """Disks by what Nova calls their images, whatever boots now, as in a rescue. Swap is none of them. These volumes by
+    their ids."""
     found = {}
-    for disk in disks:
+    for disk in domain.disks:
+        if disk.serial in volumes:
+            if disk.plain and domain.state in _ALIVE:
+                found[disk.serial] = disk
+            continue
         name = _NAMED.fullmatch(PurePosixPath(disk.path).name)
         if name is not None and name["id"] in (None, server_id):
             found[name["more"] or ROOT] = disk

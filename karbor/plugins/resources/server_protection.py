@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from karbor.model import errors
 from karbor.model.checkpoint import SavedResource
-from karbor.plugins.resources import ephemeral, host_disks, leavings, server_freeze
+from karbor.plugins.resources import ephemeral, host_disks, host_volumes, leavings, server_freeze
 from karbor.plugins.resources.cinder import saved_of
 from karbor.plugins.resources.cloudtypes import IMAGE, SERVER, VOLUME
 from karbor.plugins.resources.nova import Nova, described, fitting_flavor
@@ -97,7 +97,8 @@ class ServerProtection(Protection):
                 next_action="let the operator add a plug-in for volumes to the provider",
             )
         freeze, wanted = server_freeze.hold(self.environment, work), work.options.ephemeral_disks != "no"
-        view = host_disks.begin(self.environment, work, root=bool(found["image_id"]), ephemeral=wanted)
+        root, volumes = bool(found["image_id"]), host_volumes.asked_for(work)
+        view = host_disks.begin(self.environment, work, root=root, ephemeral=wanted, volumes=volumes)
         not_kept = ephemeral.not_kept(found, view, wanted=wanted)
         if not_kept and work.options.ephemeral_disks == "required":
             raise errors.StepFailed(

@@ -1,18 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """How does the data of a volume of Cinder get into our own vault, so that any other cloud can have it back?
 
-On any back end, and with no rights but the tenant's: a snapshot, a passing volume of it, a passing image of that, which
-is read by parts. What did not change is stored once, whatever is read. All that passes is marked, and removed.
+A worker on the compute host of the server that uses the volume reads it there, in the view of that server
+(karbor.plugins.resources.host_volumes): nothing is made in the cloud. Else, on any back end and with no rights but the
+tenant's: a snapshot, a passing volume of it, a passing image of that, which is read by parts. What did not change is
+stored once, whatever is read. All that passes is marked, and removed.
 """
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from karbor.model import errors
 from karbor.model.cost import Use
 from karbor.model.resource import Resource
-from karbor.plugins.resources import leavings
+from karbor.plugins.resources import host_disks, host_volumes, leavings
 from karbor.plugins.resources.cinder import PASSING, RESTORED, Cinder, described, saved_of
 from karbor.plugins.resources.cloudtypes import VOLUME
 from karbor.plugins.resources.clouduses import VolumeSettings, image_uses, uses
@@ -48,6 +50,12 @@ class VolumeDataProtection(Protection):
 
         backup_name: str = option("", "Name of what passes in the cloud. Empty: karbor- and the checkpoint.")
         description: str = option("", "Description of what passes in the cloud.")
+        read: Literal["auto", "host", "glance"] = option(
+            "auto",
+            "How it is read. host: on the compute host of the one server that uses it, in the instant in which that is "
+            "frozen, with nothing made in the cloud; glance: through a snapshot, a volume and an image that pass; "
+            "auto: on the host if possible.",
+        )
 
     class Restore(VolumeRestoreOptions):
         """Parameters of a restore."""
@@ -57,31 +65,55 @@ class VolumeDataProtection(Protection):
 
         volume_id: str = required("The volume it was read from.")
         size: int = option(0, "Size of the volume.", unit="GiB")
-        taken_at: str = option("", "When the snapshot was taken (UTC).")
+        taken_at: str = option("", "Which moment it shows (UTC).")
         volume: str = required("What another volume like it needs (JSON).")
+        why_glance: str = option("", "Why it was read through Glance; empty: it was read on the host.", told=True)
+        target: str = option("", "Name of its disk in the domain, where it was read on the host.")
 
     def cost(self, resource: Resource, options: Any) -> Sequence[Use]:
-        """For a while: a snapshot, a volume of it, and an image of that. Nothing stays in the cloud."""
+        """For a while: a snapshot, a volume of it, and an image of that, where it may not be read on the host. Nothing
+        stays in the cloud."""
+        if options.read == "host":
+            return []
         snapshot = uses("snapshots", resource, counts=self.settings.snapshots_count, passing=True)
         size = int(resource.extra_info.get("size") or 0)
         return [*snapshot, *uses("volumes", resource, passing=True), *image_uses(size << 10)]
 
+    def wishes(self, resource: Resource, options: Any) -> frozenset[str]:
+        return frozenset() if options.read == "glance" else frozenset({host_volumes.IN_VIEW})
+
+    def host(self, work: Work, hosts: Sequence[str]) -> str:
+        """That of the server that uses it, which makes the view of it."""
+        return "" if work.options.read == "glance" else host_volumes.host(work, hosts)
+
     def prepare_finish(self, work: Work) -> Mapping[str, Any]:
-        """Take the snapshot, while the server that uses the volume holds still."""
-        cinder = Cinder(work)
+        """See whether the view of its server shows it; or take a snapshot, while that server holds still."""
         volume = Pages(work).volume(work.key.id)
         if volume["encrypted"]:
             raise errors.NotSupported(
                 f"The volume {work.resource.name} is encrypted by Cinder: its key would stay in this cloud.",
                 next_action="protect it by backups of Cinder",
             )
+        begun, why = (
+            (None, "the plan asks for it") if work.options.read == "glance" else host_volumes.seen(work, volume)
+        )
+        if begun is not None:
+            return {**begun, "volume": described(volume)}
+        if work.options.read == "host":
+            raise errors.NotSupported(
+                f"The volume {work.resource.name} cannot be read on the host of a server: {why.removesuffix('.')}.",
+                next_action="let a worker with the libvirt driver run there, or let read be auto",
+            )
         name = work.options.backup_name or f"karbor-{work.checkpoint_id}"
-        found = cinder.made_snapshot(work.key.id, name, purpose=PASSING, description=work.options.description)
-        return {"snapshot_id": found["id"], "taken_at": found["created_at"], "volume": described(volume)}
+        found = Cinder(work).made_snapshot(work.key.id, name, purpose=PASSING, description=work.options.description)
+        kept = {"volume": described(volume), "why_glance": why}
+        return {"snapshot_id": found["id"], "taken_at": found["created_at"], **kept}
 
     def protect(self, work: Work) -> Protected:
         """Read all of it; what earlier checkpoints have is not stored again."""
         cinder, glance, begun = Cinder(work), Glance(work), work.results["prepare_finish"]
+        if "target" in begun:
+            return self._protect_on_host(work, begun)
         size = int(begun["volume"]["size"])
         work.expect(size * _GIB)
         image = glance.own(PASSING)
@@ -103,11 +135,27 @@ class VolumeDataProtection(Protection):
             "size": size,
             "taken_at": begun["taken_at"],
             "volume": json.dumps(begun["volume"], sort_keys=True),
+            "why_glance": begun.get("why_glance") or "",
         }
         return Protected(saved, {STREAM: info}, logical_bytes=source.size, mode="full")
 
+    def _protect_on_host(self, work: Work, begun: Mapping[str, Any]) -> Protected:
+        view = host_volumes.view(work, begun["server_id"]) or host_disks.NOTHING
+        disk = host_disks.read(self.environment, work, view, work.key.id, STREAM)
+        saved = {
+            "volume_id": work.key.id,
+            "size": int(begun["volume"]["size"]),
+            "taken_at": begun["taken_at"],
+            "volume": json.dumps(begun["volume"], sort_keys=True),
+            "why_glance": "",
+            "target": begun["target"],
+        }
+        return Protected(saved, {STREAM: disk.info}, logical_bytes=disk.size, mode="full")
+
     def complete(self, work: Work) -> None:
         """Nothing of what passed stays."""
+        if "target" in work.results["prepare_finish"]:
+            return
         _remove_copy(work)
         Cinder(work).remove("snapshots", work.results["prepare_finish"]["snapshot_id"])
 

@@ -5,7 +5,7 @@ import itertools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from karbor.model import errors
 from karbor.sdk.hypervisor import (
@@ -29,7 +29,8 @@ BLOCK = 4096
 
 @dataclass
 class MemoryDomain:
-    """A guest. ``disks`` maps a target to its path; ``raw`` names those that cannot be tracked."""
+    """A guest. ``disks`` maps a target to its path, ``serials`` to its serial; ``raw`` names those that cannot be
+    tracked, ``shared`` those that are not its alone."""
 
     name: str
     disks: dict[str, str]
@@ -38,6 +39,8 @@ class MemoryDomain:
     state: str = "running"
     raw: frozenset[str] = frozenset()
     agent: bool = True  # answers, so that the guest can be frozen
+    serials: dict[str, str] = field(default_factory=dict)
+    shared: frozenset[str] = frozenset()
 
 
 class MemorySource:
@@ -98,9 +101,16 @@ class MemoryHypervisor(Hypervisor):
         if guest is None:
             raise errors.ResourceNotFound("The domain does not exist.")
         disks = tuple(
-            DiskInfo(target, path, "raw" if target in guest.raw else "qcow2", size, target not in guest.raw)
+            DiskInfo(
+                target,
+                path,
+                "raw" if target in guest.raw else "qcow2",
+                len(self.files.get(path, b"")),
+                target not in guest.raw,
+                guest.serials.get(target, ""),
+                target not in guest.shared,
+            )
             for target, path in guest.disks.items()
-            for size in [len(self.files.get(path, b""))]
         )
         return DomainInfo(guest.id, guest.name, guest.state, disks, guest.project_id)
 
@@ -109,7 +119,9 @@ class MemoryHypervisor(Hypervisor):
         if key in self.captures:
             return self.captures[key][0]
         info = self.domain(request.domain_id)
-        known = {disk.target: disk for disk in info.disks}
+        known = {
+            one.target: replace(one, tracked=one.tracked and one.target not in request.whole) for one in info.disks
+        }
         if any(target not in known for target in request.targets):
             raise errors.InvalidInput("The domain has no such disk.")
         disks = tuple(self._captured(request, known[target]) for target in request.targets)

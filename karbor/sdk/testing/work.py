@@ -92,6 +92,8 @@ class TwinWork(Work):
         parent_results: Mapping[str, Any] | None = None,
         child_results: Mapping[ResourceKey, Any] | None = None,
         child_phases: Mapping[ResourceKey, Mapping[str, Any]] | None = None,
+        parent_phases: Mapping[ResourceKey, Mapping[str, Any]] | None = None,
+        wishes: Mapping[str, Iterable[ResourceKey]] | None = None,
         stored: dict[str, bytes] | None = None,
         checkpoint_id: str = "11111111-1111-4111-8111-111111111111",
         cloud: "Cloud | None" = None,
@@ -111,6 +113,9 @@ class TwinWork(Work):
         self.results: dict[str, Any] = dict(results or {})
         self.parent_results, self.child_results = dict(parent_results or {}), dict(child_results or {})
         self.child_phases = dict(child_phases or {})
+        above = {ResourceKey(parent.type, parent.id): self.parent_results} if parent else {}
+        self.parent_phases: dict[ResourceKey, Mapping[str, Any]] = dict(parent_phases or above)
+        self._wishes = {wish: frozenset(keys) for wish, keys in (wishes or {}).items()}
         self.stored: dict[str, bytes] = {} if stored is None else stored
         self.streams = MemoryStreams(self.stored, saved.streams if saved else {}, self.advance)
         self.stop: errors.KarborError | None = None
@@ -128,6 +133,9 @@ class TwinWork(Work):
 
     def shared(self, name: str, find: Callable[[], Found]) -> Found:
         return self._once.get(name, find)
+
+    def wishing(self, wish: str) -> frozenset[ResourceKey]:
+        return self._wishes.get(wish, frozenset())
 
     def together(self, type_: str) -> frozenset[str]:
         return self._together.get(type_, super().together(type_))

@@ -73,6 +73,22 @@ def test_results_are_sorted_by_whose_they_are(control, domain):
     assert guest.parent_results == {}
 
 
+def test_whoever_lies_below_several_sees_the_results_of_each(control, domain):
+    disk, guest, host = ResourceKey("Disk", "d"), ResourceKey("Guest", "g"), ResourceKey("Host", "h")
+    nodes = [Node(disk, Resource("Disk", "d", "d"))]
+    nodes += [Node(key, Resource(key.type, key.id, key.id), (disk,)) for key in (guest, host)]
+    results = {"Host#h:prepare_begin": {"view": 1}, "Host#h:complete": None}
+    work = StepWork(JOB, control, ResourceGraph(nodes), disk, domain=domain, options=None, results=results)
+    assert work.parent_phases == {guest: {}, host: {"prepare_begin": {"view": 1}}}
+
+
+def test_a_parent_knows_which_children_have_a_wish(control, domain):
+    wishes = {VDA: frozenset({"view"}), VDB: frozenset({"other"})}
+    guest = _work(control, domain, DOMAIN, wishes=wishes.__getitem__)
+    assert (guest.wishing("view"), guest.wishing("none")) == (frozenset({VDA}), frozenset())
+    assert _work(control, domain, DOMAIN).wishing("view") == frozenset()
+
+
 def test_a_restore_sees_what_its_children_became(control, domain):
     results = {"Disk#vda@d:restore": {"new_id": "x", "result": {"path": "/a"}}}
     assert _work(control, domain, DOMAIN, results=results).child_results == {VDA: {"path": "/a"}}

@@ -38,6 +38,18 @@ def test_real_disks_are_found_with_path_and_format():
     assert (found["vdd"].pool, found["vdd"].volume, found["vdd"].format) == ("p", "v", "raw")
 
 
+@pytest.mark.parametrize("mark", ["<readonly/>", "<shareable/>", "<encryption format='luks'/>"])
+def test_a_disk_says_whose_it_is_and_whether_it_is_like_others(mark):
+    text = DOMAIN.replace("<target dev='vdc'/>", "<target dev='vdc'/><serial>volume-1</serial>")
+    marked = text.replace("<target dev='vdb'/>", f"{mark}<target dev='vdb'/>")
+    found = {disk.target: disk for disk in xml.disks(xml.parse(marked))}
+    assert found["vdc"].serial == "volume-1"
+    assert {target for target, disk in found.items() if not disk.plain} == {"vdb"}
+    inside = text.replace("name='p/i'/>", f"name='p/i'>{mark}</source>")
+    hidden = [disk.target for disk in xml.disks(xml.parse(inside)) if not disk.plain]
+    assert hidden == (["vdc"] if "encryption" in mark else [])
+
+
 def test_a_chain_is_read_from_the_top_down():
     root = xml.parse(DOMAIN)
     assert xml.backing_paths(root, "vda") == ("/d/top.qcow2", "/d/base.img")
