@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from karbor.sdk.streams import Kind
+from karbor.vault.format import PAGE
 from karbor.vault.narrower import Given, Narrower
 from karbor.vault.recipe import Tree
 from karbor.vault.session import Session
@@ -79,13 +80,17 @@ def test_every_difference_is_found_and_only_pages_that_differ(stored, choice, bo
     for (start, stop), spans in zip(ranges, narrower(stored).changed(runs_of(data, ranges)), strict=True):
         if spans == [(0, stop - start)]:
             continue  # whole, for its beginning differs throughout
-        found = {page for first, last in spans for page in pages(start + first, start + last)}
-        assert found == {page for page in pages(start, stop) if data[slice(*page)] != BASE[slice(*page)]}
+        found = {at // PAGE for first, last in spans for at, _ in pages(start + first, start + last)}
+        assert found == {at // PAGE for at, end in pages(start, stop) if data[at:end] != BASE[at:end]}
+        patched = bytearray(BASE[start:stop])
+        for first, last in spans:  # which may end within a page, where the last byte of a range is an old one
+            patched[first:last] = data[start + first : start + last]
+        assert patched == data[start:stop]
 
 
 def pages(start, stop):
     """(start, stop) of the pages between two offsets, cut to fit."""
-    borders = [start, *range(start - start % (4 * KIB) + 4 * KIB, stop, 4 * KIB), stop]
+    borders = [start, *range(start - start % PAGE + PAGE, stop, PAGE), stop]
     return list(pairwise(borders))
 
 
