@@ -176,3 +176,14 @@ def test_disks_on_the_host_are_read_at_once_and_then_by_what_changed(world):
     assert {done.mode for done, _point, _work in second.values()} == {"incremental"}
     assert {work.done for _done, _point, work in second.values()} == {2 * BLOCK}
     assert world.domain.listAllCheckpoints(0) == []
+
+
+@pytest.mark.parametrize("world", [(True, "raw")], indirect=True, ids=["alone"])
+def test_a_view_of_a_volume_on_the_network_alone(world):
+    by = {"volume": {"read": "host"}, "server": {"ephemeral_disks": "no"}}
+    world.fill("vda", 1, 1)
+    first = world.protected(meanwhile=lambda: world.fill("vda", 7, 7), **by)
+    assert stored(world, first) == {"volume": image(b1=1)}
+    second = world.protected("t-2", points(first), **by)
+    assert stored(world, second) == {"volume": image(b1=1, b7=7)}
+    assert world.domain.jobInfo()[0] == libvirt.VIR_DOMAIN_JOB_NONE == len(world.domain.listAllCheckpoints(0))
