@@ -19,7 +19,7 @@ from karbor.vault.locktime import LockTime
 from karbor.vault.records import Records
 from karbor.vault.rooms import Rooms
 from karbor.vault.sealring import Sealers, SealRing
-from karbor.vault.store import READS, REQUEST, UPLOADS, ChunkStore
+from karbor.vault.store import AHEAD, READS, REQUEST, UPLOADS, ChunkStore
 from karbor.vault.wrapping import Wrapping
 
 
@@ -54,6 +54,7 @@ class Means(Keyed):
         self.threads = threads
         self.uploads = threading.Semaphore(UPLOADS)
         self.rooms = Rooms(READS, REQUEST)
+        self.windows = Rooms(threads + AHEAD + 1, format.WINDOW)  # what one stream uses, and one for the others
         self.lock_time = LockTime(bank, clock)
 
 
@@ -128,6 +129,7 @@ class Opening:
             compression_level=vault.compression_level,
             uploads=vault.uploads,
             rooms=vault.rooms,
+            windows=vault.windows,
         )
         shared: dict[str, Any] = {"prefix": store.prefix, "codec": store.codec}
         locks = Locks(vault.bank, clock=vault.clock, time=vault.lock_time, **shared)

@@ -79,7 +79,7 @@ class Session:
     def claim(self, ids: Sequence[bytes]) -> set[bytes]:
         """Those of ``ids`` that the caller must store; all others are stored, or somebody in this session does it."""
         known = self._store.index.known(set(ids))
-        self._check()
+        self.check()
         with self._claim_lock:
             self._adopted.update(place.pack_id for place in known.values() if not place.indexed)
             fresh = {chunk_id for chunk_id in ids if chunk_id not in known and chunk_id not in self._claimed}
@@ -90,7 +90,7 @@ class Session:
         """Seal claimed chunks into the open pack. Waits while too many packs are under way."""
         with self._pack_lock:
             for chunk in chunks:
-                self._check()
+                self.check()
                 self._add(chunk)
 
     def put_node(self, data: bytes) -> bytes:
@@ -111,7 +111,7 @@ class Session:
                 self._send(early=False)  # nothing is left to do meanwhile
         while wait(self._uploads, timeout=TICK).not_done:
             self._still_wanted()
-        self._check()
+        self.check()
         self._adopt()
         if self._unlisted:
             self._put_index()
@@ -147,7 +147,7 @@ class Session:
 
     def _upload(self, pack: PackBuilder, *, early: bool) -> None:
         try:
-            self._check()
+            self.check()
             directory, parts = pack.finish()
             size = sum(map(len, parts))
             name = self._store.prefix + format.pack_name(pack.pack_id)
@@ -191,6 +191,7 @@ class Session:
         self.stored += size
         self._unlisted, self._entries = [], 0
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raises what made this session fail, or Cancelled where it was aborted."""
         if self._fault is not None:
             raise self._fault

@@ -19,6 +19,7 @@ from karbor.vault.rooms import Rooms
 _GAP = 64 << 10  # reading this many useless bytes costs less than one more request
 REQUEST = 4 << 20  # bytes of one, unless a single chunk is larger
 READS = 8  # requests of all restores from a vault together
+AHEAD = 2  # windows of one stream that are read while others are compressed
 _NODE_CACHE = 4 << 20
 #: Packs under way besides those that are filled, of all streams together: the bound of memory.
 UPLOADS = 3
@@ -65,12 +66,14 @@ class ChunkStore:
         compression_level: int,
         uploads: threading.Semaphore,
         rooms: Rooms,
+        windows: Rooms,
     ) -> None:
         """``uploads``: one for each pack of the whole process that may be on its way into the bank. ``rooms``: where
-        all restores read from the bank."""
+        all restores read from the bank; ``windows``: where all writers read from their sources."""
         self.bank = bank
         self.uploads = uploads
         self.rooms = rooms
+        self.windows = windows
         self.prefix = format.domain_prefix(domain)
         self.codec = Codec(keys, compression_level=compression_level)
         self.index = Index(index_path)

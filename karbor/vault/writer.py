@@ -7,6 +7,7 @@ memory is a few windows and two packs, whatever the size of the source.
 
 import threading
 from collections import deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as NotYet
 
@@ -19,9 +20,10 @@ from karbor.vault.layout import Run, Same, Window, plan
 from karbor.vault.narrower import Given, Narrower, Spans
 from karbor.vault.recipe import Piece, Tree
 from karbor.vault.session import TICK, NewChunk, Session
-from karbor.vault.store import ChunkStore
+from karbor.vault.store import AHEAD, ChunkStore
 
-_AHEAD = 2  # windows that are read while others are compressed: a disk and a processor need not wait for each other
+#: Windows of a stream that are read while others are compressed: a disk and a processor need not wait for each other.
+_AHEAD = AHEAD
 
 
 class StreamWriter:
@@ -46,7 +48,6 @@ class StreamWriter:
         self._computing = threading.Semaphore(threads)
         self._narrower = Narrower(store, base, self._computing) if base is not None and base.size else None
         self._builder = RecipeBuilder(source.size, session.put_node)
-        self._per_thread = threading.local()
         self.bytes_read = 0
 
     def write(self, advance: Advance) -> bytes | None:
@@ -89,7 +90,11 @@ class StreamWriter:
 
     def _window(self, window: Window) -> list[Piece | Same]:
         """In a worker: read, cut, name, and store what is new."""
-        runs = self._read(window)
+        with self._store.windows.lend(self._session.check) as room:
+            return self._stored(window, self._read(window, room))
+
+    def _stored(self, window: Window, runs: Sequence[Given]) -> list[Piece | Same]:
+        """What a window that was read consists of; what is new of it lies in a pack by then."""
         spans = iter(self._narrower.changed(runs) if self._narrower else [[(0, len(run.data))] for run in runs])
         found: list[Piece | Same] = []
         plain: dict[bytes, memoryview] = {}
@@ -107,12 +112,8 @@ class StreamWriter:
             )
         return found
 
-    def _read(self, window: Window) -> list[Given]:
-        """The runs of a window, in memory that this thread keeps until its next window."""
-        room: bytearray | None = getattr(self._per_thread, "room", None)
-        if room is None or len(room) < window.length:
-            room = self._per_thread.room = bytearray(window.length)
-        left = memoryview(room)
+    def _read(self, window: Window, left: memoryview) -> list[Given]:
+        """The runs of a window, one behind the other in the memory that was lent."""
         runs = []
         for part in window.parts:
             if isinstance(part, Run):
