@@ -80,7 +80,7 @@ class StepWork(protection.Work):
     ) -> None:
         node = graph[key]
         parents = graph.parents(key)
-        self.operation, self.operation_id = job.operation, job.id
+        self.operation, self.operation_id, self.attempt = job.operation, job.id, job.attempts
         self.checkpoint_id = job.checkpoint_id or ""
         self.provider_id, self.project_id = job.provider_id, job.project_id
         self.key, self.resource, self.options = key, node.resource, options

@@ -131,6 +131,7 @@ class Work(abc.ABC):
 
     operation: str  # "protect" | "restore" | "verify" | "copy" | "delete"
     operation_id: str  # the job id; the same in every attempt and on every worker
+    attempt: int = 1  # how often the work was begun anew, this time included; the same for all steps of an attempt
     checkpoint_id: str
     provider_id: str
     project_id: str

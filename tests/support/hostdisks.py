@@ -6,7 +6,7 @@ import json
 from karbor.common.clock import Clock, iso
 from karbor.model.checkpoint import SavedResource
 from karbor.model.resource import Resource, ResourceKey
-from karbor.plugins.resources.host_volumes import IN_VIEW
+from karbor.plugins.resources.host_volumes import IN_EACH_VIEW, IN_VIEW
 from karbor.plugins.resources.image_data import ImageDataProtection
 from karbor.plugins.resources.server_protection import ServerProtection
 from karbor.plugins.resources.volume_data import VolumeDataProtection
@@ -107,7 +107,7 @@ class HostDisks:
         if volume is not None:
             reader = self.volume_work(token, past.get("volume", ()), **volume)
             wishes = self.volumes.wishes(reader.resource, reader.options)
-            assert wishes <= {IN_VIEW}
+            assert wishes <= {IN_VIEW, IN_EACH_VIEW}
         works = {"server": self.server_work(token, past.get("server", ()), wishes=wishes, **(server or {}))}
         self._run(self.servers, works["server"], "prepare_begin")
         taken = {ResourceKey(VOLUME, self.volume["id"]): {"prepare_finish": {"taken_at": iso(Clock().now())}}}

@@ -15,15 +15,18 @@ from karbor.plugins.resources.cloudtypes import SERVER
 from karbor.plugins.resources.pages import Pages
 from karbor.sdk.protection import Work
 
-#: The wish of a volume that its server's view should show it.
+#: The wish of a volume that its server's view should show it; and that it should in later attempts, too: a view may be
+#: lost each time, as when a guest changes more than the host has room for.
 IN_VIEW = "in the view of the disks on the host"
+IN_EACH_VIEW = "in the view of the disks on the host in each attempt"
+FAILED = "an attempt to read it on the host failed"
 NOT_SHOWN = "its server is off, or shows on its host no such disk that it alone uses and may write to"
 _GIB = 1 << 30
 
 
 def asked_for(work: Work) -> frozenset[str]:
     """For the server: the ids of the volumes that want to be in its view."""
-    return frozenset(key.id for key in work.wishing(IN_VIEW))
+    return frozenset(key.id for key in work.wishing(IN_VIEW if work.attempt <= 1 else IN_EACH_VIEW))
 
 
 def host(work: Work, hosts: Sequence[str]) -> str:

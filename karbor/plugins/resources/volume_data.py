@@ -80,7 +80,8 @@ class VolumeDataProtection(Protection):
         return [*snapshot, *uses("volumes", resource, passing=True), *image_uses(size << 10)]
 
     def wishes(self, resource: Resource, options: Any) -> frozenset[str]:
-        return frozenset() if options.read == "glance" else frozenset({host_volumes.IN_VIEW})
+        wanted = {"host": (host_volumes.IN_VIEW, host_volumes.IN_EACH_VIEW), "auto": (host_volumes.IN_VIEW,)}
+        return frozenset(wanted.get(options.read, ()))
 
     def host(self, work: Work, hosts: Sequence[str]) -> str:
         """That of the server that uses it, which makes the view of it."""
@@ -94,9 +95,7 @@ class VolumeDataProtection(Protection):
                 f"The volume {work.resource.name} is encrypted by Cinder: its key would stay in this cloud.",
                 next_action="protect it by backups of Cinder",
             )
-        begun, why = (
-            (None, "the plan asks for it") if work.options.read == "glance" else host_volumes.seen(work, volume)
-        )
+        begun, why = self._seen(work, volume)
         if begun is not None:
             return {**begun, "volume": described(volume)}
         if work.options.read == "host":
@@ -108,6 +107,14 @@ class VolumeDataProtection(Protection):
         found = Cinder(work).made_snapshot(work.key.id, name, purpose=PASSING, description=work.options.description)
         kept = {"volume": described(volume), "why_glance": why}
         return {"snapshot_id": found["id"], "taken_at": found["created_at"], **kept}
+
+    def _seen(self, work: Work, volume: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+        """What the view of its server shows of it, where it is to be read there; or None, and why nothing."""
+        if work.options.read == "glance":
+            return None, "the plan asks for it"
+        if work.options.read == "auto" and work.attempt > 1:
+            return None, host_volumes.FAILED
+        return host_volumes.seen(work, volume)
 
     def protect(self, work: Work) -> Protected:
         """Read all of it; what earlier checkpoints have is not stored again."""

@@ -183,3 +183,21 @@ def test_what_may_pass_is_told_beforehand(world):
     parse = VolumeDataProtection.Protect.parse
     assert world.volumes.cost(resource, parse({"read": "host"})) == []
     assert world.volumes.cost(resource, parse({})) == world.volumes.cost(resource, parse({"read": "glance"})) != []
+
+
+def test_a_volume_that_insists_on_the_host_asks_for_it_in_each_attempt(world):
+    asked = {}
+    for read in ("auto", "host", "glance"):
+        wishes = world.volumes.wishes(world.volume_work().resource, VolumeDataProtection.Protect.parse({"read": read}))
+        for attempt in (1, 2):
+            work = world.server_work(wishes=wishes)
+            work.attempt = attempt
+            asked[read, attempt] = bool(host_volumes.asked_for(work))
+    assert [name for name, shown in asked.items() if shown] == [("auto", 1), ("host", 1), ("host", 2)]
+
+
+def test_in_a_later_attempt_a_volume_goes_through_glance_unless_it_insists(world):
+    for read, why in (("auto", host_volumes.FAILED), ("glance", "the plan asks for it")):
+        work = world.volume_work(read=read)
+        work.attempt = 2
+        assert world.volumes.prepare_finish(work)["why_glance"] == why
