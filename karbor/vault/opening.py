@@ -54,7 +54,7 @@ class Means(Keyed):
         self.threads = threads
         self.uploads = threading.Semaphore(UPLOADS)
         self.rooms = Rooms(READS, REQUEST)
-        self.windows = Rooms(threads + AHEAD + 1, format.WINDOW)  # what one stream uses, and one for the others
+        self.windows = Rooms(threads + AHEAD - 1, format.WINDOW)  # beside the one that each stream has for itself
         self.lock_time = LockTime(bank, clock)
 
 

@@ -11,25 +11,33 @@ from contextlib import contextmanager
 _TICK = 1.0  # seconds between two questions whether the work is still wanted
 
 
+class Share:
+    """One user of rooms who may always have one piece, whatever the others do."""
+
+    def __init__(self) -> None:
+        self.used = False  # guarded by the rooms that lend it
+
+
 class Rooms:
-    """Lends at most ``count`` pieces of memory of ``size`` bytes each at the same time. Thread-safe.
+    """Lends at most ``count`` pieces of memory of ``size`` bytes each at the same time, and one more to each Share.
+    Thread-safe.
 
     What comes back is kept for the next one, until none is lent any more.
     """
 
     def __init__(self, count: int, size: int) -> None:
-        self._free = threading.Semaphore(count)
+        self._free = count
+        self._back = threading.Condition()  # guards _free and Share.used; told when a piece came back
         self._size = size
         self._lock = threading.Lock()  # guards what follows
         self._kept: list[memoryview] = []
         self._lent = 0
 
     @contextmanager
-    def lend(self, check: Callable[[], None]) -> Iterator[memoryview]:
+    def lend(self, check: Callable[[], None], share: Share | None = None) -> Iterator[memoryview]:
         """A piece; its content is whatever was there. Waits where all are lent, and calls ``check`` meanwhile, which
         may raise. Who asks for a second one while it has one may wait for ever."""
-        while not self._free.acquire(timeout=_TICK):
-            check()
+        own = self._take(check, share)
         try:
             with self._lock:
                 self._lent += 1
@@ -45,7 +53,25 @@ class Rooms:
                     if not self._lent:
                         self._kept.clear()
         finally:
-            self._free.release()
+            with self._back:
+                if own is not None:
+                    own.used = False
+                else:
+                    self._free += 1
+                self._back.notify_all()
+
+    def _take(self, check: Callable[[], None], share: Share | None) -> Share | None:
+        """Wait for the right to have a piece: that of the share, which is returned, or one of those for all."""
+        while True:
+            with self._back:
+                if share is not None and not share.used:
+                    share.used = True
+                    return share
+                if self._free:
+                    self._free -= 1
+                    return None
+                self._back.wait(_TICK)
+            check()
 
     @property
     def kept(self) -> int:

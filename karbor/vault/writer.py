@@ -19,6 +19,7 @@ from karbor.vault.format import MAX_CHUNK
 from karbor.vault.layout import Run, Same, Window, plan
 from karbor.vault.narrower import Given, Narrower, Spans
 from karbor.vault.recipe import Piece, Tree
+from karbor.vault.rooms import Share
 from karbor.vault.session import TICK, NewChunk, Session
 from karbor.vault.store import AHEAD, ChunkStore
 
@@ -46,6 +47,7 @@ class StreamWriter:
         self._cut = cut
         self._threads = threads
         self._computing = threading.Semaphore(threads)
+        self._share = Share()
         self._narrower = Narrower(store, base, self._computing) if base is not None and base.size else None
         self._builder = RecipeBuilder(source.size, session.put_node)
         self.bytes_read = 0
@@ -90,7 +92,7 @@ class StreamWriter:
 
     def _window(self, window: Window) -> list[Piece | Same]:
         """In a worker: read, cut, name, and store what is new."""
-        with self._store.windows.lend(self._session.check) as room:
+        with self._store.windows.lend(self._session.check, self._share) as room:
             return self._stored(window, self._read(window, room))
 
     def _stored(self, window: Window, runs: Sequence[Given]) -> list[Piece | Same]:

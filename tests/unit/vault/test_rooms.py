@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from karbor.model import errors
-from karbor.vault.rooms import Rooms
+from karbor.vault.rooms import Rooms, Share
 from tests.support.vaults import nothing
 
 COUNT, SIZE = 2, 4096
@@ -62,3 +62,15 @@ def test_a_fault_gives_back_what_was_lent():
     for _ in range(3):
         with pytest.raises(ValueError, match="inside"), rooms.lend(wanted):
             raise ValueError("inside")
+
+
+def test_who_has_a_share_need_not_wait_for_those_who_give_nothing_back():
+    rooms, share = Rooms(1, SIZE), Share()
+
+    def check():
+        raise errors.Cancelled()
+
+    with rooms.lend(wanted, Share()), rooms.lend(wanted):
+        for _ in range(2):
+            with rooms.lend(check, share), pytest.raises(errors.Cancelled), rooms.lend(check, share):
+                nothing(0)
