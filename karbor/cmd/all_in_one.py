@@ -8,7 +8,6 @@ a directory bank and an SQLite database. Later starts use what is there, and nev
 from karbor.common import threaded  # noqa: F401  isort: skip - must come before oslo_messaging
 
 import argparse
-import os
 import sys
 import uuid
 from pathlib import Path
@@ -33,9 +32,7 @@ def main() -> None:
         sys.exit(f"karbor cannot start: {text}")
     conf = daemon.read_settings([], files=[*files, *given.config_file])
     played = [roles.ProtectionRole, roles.EngineRole, roles.ApiRole]
-    code = daemon.serve(conf, played, announce=_announce)
-    sys.stdout.flush()
-    os._exit(code)  # see karbor.cmd.daemon
+    daemon.run(conf, played, announce=_announce)
 
 
 def _announce(application: wiring.Application) -> None:

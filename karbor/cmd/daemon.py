@@ -6,8 +6,10 @@ from karbor.common import threaded  # noqa: F401  isort: skip - must come before
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from importlib import metadata
+from typing import NoReturn
 
 from oslo_config import cfg
 from oslo_log import log
@@ -57,10 +59,26 @@ def serve(
     return 0
 
 
+def run(
+    conf: cfg.ConfigOpts,
+    played: Sequence[type[wiring.Role]],
+    *,
+    announce: Callable[[wiring.Application], None] = lambda _application: None,
+) -> NoReturn:
+    """``serve``, and end this process, whatever happened. Steps that still run are not waited for: they lost their
+    lease, and another worker goes on."""
+    code = 1
+    try:
+        code = serve(conf, played, announce=announce)
+    except BaseException:  # also where nothing can be logged any more
+        traceback.print_exc()
+    finally:
+        sys.stdout.flush()
+        os._exit(code)
+
+
 def _main(played: Sequence[type[wiring.Role]]) -> None:
-    code = serve(read_settings(sys.argv[1:]), played)
-    sys.stdout.flush()
-    os._exit(code)  # steps that still run are not waited for: they lost their lease, and another worker goes on
+    run(read_settings(sys.argv[1:]), played)
 
 
 def api() -> None:
