@@ -102,6 +102,11 @@ def test_a_second_start_goes_on_where_the_first_stopped(service):
     assert service.rest.restore(checkpoint, {})["status"] == "success"
 
 
+def test_a_service_whose_directory_was_removed_ends_when_it_is_told_to(service):
+    shutil.rmtree(service.state_dir)  # nothing can be logged any more
+    service.stop()
+
+
 def test_a_killed_service_finishes_what_was_asked_for(service):
     plan = _plan(service.rest)
     asked = [service.rest.start_checkpoint(plan) for _ in range(5)]
