@@ -98,7 +98,8 @@ class Sharing:
 
     def _moving(self):
         found = [one for kind in ("shares", "snapshots") for one in self.api.get(f"/{kind}/detail").json()[kind]]
-        return [one["id"] for one in found if one["status"].endswith("ing") or "creating" in one["status"]]
+        # A snapshot that goes away just now has no state at all for a moment.
+        return [one["id"] for one in found if (one["status"] or "going").endswith("ing") or "creating" in one["status"]]
 
     def close(self, keep=()):
         """Remove what was not there at first, and is not to be kept; snapshots before their shares."""
