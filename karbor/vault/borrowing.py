@@ -68,7 +68,7 @@ class Borrowed:
         return found
 
     def _look(self) -> Held:
-        held = self._leases.of(self.job)
+        held = self._leases.of(self.job, self.fence)
         if held is not None and held.fence > self.fence:
             raise errors.LeaseLost(detail=f"the write lease of job {self.job} was taken over by {held.fence}")
         if held is None or held.fence < self.fence or not self._is_before_end(held.until):

@@ -23,6 +23,7 @@ from karbor.vault.condemned import CondemnedLists
 from karbor.vault.records import Records
 
 LOG = logging.getLogger(__name__)
+_LATE_RENEWALS = 4  # of one lease, that lists of a bank may not show yet
 
 
 @dataclass(frozen=True)
@@ -154,9 +155,25 @@ class Leases:
         self.remove(job)
         return not given_up
 
-    def of(self, job: str) -> Held | None:
-        """The lease of a job: that of the latest claim, at its last renewal; None where it has none."""
-        return self._newest(job)
+    def of(self, job: str, fence: int) -> Held | None:
+        """The lease of that claim on a job at its last renewal, or that of a later claim; None where there is neither.
+
+        Lists of the bank may be late: what they do not show yet is asked for by its name.
+        """
+        listed = [format.lease_parts(name) for name in self.of_job(job)]
+        if any(its_fence > fence for _job, its_fence, _number in listed):
+            return self._newest(job)
+        number = max((its_number for _job, its_fence, its_number in listed if its_fence == fence), default=0)
+        found, missed = None, 0
+        while missed < _LATE_RENEWALS:  # a renewal leaves the object before it in place, so the last two are there
+            try:
+                found = self._open(format.lease_name(job, fence, number))
+            except errors.ObjectNotFound:
+                missed += 1
+                if found is not None:
+                    break
+            number += 1
+        return found
 
     def list_ids(self) -> frozenset[str]:
         """The condemned lists that there are now."""

@@ -4,8 +4,9 @@
 import pytest
 
 from karbor.model import errors
-from tests.support.cleanroom import KIND, TERMS
-from tests.support.vaults import content_of
+from karbor.sdk.testing.faults import FaultyBank
+from tests.support.cleanroom import KIND, TERMS, CleanRoom
+from tests.support.vaults import content_of, memory_bank
 
 DATA = b"some content" * 3000
 THERE = "there"
@@ -84,3 +85,24 @@ def test_there_must_be_a_lease_of_that_claim(room, borrowed):
     for job, fence in (("job", 2), ("another", 1)):
         with pytest.raises(errors.WriteLeaseLost):
             room.site(THERE).borrow(job, fence=fence)
+
+
+class UnseenLeases(FaultyBank):
+    """No list shows a lease yet."""
+
+    def list(self, prefix="", after="", limit=1000):
+        return [info for info in super().list(prefix, after, limit) if "/lease/" not in info.name]
+
+
+def test_a_lease_that_no_list_shows_yet_is_found(tmp_path):
+    room = CleanRoom(tmp_path, UnseenLeases(memory_bank()))
+    try:
+        lease = room.lease()
+        borrowed = room.site(THERE).borrow("job", fence=1)
+        for _ in range(2):
+            borrowed.confirm()
+            room.clock.pass_time(TERMS.term / 3)
+            lease.check()
+        borrowed.confirm()
+    finally:
+        room.close()
