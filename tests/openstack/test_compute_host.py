@@ -10,9 +10,10 @@ import time
 import pytest
 from keystoneauth1.session import Session
 
+from karbor.plugins.resources.cloudtypes import IMAGE, VOLUME
 from tests.openstack import account
-from tests.openstack.application import SECONDS, remove_server
-from tests.openstack.conftest import BACKUPS
+from tests.openstack.application import SECONDS, remove_server, remove_stack, remove_volume
+from tests.openstack.conftest import BACKUPS, DATA
 from tests.openstack.test_freeze import _URI, SERVER, Ground
 from tests.support.rest import PAUSE, Rest
 from tests.support.service import Daemon
@@ -63,6 +64,18 @@ class TwoHosts(Ground):
         wanted = {"quiesce": "required", "ephemeral_disks": "required", **server}
         return rest.plan(BACKUPS, [resource], {SERVER: wanted, "OS::Glance::Image": {"root_disk": "host"}})
 
+    def take_away(self, name):
+        """A volume that a restore has attached, and the stack that did it. The guest, which uses it, begins anew."""
+        listed = self.cloud.block_storage.get("/volumes/detail").json()["volumes"]
+        (volume,) = [one["id"] for one in listed if one["name"] == name]
+        for stack in self.cloud.orchestration.get("/stacks").json()["stacks"]:
+            path = f"/stacks/{stack['stack_name']}/{stack['id']}/resources"
+            parts = self.cloud.orchestration.get(path).json()["resources"]
+            if volume in {part["physical_resource_id"] for part in parts}:
+                remove_stack(self.cloud, stack["stack_name"])
+        remove_volume(self.cloud, volume)
+        self.reboot_hard()
+
     def log(self):
         """What the worker on the compute host has written."""
         return (self.root / "compute.log").read_text()
@@ -75,6 +88,30 @@ def ground(tenant, installation, tmp_path_factory):
         yield found.make()
     finally:
         found.remove()
+
+
+def test_volumes_in_use_are_read_on_the_host_and_nothing_is_made_in_the_cloud(ground):
+    """They lie in Ceph: QEMU reads them, as the guest does."""
+    rest, guest, (volume, _other) = ground.served(), ground.guest, ground.volumes
+    guest.write("/mnt/vdd", "data", 8)
+    before = guest.hashes("/mnt/vdd")
+    made = [ground.cloud.block_storage.get(f"/{kind}").json()[kind] for kind in ("volumes", "snapshots")]
+    resource = {"id": ground.server, "type": SERVER, "name": ground.name}
+    parameters = {SERVER: {"quiesce": "required"}, IMAGE: {"root_disk": "host"}, VOLUME: {"read": "host"}}
+    done = rest.protect(rest.plan(DATA, [resource], parameters), SECONDS)
+    told = {one["id"]: one["told"] for one in done["resources"]}
+    assert (done["consistency"], told[ground.server]["skew"], told[volume]["why_glance"]) == ("filesystem", 0.0, "")
+    now = [ground.cloud.block_storage.get(f"/{kind}").json()[kind] for kind in ("volumes", "snapshots")]
+    assert [{one["id"] for one in kind} for kind in now] == [{one["id"] for one in kind} for kind in made]
+
+    name = f"{ground.name}-again"
+    wanted = {"OS::Karbor::Restore": {"only": volume}, VOLUME: {"attach_to": ground.server, "restore_name": name}}
+    restored = rest.restore(done, wanted, SECONDS)
+    assert restored["status"] == "success", restored
+    guest.wait_until_up(["/mnt/vdf"])
+    assert {path.replace("vdf", "vdd"): digest for path, digest in guest.hashes("/mnt/vdf").items()} == before
+    ground.take_away(name)
+    rest.send("DELETE", f"/providers/{DATA}/checkpoints/{done['id']}")
 
 
 def test_a_server_is_frozen_and_read_by_the_worker_on_its_host(ground):
