@@ -36,6 +36,9 @@ _UNREACHED = (
     login_errors.UnknownConnectionError,
     login_errors.RetriableConnectionFailure,
 )
+#: How often a request is sent anew that a service refused with a token which it had not refused before. The session has
+#: logged in anew by then; but a token may end between two requests, and services learn late of new ones.
+_REFUSED_LOGINS = 2
 _SLICE = 1.0  # longest silence towards whoever may want to end the work, in seconds
 
 _check: contextvars.ContextVar[Callable[[], None] | None] = contextvars.ContextVar("karbor_cloud_check", default=None)
@@ -133,6 +136,12 @@ class CloudSession(login_session.Session):
             return self._send(url, method, service, {**given, "headers": dict(headers)})
 
         response = self._retrying.call(send)
+        for _again in range(_REFUSED_LOGINS if service != "identity" and _is_repeatable(given) else 0):
+            if response.status_code != 401:
+                break
+            response.close()
+            LOG.info("login refused although it is new, tried again service=%s method=%s", service, method)
+            response = self._retrying.call(send)
         if raise_exc and response.status_code >= 400:
             raise login_errors.from_response(response, method, url)
         return response
@@ -140,7 +149,7 @@ class CloudSession(login_session.Session):
     def _send(self, url: str, method: str, service: str, given: dict[str, Any]) -> requests.Response:
         self.calls.count(service, method)
         begun = self._clock.monotonic()
-        twice = method in _TWICE and isinstance(given.get("data"), bytes | str | None)
+        twice = method in _TWICE and _is_repeatable(given)
         twice = twice or url.endswith("/auth/tokens")
         try:
             response = super().request(url, method, **given)
@@ -174,6 +183,11 @@ class CloudSession(login_session.Session):
             when = when if when.tzinfo else when.replace(tzinfo=UTC)
             return max(0.0, (when - self._clock.now()).total_seconds())
         return 0.0
+
+
+def _is_repeatable(given: Mapping[str, Any]) -> bool:
+    """Whether the body of a request is still there when it was sent."""
+    return isinstance(given.get("data"), bytes | str | None)
 
 
 def _request_id() -> str:

@@ -117,3 +117,18 @@ def test_requests_carry_the_id_of_ours_and_are_logged_without_token_and_body(mem
     assert "service=compute method=POST path=/compute/v2.1/servers status=202" in caplog.text
     assert "hunter22" not in caplog.text
     assert not [token for token in memory.tokens if token in caplog.text]
+
+
+@pytest.mark.parametrize("times", [2, 4])
+def test_a_new_token_that_is_refused_is_followed_by_another(memory, cloud, times):
+    """Two answers are one try: the session itself logs in anew after the first."""
+    volume = memory.volumes.add("alpha", "v")
+    memory.fail("block-storage", "GET", "/volumes/", 401, times=times)
+    assert cloud.block_storage.get_volume(volume["id"]).name == "v"
+
+
+def test_a_login_that_is_always_refused_is_told_soon(memory, cloud):
+    memory.fail("block-storage", "GET", "/volumes/", 401, times=1000)
+    with pytest.raises(errors.Unauthorized):
+        cloud.block_storage.get_volume("00000000-0000-4000-8000-000000000000")
+    assert memory.calls["block-storage", "GET", "failed"] <= 6
