@@ -91,7 +91,7 @@ class TestShare(ProtectionSuite):
 
 
 @pytest.fixture
-def lost(sharing):
+def lost(sharing, share):
     """A share that was protected; then its files were spoiled, and it was to be deleted."""
     id_ = sharing.make(f"lost-{uuid.uuid4().hex[:8]}", FILES, metadata={"app": "shop"}, description="of the shop")
     sharing.allow(id_, "ann")
@@ -102,7 +102,7 @@ def lost(sharing):
     done = plugin.protect(work)
     sharing.write(id_, {"index.html": b"defaced"})
     yield plugin, resource, SavedResource(work.key.text, "karbor-share-protection-plugin", done.saved, {})
-    sharing.close()
+    sharing.close(keep={share})
 
 
 @pytest.mark.parametrize("way", [by_heat, directly])
