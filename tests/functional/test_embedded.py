@@ -24,6 +24,14 @@ def service(tmp_path):
         yield running
 
 
+@pytest.fixture(scope="module")
+def lasting(tmp_path_factory):
+    """One service for all tests that change nothing."""
+    root = tmp_path_factory.mktemp("lasting")
+    with Embedded(root / "karbor", libvirt_uri="test:///default", settings=QUICK) as running:
+        yield running
+
+
 def _plan(rest):
     return rest.plan(NOOP, [RESOURCE])
 
@@ -209,11 +217,11 @@ WRONG_PLANS = {
 
 
 @pytest.mark.parametrize(("body", "raw", "status"), WRONG_PLANS.values(), ids=WRONG_PLANS.keys())
-def test_a_wrong_plan_is_refused_and_leaves_nothing(service, body, raw, status):
-    got, answer = service.rest.send("POST", "/plans", body, raw=raw)
+def test_a_wrong_plan_is_refused_and_leaves_nothing(lasting, body, raw, status):
+    got, answer = lasting.rest.send("POST", "/plans", body, raw=raw)
     assert got == status, answer
     assert next(iter(answer.values()))["code"] == status
-    assert service.rest.get("/plans")["plans"] == []
+    assert lasting.rest.get("/plans")["plans"] == []
 
 
 def test_the_commands_for_operators_work_on_the_embedded_settings(service):
