@@ -26,6 +26,7 @@ from karbor.common import jsontext
 from karbor.common.clock import Clock
 from karbor.db import figures
 from karbor.db.database import Database
+from karbor.model.service import WORKER
 from karbor.rpc import transport
 
 LOG = logging.getLogger(__name__)
@@ -33,7 +34,6 @@ PATH = "/healthcheck"
 SECONDS = 5.0  # a database that takes longer is no database
 _BROKER_SECONDS = 1.0
 _KEPT = 5.0  # seconds for which details are told again
-WORKER = "karbor-protection"
 ENGINE = "karbor-operationengine"
 
 

@@ -13,8 +13,7 @@ from karbor.db.database import Database, Transaction
 from karbor.db.outcomes import end_badly
 from karbor.model import errors
 from karbor.model.operation import Job
-
-WORKER = "karbor-protection"
+from karbor.model.service import WORKER
 
 
 class Jobs:

@@ -18,6 +18,7 @@ from karbor.app.vaults import open_providers
 from karbor.app.wiring import Role, Shared
 from karbor.common import loading
 from karbor.model import errors
+from karbor.model.service import WORKER
 from karbor.protection import exports, sweeper
 from karbor.protection.attempt import JobSettings
 from karbor.protection.cleaner import Cleaner, settings_from
@@ -121,9 +122,7 @@ class ProtectionRole(Role):
         self._host_work = HostWork(
             parts, self._host_steps, host=conf.host, owner=owner, lease=conf.jobs.lease, poll=conf.jobs.poll
         )
-        self._watcher = Watcher(
-            parts, self.environment, binary="karbor-protection", interval=shared.conf.report_interval
-        )
+        self._watcher = Watcher(parts, self.environment, binary=WORKER, interval=shared.conf.report_interval)
         self._cleaner = Cleaner(self.providers, settings_from(conf), interval=conf.cleanup.interval)
         self._key_watch = KeyWatch(self.providers, interval=conf.vault.key_check_interval)
         self._sweeper = Sweeper(

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
-from datetime import timedelta
 from importlib import metadata
 from typing import Any
 
@@ -32,14 +31,14 @@ def _db_sync(application: wiring.Application, _given: argparse.Namespace) -> Any
 
 def _service_list(application: wiring.Application, _given: argparse.Namespace) -> Any:
     shared = application.shared
-    since = shared.clock.now() - timedelta(seconds=shared.conf.service_down_time)
+    now, down_after = shared.clock.now(), shared.conf.service_down_time
     with shared.database.read() as rows:
         found = rows.services.list()
     return [
         {
             "binary": entry.binary,
             "host": entry.host,
-            "state": "up" if entry.updated_at >= since else "down",
+            "state": "up" if entry.is_up(now, down_after=down_after) else "down",
             "status": "disabled" if entry.disabled else "enabled",
             "updated_at": iso(entry.updated_at),
         }

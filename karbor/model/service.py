@@ -2,7 +2,10 @@
 """Which daemons have been heard of, and when?"""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+
+#: The daemon that does the work.
+WORKER = "karbor-protection"
 
 
 @dataclass(frozen=True)
@@ -16,3 +19,7 @@ class Service:
     updated_at: datetime
     disabled: bool = False
     disabled_reason: str | None = None
+
+    def is_up(self, now: datetime, *, down_after: float) -> bool:
+        """Whether it gave a sign of life within so many seconds."""
+        return now - self.updated_at <= timedelta(seconds=down_after)

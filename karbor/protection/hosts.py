@@ -17,10 +17,10 @@ from karbor.db.database import Database
 from karbor.model import errors
 from karbor.model.host_step import HostStep
 from karbor.model.resource import ResourceKey
+from karbor.model.service import WORKER
 from karbor.protection.control import Control
 
 LOG = logging.getLogger(__name__)
-BINARY = "karbor-protection"
 #: Seconds until a step that no worker of the host has begun is done here.
 _BEGIN = 30.0
 #: Seconds that a step gets to end when it is not needed any more.
@@ -54,15 +54,9 @@ class Hosts:
         """Hosts beside our own whose workers are alive and not disabled."""
         now = self._clock.now()
         with self._database.read() as rows:
-            known = rows.services.list(binary=BINARY)
-        return [
-            one.host
-            for one in known
-            if one.host != self.own
-            and not one.disabled
-            and one.updated_at is not None
-            and (now - one.updated_at).total_seconds() < self._down
-        ]
+            known = rows.services.list(binary=WORKER)
+        alive = (one for one in known if not one.disabled and one.is_up(now, down_after=self._down))
+        return [one.host for one in alive if one.host != self.own]
 
     def ask(
         self,
@@ -120,11 +114,10 @@ class _Wait:
                 if self._withdraw():
                     return None
             elif silent and waited > self._lease:
-                self._withdraw()
                 raise errors.Unavailable(
                     "The worker on the host of the resource fell silent.",
                     detail=f"host {step.host}, step {step.phase} of {step.resource}",
-                    next_action=f"look after {BINARY} on that host",
+                    next_action=f"look after {WORKER} on that host",
                 )
             elif step.state == "running" and not silent:
                 since = self._clock.monotonic()

@@ -13,9 +13,10 @@ import pytest
 
 from karbor.common.clock import Clock
 from karbor.model.checkpoint import RECORD, CheckpointRecord
+from karbor.model.service import WORKER
 from karbor.plugins.resources.volume_data import VolumeDataProtection
 from karbor.plugins.resources.volume_snapshot import VolumeSnapshotProtection
-from karbor.protection.hosts import BINARY, Hosts
+from karbor.protection.hosts import Hosts
 from karbor.protection.hostwork import HostWork
 from karbor.protection.providers import Provider
 from karbor.sdk.environment import Environment
@@ -76,7 +77,7 @@ class Spread(CloudHouse):
             server["hostId"] = hashlib.sha224(f"{server['tenant_id']}{host}".encode()).hexdigest()
             self.hosts[name] = ComputeHost(self, host, root, id_, name, drives)
             with self.database.write() as rows:
-                rows.services.heartbeat(binary=BINARY, host=host)
+                rows.services.heartbeat(binary=WORKER, host=host)
 
     def saved(self, checkpoint):
         """What the record in the bank keeps of each server, by name."""

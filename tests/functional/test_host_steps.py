@@ -14,7 +14,8 @@ import pytest
 
 from karbor.common.clock import Clock
 from karbor.model import errors
-from karbor.protection.hosts import BINARY, Hosts
+from karbor.model.service import WORKER
+from karbor.protection.hosts import Hosts
 from karbor.protection.hostwork import HostWork
 from karbor.protection.providers import Provider
 from karbor.sdk.environment import Environment
@@ -98,7 +99,7 @@ class TwoHosts(House):
     def appear(self):
         """The other worker gives a sign of life."""
         with self.database.write() as rows:
-            rows.services.heartbeat(binary=BINARY, host=THERE)
+            rows.services.heartbeat(binary=WORKER, host=THERE)
 
     def close(self):
         self.work_there.stop(5)

@@ -17,6 +17,7 @@ from karbor.model import errors
 from karbor.model.checkpoint import Checkpoint
 from karbor.model.export import OPEN
 from karbor.model.export import Export as Value
+from karbor.model.service import WORKER
 from karbor.schema.nouns.export import EXPORT
 from karbor.schema.query import ListQuery
 from karbor.schema.types import UUID
@@ -153,9 +154,9 @@ def _check_streams(rows: Transaction, checkpoint: Checkpoint, resource: str | No
 
 def _check_host(rows: Transaction, call: Call, host: str | None) -> None:
     """Raises InvalidInput for a host without a worker that lives: nobody would ever begin."""
-    since = call.services.clock.now() - timedelta(seconds=call.services.conf.service_down_time)
+    now, down_after = call.services.clock.now(), call.services.conf.service_down_time
     if host is not None and not any(
-        (entry.updated_at or since) >= since for entry in rows.services.list(host=host, binary="karbor-protection")
+        entry.is_up(now, down_after=down_after) for entry in rows.services.list(host=host, binary=WORKER)
     ):
         raise errors.InvalidInput(f"No worker lives on the host {host}.")
 

@@ -2,7 +2,6 @@
 """Services: which daemons are there, and do they live?"""
 
 import logging
-from datetime import timedelta
 from typing import Any
 
 from karbor.api.call import Call
@@ -23,13 +22,13 @@ _ID: Schema = {"type": "string", "pattern": r"^[1-9][0-9]{0,8}" + END, "examples
 
 def view(call: Call, value: Value) -> dict[str, Any]:
     """A service as it is shown."""
-    silent = call.services.clock.now() - value.updated_at
+    now, down_after = call.services.clock.now(), call.services.conf.service_down_time
     return {
         "id": value.id,
         "binary": value.binary,
         "host": value.host,
         "status": "disabled" if value.disabled else "enabled",
-        "state": "up" if silent <= timedelta(seconds=call.services.conf.service_down_time) else "down",
+        "state": "up" if value.is_up(now, down_after=down_after) else "down",
         "updated_at": moment(value.updated_at),
         "disabled_reason": value.disabled_reason,
     }

@@ -6,8 +6,9 @@ import pytest
 from karbor.db.database import Database
 from karbor.model import errors
 from karbor.model.resource import ResourceKey
+from karbor.model.service import WORKER
 from karbor.protection.control import Control
-from karbor.protection.hosts import BINARY, Hosts
+from karbor.protection.hosts import Hosts
 from tests.support import rows as make
 from tests.support.clock import TwinClock
 
@@ -30,7 +31,7 @@ class Site:
             job = rows.jobs.claim(owner="me", provider_ids=[make.PROVIDER], host="here", lease_ms=60_000)
         self.control = Control(job, clock=self.clock)
 
-    def live(self, host, binary=BINARY):
+    def live(self, host, binary=WORKER):
         with self.database.write() as rows:
             rows.services.heartbeat(binary=binary, host=host)
 
